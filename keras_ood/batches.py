@@ -1,0 +1,136 @@
+"""Every accepted source of images as one stream of checked batches."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood.datasets.image_files import ImageFiles
+
+ACCEPTED = (
+    "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
+    "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a folder of image files, an image file "
+    "or a .npy/.npz file"
+)
+
+
+def check_images(images: Any) -> np.ndarray:
+    """Return `images` as a NumPy array, uint8 or float32, or say what is wrong with them.
+
+    Raises:
+        ValueError: Wrong rank, channels, dtype or range, NaN or infinity, or no image at all.
+    """
+    array = keras.ops.convert_to_numpy(images) if keras.ops.is_tensor(images) else np.asarray(images)
+    if array.ndim != 4:
+        raise ValueError(f"Expected {ACCEPTED}. Received: an array of rank {array.ndim}, shape {array.shape}")
+    if array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+        raise ValueError(f"Expected {ACCEPTED}. Received: {array.shape[-1]} channels, shape {array.shape}")
+    if len(array) == 0:
+        raise ValueError(f"Expected {ACCEPTED}. Received: an empty batch, shape {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+        raise ValueError(f"Expected {ACCEPTED}. Received: dtype {array.dtype}")
+    array = array.astype(np.float32, copy=False)
+    low, high = array.min(), array.max()  # NaN in, NaN out
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"Expected {ACCEPTED}. Received: {np.sum(~np.isfinite(array))} values that are NaN or infinite")
+    if low < 0 or high > 1:
+        raise ValueError(f"Expected {ACCEPTED}. Received: floats from {low:g} to {high:g}")
+    return array
+
+
+def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
+    """Yield checked batches of `batch_size` images in the order of the source, the last one of what remains.
+
+    One batch is held in memory at a time. Incoming batches of any length are cut and joined; a batch also ends where the
+    images' shape or dtype changes. Image files are read one by one and go through `preprocess` as they come, so that files of
+    many sizes share batches.
+
+    Args:
+        source: Anything that `ACCEPTED` names.
+        batch_size: A positive integer.
+        preprocess: The detector's `Preprocessing`.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
+    waiting: list[np.ndarray] = []
+    count = 0
+    for chunk in _chunks(source, batch_size, preprocess):
+        if waiting and (chunk.shape[1:] != waiting[0].shape[1:] or chunk.dtype != waiting[0].dtype):
+            yield np.concatenate(waiting)
+            waiting, count = [], 0
+        waiting.append(chunk)
+        count += len(chunk)
+        if count < batch_size:
+            continue
+        joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+        whole = count - count % batch_size
+        yield from (joined[start : start + batch_size] for start in range(0, whole, batch_size))
+        waiting, count = ([joined[whole:]] if whole < count else []), count - whole
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def count_images(source: Any) -> int | None:
+    """Return the number of images of a source, or None where only reading to the end would tell."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_path(source)
+    if isinstance(source, ImageFiles) or hasattr(source, "shape"):
+        return len(source)
+    return None
+
+
+def open_path(path: str | os.PathLike[str]) -> Any:
+    """Open a folder, an image file, a .npy file (memory-mapped) or a .npz file (its one array, or the one named `images`)."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".npy", ".npz"):
+        return ImageFiles(path)
+    try:
+        file = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"Expected {ACCEPTED}. Received: {path}, which NumPy cannot read ({error})") from error
+    if suffix == ".npy":
+        return file
+    with file:
+        names = file.files
+        if "images" not in names and len(names) != 1:
+            raise ValueError(f"A .npz file needs one array, or one named 'images'. Received: {path} with {names}")
+        return file["images" if "images" in names else names[0]]
+
+
+def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
+    """Yield checked arrays of any length."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_path(source)
+    if isinstance(source, ImageFiles):
+        for image in source:
+            yield keras.ops.convert_to_numpy(preprocess(image[None]))
+    elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
+        if len(source.shape) != 4 or source.shape[0] == 0:
+            check_images(source)
+        yield from (check_images(source[start : start + batch_size]) for start in range(0, source.shape[0], batch_size))
+    elif isinstance(source, keras.utils.PyDataset) or isinstance(source, Iterable):
+        empty = True
+        for batch in _items(source):
+            empty = False
+            yield check_images(batch[0] if isinstance(batch, (tuple, list)) else batch)
+        if empty:
+            raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no batch")
+    else:
+        raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
+
+
+def _items(source: Any) -> Iterator[Any]:
+    """Yield the batches of a `PyDataset`, which is indexed, or of anything iterable."""
+    if isinstance(source, keras.utils.PyDataset):
+        if source.num_batches is None:
+            raise ValueError("A PyDataset needs a known number of batches. Received: `num_batches` is None")
+        yield from (source[index] for index in range(source.num_batches))
+    else:
+        yield from source

@@ -1,0 +1,53 @@
+"""Conformal calibration: from scores to p-values and to thresholds that hold a false positive rate."""
+
+import math
+
+import numpy as np
+
+MINIMUM_SIZE = 20
+
+
+class Calibration:
+    """Scores of held-out in-distribution images, against which a new score is ranked.
+
+    With `n` calibration scores, a score `s` has the p-value `(1 + #{calibration >= s}) / (n + 1)`. For a new image drawn
+    as the calibration images were, `P(p <= a) <= a` for every `a`, whatever the detector (split conformal prediction:
+    Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World", 2005).
+
+    Args:
+        scores: `(n,)` finite numbers, `n >= 20`, in any order.
+    """
+
+    def __init__(self, scores: np.ndarray) -> None:
+        scores = np.asarray(scores, np.float32)
+        if scores.ndim != 1 or len(scores) < MINIMUM_SIZE:
+            raise ValueError(f"Calibration takes at least {MINIMUM_SIZE} images. Received: scores of shape {scores.shape}")
+        if not np.all(np.isfinite(scores)):
+            raise ValueError(f"Calibration scores must be finite. Received: {np.sum(~np.isfinite(scores))} that are not")
+        self.scores = np.sort(scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """Return the `(N,)` float64 conformal p-values of `(N,)` scores; small means out-of-distribution."""
+        at_least = len(self) - np.searchsorted(self.scores, np.asarray(scores, np.float32), side="left")
+        return (1.0 + at_least) / (len(self) + 1.0)
+
+    def threshold(self, fpr: float) -> float:
+        """Return the score above which an image is flagged so that at most `fpr` of in-distribution images are.
+
+        `score > threshold(fpr)` says the same as `p_value <= fpr`.
+
+        Raises:
+            ValueError: `fpr` is outside [1 / (n + 1), 1): no threshold on `n` scores can promise it.
+        """
+        smallest = 1 / (len(self) + 1)
+        # 1e-9: fpr * (n + 1) is a whole number for round values, and must not fall below it by rounding.
+        allowed = math.floor(fpr * (len(self) + 1) + 1e-9) - 1
+        if not (fpr < 1 and allowed >= 0):
+            raise ValueError(
+                f"With {len(self)} calibration images `fpr` must be at least 1 / (n + 1) = {smallest:.3g} and below 1; "
+                f"calibrate on more images for a smaller one. Received: fpr={fpr}"
+            )
+        return float(self.scores[len(self) - 1 - allowed])

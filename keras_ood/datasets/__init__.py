@@ -1,0 +1,17 @@
+"""Data sets by name, image files, and synthetic out-of-distribution images."""
+
+from keras_ood.datasets.image_files import ImageFiles, UnreadableImageError
+from keras_ood.datasets.registry import DATASETS, DataSet, get, load, local_file
+from keras_ood.datasets.synthetic import SYNTHETIC, synthesize
+
+__all__ = [
+    "DATASETS",
+    "SYNTHETIC",
+    "DataSet",
+    "ImageFiles",
+    "UnreadableImageError",
+    "get",
+    "load",
+    "local_file",
+    "synthesize",
+]

@@ -1,0 +1,6 @@
+"""The model families of the zoo."""
+
+from keras_ood.models.detector import Detector, NotCalibratedError
+from keras_ood.models.tilted_vae import TiltedVAE
+
+__all__ = ["Detector", "NotCalibratedError", "TiltedVAE"]

@@ -1,0 +1,226 @@
+"""The base of every detector: statistics, score, calibration, decision."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood import scores
+from keras_ood.batches import check_images, count_images, iterate_batches
+from keras_ood.calibration import MINIMUM_SIZE, Calibration
+from keras_ood.models.preprocessing import Preprocessing
+from keras_ood.progress import track_images
+
+
+class NotCalibratedError(RuntimeError):
+    """A p-value or a threshold was asked of a detector that has no calibration scores."""
+
+
+class Detector(keras.Model):  # type: ignore[misc]
+    """Out-of-distribution detector: images in; scores, p-values and flags out.
+
+    The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
+    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.batches.ACCEPTED`, holds
+    one batch of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
+    what it cannot take.
+
+    A subclass implements `call(inputs, training)`, which maps a batch of images (or a dictionary with `images` and `noise`)
+    to a dictionary of `(batch,)` float32 statistics, and whatever training needs.
+
+    Args:
+        image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
+        default_score: The score that methods use when none is named.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], default_score: str = "nll", **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.image_shape = _check_image_shape(image_shape)
+        self.default_score = scores.get(default_score).name
+        self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
+        self._calibrations: dict[str, Calibration] = {}
+        self._score_states: dict[str, dict[str, np.ndarray]] = {}
+
+    @abstractmethod
+    def sample(self, n: int, seed: int = 0) -> np.ndarray:
+        """Return `n` images drawn from the model, float32 `(n, *image_shape)` in 0..1."""
+
+    @abstractmethod
+    def draw_noise(self, samples: int, seed: int) -> np.ndarray:
+        """Return the noise of `samples` stochastic passes, the same for every image."""
+
+    def statistics(
+        self,
+        images: Any,
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        batch_size: int = 256,
+        progress: bool | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Return every cheap statistic of each image, from one compiled pass.
+
+        Args:
+            images: Any accepted source.
+            samples: None for the deterministic pass; `k` for the mean over `k` stochastic passes, whose noise is the same for
+                every image, so that a score depends on the image and `seed` alone.
+            seed: Of the stochastic passes.
+            batch_size: Images per pass.
+            progress: Whether to show a bar on standard error; None: on a terminal, once the work takes long.
+
+        Returns:
+            `{name: (N,) float32}`.
+        """
+        noise = None if samples is None else self.draw_noise(_check_samples(samples), seed)
+        parts: list[dict[str, np.ndarray]] = []
+        batches = iterate_batches(images, batch_size, self.preprocessing)
+        for batch in track_images(batches, count_images(images), progress):
+            padded = _pad(batch, batch_size)
+            values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
+            parts.append({name: np.asarray(value[: len(batch)], np.float32) for name, value in values.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def score(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
+        """Return `(N,)` float32 scores, higher = more out-of-distribution.
+
+        Args:
+            images: Any accepted source.
+            method: A score of the catalogue (`keras_ood.scores.names()`); None for `default_score`.
+            **options: Those of `statistics`: `samples`, `seed`, `batch_size`, `progress`.
+        """
+        return self.score_statistics(self.statistics(images, **options), method)
+
+    def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
+        """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""
+        score = scores.get(method or self.default_score)
+        missing = [name for name in score.needs if name not in statistics]
+        if missing:
+            raise ValueError(f"Score {score.name!r} needs the statistics {score.needs}. Received: {sorted(statistics)}")
+        if score.learns and score.name not in self._score_states:
+            raise NotCalibratedError(f"Score {score.name!r} learns from in-distribution images: call `calibrate` first.")
+        return score(statistics, self._score_states.get(score.name, {})).astype(np.float32)
+
+    def calibrate(self, images: Any, **options: Any) -> None:
+        """Keep the scores of held-out in-distribution images, for every score the detector's statistics allow.
+
+        The images must not have been trained on. Scores that learn are fitted on every second image and calibrated on the
+        others, so that their p-values hold too.
+
+        Args:
+            images: Any accepted source of at least 20 images (40 for scores that learn).
+            **options: Those of `statistics`. Scores are comparable to the calibration's only under the same `samples`.
+        """
+        statistics = self.statistics(images, **options)
+        count = len(next(iter(statistics.values())))
+        if count < MINIMUM_SIZE:
+            raise ValueError(f"`calibrate` takes at least {MINIMUM_SIZE} images. Received: {count}")
+        halves = [{name: value[start::2] for name, value in statistics.items()} for start in (0, 1)]
+        usable = [score for score in scores.catalogue() if set(score.needs) <= set(statistics)]
+        calibrations, states = {}, {}
+        for score in usable:
+            if score.learns and count < 2 * MINIMUM_SIZE:
+                continue
+            states[score.name] = score.fit(halves[0])
+            calibrations[score.name] = Calibration(score(halves[1] if score.learns else statistics, states[score.name]))
+        self._calibrations, self._score_states = calibrations, states
+
+    def calibration(self, method: str | None = None) -> Calibration:
+        """Return the calibration of a score.
+
+        Raises:
+            NotCalibratedError: `calibrate` has not run since the weights last changed.
+        """
+        name = scores.get(method or self.default_score).name
+        if name not in self._calibrations:
+            raise NotCalibratedError(
+                f"No calibration of score {name!r}: call `detector.calibrate(images)` with held-out in-distribution images "
+                f"first. Calibrated: {sorted(self._calibrations) or 'none'}."
+            )
+        return self._calibrations[name]
+
+    def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
+        """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""
+        calibration = self.calibration(method)
+        return calibration.p_values(self.score(images, method, **options))
+
+    def threshold(self, fpr: float, method: str | None = None) -> float:
+        """Return the score above which at most a share `fpr` of in-distribution images lies."""
+        return self.calibration(method).threshold(fpr)
+
+    def detect(self, images: Any, fpr: float = 0.05, method: str | None = None, **options: Any) -> np.ndarray:
+        """Return `(N,)` bool, True = out-of-distribution, with the false positive rate held at `fpr`."""
+        threshold = self.threshold(fpr, method)
+        return self.score(images, method, **options) > threshold
+
+    def fit(self, x: Any = None, **options: Any) -> Any:
+        """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before is dropped.
+
+        Args:
+            x: `(N, height, width, channels)` images, checked; or what Keras takes: a `tf.data.Dataset`, a `PyDataset`.
+            **options: Those of `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History`.
+        """
+        if not self.compiled:
+            self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
+        self._calibrations, self._score_states = {}, {}
+        return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
+        """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
+
+        Args:
+            folder: Created where absent; files of an earlier preset in it are replaced.
+            **provenance: What `preset.json` shall say of the detector's origin, JSON values.
+        """
+        from keras_ood.hub import preset
+
+        preset.save(self, folder, provenance)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keep calibration scores and what scores learned beside the weights (called by Keras)."""
+        super().save_own_variables(store)
+        for method, calibration in self._calibrations.items():
+            store[f"calibration.{method}"] = calibration.scores
+        for method, state in self._score_states.items():
+            for name, value in state.items():
+                store[f"state.{method}.{name}"] = value
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote (called by Keras)."""
+        super().load_own_variables({name: store[name] for name in store.keys() if "." not in name})  # noqa: SIM118
+        self._calibrations, self._score_states = {}, {}
+        for key in store.keys():  # noqa: SIM118 (Keras' store has no other iterator)
+            kind, _, rest = key.partition(".")
+            if kind == "calibration":
+                self._calibrations[rest] = Calibration(np.asarray(store[key]))
+                self._score_states.setdefault(rest, {})
+            elif kind == "state":
+                method, _, name = rest.partition(".")
+                self._score_states.setdefault(method, {})[name] = np.asarray(store[key])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"image_shape": list(self.image_shape), "default_score": self.default_score, "name": self.name}
+
+
+def _check_image_shape(image_shape: Any) -> tuple[int, int, int]:
+    shape = tuple(int(size) for size in image_shape)
+    if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+        raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
+    return shape
+
+
+def _check_samples(samples: int) -> int:
+    if samples < 1:
+        raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
+    return samples
+
+
+def _pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
+    """Repeat the last image up to a power of two, or to `batch_size`: few shapes are ever compiled."""
+    length = min(batch_size, 1 << (len(batch) - 1).bit_length())
+    return batch if len(batch) == length else np.concatenate([batch, np.repeat(batch[-1:], length - len(batch), axis=0)])

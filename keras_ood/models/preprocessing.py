@@ -1,0 +1,47 @@
+"""Images of any accepted kind to what the networks take."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class Preprocessing(keras.layers.Layer):
+    """Scale to 0..1, convert between grey and RGB, resize: the same arithmetic for every source of images.
+
+    `uint8` is divided by 255. RGB becomes grey by luminance (0.299 R + 0.587 G + 0.114 B, ITU-R BT.601), grey becomes RGB by
+    repetition. Sizes are changed by bilinear interpolation, with anti-aliasing when an image shrinks; an image that has
+    the right size already is left as it is.
+
+    Args:
+        image_shape: `(height, width, channels)` of the output, channels 1 or 3.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], **kwargs: Any) -> None:
+        super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
+        self.image_shape = tuple(image_shape)
+        self.built = True
+
+    def call(self, images: Any) -> Any:
+        """Return float32 `(batch, *image_shape)` for `(batch, height, width, 1 or 3)` images."""
+        height, width, channels = self.image_shape
+        is_integer = keras.backend.standardize_dtype(images.dtype) == "uint8"
+        images = ops.cast(images, "float32")
+        if is_integer:
+            images = images / 255.0
+        if channels == 1 and images.shape[-1] == 3:
+            images = ops.sum(images * ops.array([0.299, 0.587, 0.114], "float32"), axis=-1, keepdims=True)
+        elif channels == 3 and images.shape[-1] == 1:
+            images = ops.repeat(images, 3, axis=-1)
+        if tuple(images.shape[1:3]) != (height, width):
+            images = ops.image.resize(images, (height, width), "bilinear", antialias=True, data_format="channels_last")
+        return images
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The batch dimension, then `image_shape`."""
+        return (input_shape[0], *self.image_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"image_shape": list(self.image_shape), "name": self.name}

@@ -1,0 +1,229 @@
+"""The tilted variational autoencoder."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood import distributions
+from keras_ood.batches import iterate_batches
+from keras_ood.models.detector import Detector
+from keras_ood.models.networks import ARCHITECTURES
+
+KL_FORMS = ("quadratic", "exact")
+_REPORTED = ("nll", "reconstruction", "kl", "latent_norm")
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class TiltedVAE(Detector):
+    """Variational autoencoder whose prior is the exponentially tilted Gaussian.
+
+    With `x` an image of `D` numbers in 0..1, `z` a latent of `d` numbers, `f` the decoder and `g` the scale of the pixels:
+
+        prior       p(z)   = TiltedGaussian(tilt, d)
+        posterior   q(z|x) = N(loc(x), I) for tilt > 0;  N(loc(x), diag(scale(x)^2)) for tilt = 0
+        likelihood  p(x|z) = N(f(z), g^2 I)
+        nll                = -log p(x|z) + KL(q(z|x) || p(z))   (a bound on -log p(x) when z is drawn and the KL is exact)
+
+    `tilt = 0` is the Gaussian VAE, the baseline. Training minimises the mean `nll` with one draw of `z` per image; scoring
+    takes `z = loc(x)` and is deterministic, or averages `samples` draws.
+
+    Statistics, `(batch,)` float32: `nll`, `reconstruction` (-log p(x|z)), `kl`, all in nats; `latent_norm` (|loc(x)|),
+    `shell_distance` (| |loc(x)| - optimal radius |), `squared_error` (|x - f(z)|^2), `local_contrast` (mean over all 3x3
+    windows and channels of the standard deviation of their pixels).
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_dim: `d`.
+        tilt: 0, or a number above `keras_ood.distributions.critical_tilt(latent_dim)`, below which a tilt does nothing.
+        architecture: `"small"` or `"paper"`, see `keras_ood.models.networks`.
+        kl: `"quadratic"`, the paper's approximation and the default for tilt > 0, or `"exact"`, the only form for tilt = 0.
+        scale: `g`, fixed; None to learn it.
+        default_score: The score that methods use when none is named.
+
+    Raises:
+        ValueError: A setting outside what is named above.
+
+    Source: Floto, Kremer, Nica, "The Tilted Variational Autoencoder", ICLR 2023, arXiv 2111.15646.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        latent_dim: int = 10,
+        tilt: float = 15.0,
+        architecture: str = "small",
+        kl: str | None = None,
+        scale: float | None = None,
+        default_score: str = "nll",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_shape, default_score, **kwargs)
+        self.latent_dim = int(latent_dim)
+        self.tilt = float(tilt)
+        self.architecture = architecture
+        self.kl = kl or ("quadratic" if self.tilt else "exact")
+        self.scale = scale
+        self._check_settings()
+        encoder, decoder = ARCHITECTURES[architecture](self.image_shape, self.latent_dim)
+        self.encoder, self.decoder = encoder, decoder
+        self.loc_head = keras.layers.Dense(self.latent_dim, dtype="float32", name="loc")
+        self.log_scale_head = None if self.tilt else keras.layers.Dense(self.latent_dim, dtype="float32", name="log_scale")
+        if scale is None:
+            initializer = keras.initializers.Constant(math.log(0.3))
+            self.log_pixel_scale = self.add_weight(
+                shape=(), initializer=initializer, dtype="float32", autocast=False, name="log_pixel_scale"
+            )
+        self._seeds = keras.random.SeedGenerator(name="posterior_noise")
+        self._means = [keras.metrics.Mean(name=name) for name in _REPORTED]
+        for head in (self.loc_head, self.log_scale_head):
+            if head is not None:
+                head.build(encoder.output_shape)
+        self.built = True
+
+    def _check_settings(self) -> None:
+        if self.latent_dim < 1:
+            raise ValueError(f"`latent_dim` must be a positive integer. Received: {self.latent_dim}")
+        critical = distributions.critical_tilt(self.latent_dim)
+        if self.tilt != 0 and not (math.isfinite(self.tilt) and self.tilt > critical):
+            raise ValueError(
+                f"`tilt` must be 0 (the Gaussian VAE) or above the critical tilt of {self.latent_dim} latents, {critical:.3f}: "
+                f"below it the optimal radius is 0 and the tilt does nothing. Received: {self.tilt}"
+            )
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"`architecture` must be one of {sorted(ARCHITECTURES)}. Received: {self.architecture!r}")
+        if self.kl not in KL_FORMS or (self.kl == "quadratic" and not self.tilt):
+            raise ValueError(f'`kl` must be one of {KL_FORMS}, and "exact" for tilt = 0. Received: {self.kl!r}')
+        if self.scale is not None and not self.scale > 0:
+            raise ValueError(f"`scale` must be None or a positive number. Received: {self.scale!r}")
+
+    @property
+    def prior(self) -> Any:
+        """The `TiltedGaussian` prior."""
+        return distributions.TiltedGaussian(self.tilt, self.latent_dim)
+
+    def posterior(self, images: Any) -> Any:
+        """Return q(z|x), a TFP distribution of batch shape `(batch,)`, for preprocessed `(batch, *image_shape)` images."""
+        from keras_ood._tfp import tfd  # here: TensorFlow Probability takes seconds to import
+
+        features = ops.cast(self.encoder(images), "float32")
+        loc = self.loc_head(features)
+        if self.log_scale_head is None:
+            return tfd.MultivariateNormalDiag(loc)
+        return tfd.MultivariateNormalDiag(loc, scale_diag=ops.exp(self.log_scale_head(features)))
+
+    def likelihood(self, latents: Any) -> Any:
+        """Return p(x|z), a TFP distribution over `image_shape`, for `(batch, latent_dim)` latents."""
+        from keras_ood._tfp import tfd
+
+        mean = ops.cast(self.decoder(latents), "float32")
+        scale = ops.exp(ops.convert_to_tensor(self.log_pixel_scale)) if self.scale is None else self.scale
+        return tfd.Independent(tfd.Normal(mean, scale), reinterpreted_batch_ndims=3)
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Return the statistics of a batch.
+
+        Args:
+            inputs: Images `(batch, height, width, channels)`, or `{"images": images, "noise": (samples, latent_dim)}` with
+                standard normal noise for the mean over stochastic passes.
+            training: Whether to draw one `z` per image.
+        """
+        images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
+        images = self.preprocessing(images)
+        posterior = self.posterior(images)
+        loc = posterior.mean()
+        if training:
+            noise = keras.random.normal(ops.shape(loc), seed=self._seeds)[None]
+        elif noise is not None:
+            noise = ops.cast(noise, "float32")[:, None]
+        latents = loc[None] if noise is None else loc + posterior.stddev() * noise  # (samples, batch, latent_dim)
+        reconstruction, squared_error = self._compare(images, latents)
+        kl = self._kl(posterior)
+        statistics = {
+            "nll": reconstruction + kl,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "latent_norm": ops.norm(loc, axis=-1),
+        }
+        if not training:
+            statistics["shell_distance"] = ops.abs(statistics["latent_norm"] - self.prior.optimal_radius)
+            statistics["squared_error"] = squared_error
+            statistics["local_contrast"] = _local_contrast(images)
+        return statistics
+
+    def _compare(self, images: Any, latents: Any) -> tuple[Any, Any]:
+        """Return `-log p(x|z)` and `|x - f(z)|^2` of each image, means over the draws on the first axis of `latents`."""
+        samples = latents.shape[0]
+        likelihood = self.likelihood(ops.reshape(latents, (-1, self.latent_dim)))
+        targets = images if samples == 1 else ops.tile(images, (samples, 1, 1, 1))
+        squared_error = ops.sum(ops.square(targets - likelihood.mean()), axis=(1, 2, 3))
+        per_draw = ops.stack([-likelihood.log_prob(targets), squared_error])
+        per_image = ops.mean(ops.reshape(per_draw, (2, samples, -1)), axis=1)
+        return per_image[0], per_image[1]
+
+    def _kl(self, posterior: Any) -> Any:
+        if self.kl == "quadratic":
+            return self.prior.quadratic_kl(posterior.mean())
+        from keras_ood._tfp import tfd
+
+        return tfd.kl_divergence(posterior, self.prior)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The mean `nll` of the batch (called by Keras)."""
+        return ops.mean(y_pred["nll"])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Running means of the statistics (called by Keras)."""
+        for mean in self._means:
+            mean.update_state(y_pred[mean.name])
+        return self.get_metrics_result()
+
+    def draw_noise(self, samples: int, seed: int) -> np.ndarray:
+        """Return standard normal noise `(samples, latent_dim)`, the same on every backend."""
+        return np.random.default_rng(seed).standard_normal((samples, self.latent_dim)).astype(np.float32)
+
+    def sample(self, n: int, seed: int = 0) -> np.ndarray:
+        """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
+        latents = self.prior.sample(n, seed=seed)
+        return np.clip(ops.convert_to_numpy(self.likelihood(latents).mean()), 0, 1)
+
+    def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+        """Return `(originals, reconstructions)`, both float32 `(N, *image_shape)`, the reconstructions clipped to 0..1.
+
+        Args:
+            images: Any accepted source, small enough for its reconstructions to be held in memory.
+            batch_size: Images per pass.
+        """
+        originals = [
+            ops.convert_to_numpy(self.preprocessing(batch))
+            for batch in iterate_batches(images, batch_size, self.preprocessing)
+        ]
+        decoded = [
+            ops.convert_to_numpy(self.likelihood(self.posterior(ops.convert_to_tensor(batch)).mean()).mean())
+            for batch in originals
+        ]
+        return np.concatenate(originals), np.clip(np.concatenate(decoded), 0, 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "latent_dim": self.latent_dim,
+            "tilt": self.tilt,
+            "architecture": self.architecture,
+            "kl": self.kl,
+            "scale": self.scale,
+        }
+
+
+def _local_contrast(images: Any) -> Any:
+    """Mean over all 3x3 windows and channels of the standard deviation of their pixels, `(batch,)`."""
+
+    def mean_of_windows(values: Any) -> Any:
+        return ops.average_pool(values, 3, strides=1, padding="valid", data_format="channels_last")
+
+    variance = mean_of_windows(ops.square(images)) - ops.square(mean_of_windows(images))
+    return ops.mean(ops.sqrt(ops.maximum(variance, 0.0)), axis=(1, 2, 3))

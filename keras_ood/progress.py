@@ -1,0 +1,43 @@
+"""A progress bar on standard error for work on many images."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+_PATIENCE = 1.0  # seconds of work before a bar appears
+
+
+def track_images(batches: Iterable[np.ndarray], total: int | None, progress: bool | None) -> Iterator[np.ndarray]:
+    """Yield the batches and show how many images are done, at what rate, and the time left.
+
+    Args:
+        batches: Arrays whose first axis counts images.
+        total: Number of images, None where unknown.
+        progress: True or False; None for a bar on a terminal only, once the work has taken a second.
+    """
+    if progress is False or (progress is None and not sys.stderr.isatty()):
+        yield from batches
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images, {task.speed:.0f}/s" if total is None else "images"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    task = bar.add_task("", total=total)
+    start = time.monotonic()
+    try:
+        for batch in batches:
+            yield batch
+            if progress or time.monotonic() - start > _PATIENCE:
+                bar.start()
+            bar.advance(task, len(batch))
+    finally:
+        bar.stop()

@@ -1,0 +1,39 @@
+"""The score catalogue: functions of a detector's statistics, one a file, one registry."""
+
+import difflib
+
+from keras_ood.scores.kl import KL
+from keras_ood.scores.local_contrast import LocalContrast
+from keras_ood.scores.nll import NegativeLogLikelihood
+from keras_ood.scores.reconstruction import Reconstruction
+from keras_ood.scores.score import Score
+
+_CATALOGUE: dict[str, Score] = {
+    score.name: score for score in (NegativeLogLikelihood(), Reconstruction(), KL(), LocalContrast())
+}
+
+
+def names() -> list[str]:
+    """Return the names of all scores, plain likelihood first."""
+    return list(_CATALOGUE)
+
+
+def catalogue() -> list[Score]:
+    """Return all scores."""
+    return list(_CATALOGUE.values())
+
+
+def get(name: str) -> Score:
+    """Return the score of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in _CATALOGUE:
+        close = difflib.get_close_matches(str(name), _CATALOGUE, n=2)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise ValueError(f"`method` must be one of {names()}.{hint} Received: {name!r}")
+    return _CATALOGUE[name]
+
+
+__all__ = ["Score", "catalogue", "get", "names"]
