@@ -1,0 +1,50 @@
+"""keras_ood: pretrained, calibrated out-of-distribution detectors for Keras 3."""
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+if keras.backend.backend() not in ("tensorflow", "jax"):
+    raise ImportError(
+        "keras_ood runs on the Keras backends 'tensorflow' and 'jax': TensorFlow Probability has no substrate for others. "
+        f"Set KERAS_BACKEND before Keras is imported. Received: {keras.backend.backend()!r}"
+    )
+
+# Models and distributions first: they register with Keras, so that `keras.saving.load_model` finds them.
+from keras_ood import datasets, distributions, models, scores
+from keras_ood.hub.handles import list_models
+from keras_ood.hub.preset import PresetError, from_pretrained
+from keras_ood.models import Detector, NotCalibratedError
+
+if TYPE_CHECKING:
+    from keras_ood import plots
+    from keras_ood.evaluation import evaluate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Detector",
+    "NotCalibratedError",
+    "PresetError",
+    "datasets",
+    "distributions",
+    "evaluate",
+    "from_pretrained",
+    "list_models",
+    "models",
+    "plots",
+    "scores",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs scikit-learn or matplotlib at first use."""
+    if name == "evaluate":
+        from keras_ood.evaluation import evaluate
+
+        return evaluate
+    if name == "plots":
+        import importlib
+
+        return importlib.import_module("keras_ood.plots")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

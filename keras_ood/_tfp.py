@@ -42,7 +42,6 @@ rejection_sampler = _rejection.batched_rejection_sampler
 ParameterProperties = _properties.ParameterProperties
 
 
-
 def seed_key(seed: Any) -> Any:
     """The stateless seed for a Python integer; any other seed is returned as it is."""
     if not isinstance(seed, int):

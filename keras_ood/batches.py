@@ -115,7 +115,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
         if len(source.shape) != 4 or source.shape[0] == 0:
             check_images(source)
         yield from (check_images(source[start : start + batch_size]) for start in range(0, source.shape[0], batch_size))
-    elif isinstance(source, keras.utils.PyDataset) or isinstance(source, Iterable):
+    elif isinstance(source, (keras.utils.PyDataset, Iterable)):
         empty = True
         for batch in _items(source):
             empty = False

@@ -15,7 +15,8 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
     Args:
         batches: Arrays whose first axis counts images.
         total: Number of images, None where unknown.
-        progress: True or False; None for a bar on a terminal only, once the work has taken a second.
+        progress: True for a bar that stays, False for none; None for one that goes away, on a terminal only and once the work has
+            taken a second.
     """
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield from batches
@@ -29,7 +30,7 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
         TextColumn("images, {task.speed:.0f}/s" if total is None else "images"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        transient=True,
+        transient=not progress,
     )
     task = bar.add_task("", total=total)
     start = time.monotonic()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import numpy as np
 from keras_ood import datasets
 from keras_ood.models import Detector, TiltedVAE
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 FAMILIES: dict[str, type[Detector]] = {"TiltedVAE": TiltedVAE}
@@ -59,7 +60,7 @@ class Recipe:
         path = Path(path)
         content = path.read_bytes()
         values = tomllib.loads(content.decode())
-        derived = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
+        derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
         expected = {field.name for field in dataclasses.fields(cls)} - set(derived)
         if set(values) != expected:
             raise ValueError(f"A recipe has the keys {sorted(expected)}. Received: {sorted(values)} in {path}")

@@ -1,7 +1,10 @@
-"""From a recipe to trained weights, resumable."""
+"""From a recipe to a preset: train, calibrate, measure, write; resumable."""
 
+import importlib
 import json
+import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,82 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood import datasets
+from keras_ood.evaluation import Report, evaluate, write_records
+from keras_ood.hub import card
 from keras_ood.models import Detector
 from keras_ood.recipe import Recipe
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
+RESULTS = "results.csv"
+NOMINAL_FPR = 0.05
+RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
+
+
+def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "auto") -> Path:
+    """Train every seed of a recipe, measure all of them and their untrained networks, and write the preset.
+
+    The preset goes to the recipe's own folder: the first seed's weights and calibration, `results.csv` of all seeds,
+    `preset.json` and the model card. Finished seeds found in `runs` are not trained again.
+
+    Args:
+        recipe_path: A `recipe.toml`.
+        runs: Where checkpoints and finished seeds are kept, a folder each.
+        verbose: As in `keras.Model.fit`.
+
+    Returns:
+        The preset's folder.
+    """
+    recipe = Recipe.read(recipe_path)
+    _, calibration_images = recipe.training_split()
+    test_images, _ = datasets.load(recipe.dataset, "test")
+    records, shipped = [], None
+    for seed in recipe.seeds:
+        keras.utils.set_random_seed(seed)
+        untrained = recipe.build()
+        trained = train_seed(recipe, seed, runs / recipe.name / f"seed-{seed}", verbose)
+        trained.calibrate(calibration_images)
+        for weights, detector in (("untrained", untrained), ("trained", trained)):
+            is_shipped = weights == "trained" and seed == recipe.seeds[0]
+            sets = dict.fromkeys(recipe.out_of_distribution)
+            report = evaluate(detector, test_images, sets, resamples=RESAMPLES if is_shipped else 0)
+            records += report.records(weights=weights, seed=seed)
+        shipped = shipped or (trained, report)
+    folder = Path(recipe_path).parent
+    assert shipped is not None, "a recipe has at least one seed"
+    detector, report = shipped
+    write_records(folder / RESULTS, records)
+    log = read_log(runs / recipe.name / f"seed-{recipe.seeds[0]}")
+    detector.save_pretrained(folder, **_provenance(recipe, log, detector, report))
+    card.write(folder)
+    return folder
+
+
+def _provenance(recipe: Recipe, log: dict[str, Any], detector: Detector, report: Report) -> dict[str, Any]:
+    dataset = datasets.get(recipe.dataset)
+    inside = report.statistics["in_distribution"]
+    flagged = detector.score_statistics(inside) > detector.threshold(NOMINAL_FPR)
+    return {
+        "name": recipe.name,
+        "in_distribution": {
+            "name": recipe.dataset,
+            "title": dataset.title,
+            "source": dataset.source,
+            "licence": dataset.licence,
+            "training_images": log["training_images"],
+            "calibration_images": recipe.calibration_size,
+            "test_images": len(flagged),
+        },
+        "recipe_sha256": recipe.digest,
+        "model": recipe.model,
+        "seeds": recipe.seeds,
+        "training": log,
+        "statistics": {name: float(np.mean(values)) for name, values in inside.items()},
+        "false_positive_rate": {"nominal": NOMINAL_FPR, "measured": float(np.mean(flagged)), "images": len(flagged)},
+        "auroc": {
+            row.out_of_distribution: round(row.auroc.value, 5) for row in report.rows if row.method == detector.default_score
+        },
+    }
 
 
 def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "auto") -> Detector:
@@ -30,6 +105,10 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
     keras.utils.set_random_seed(seed)
     detector = recipe.build()
     if (folder / LOG).exists():
+        if read_log(folder)["recipe"] != recipe.digest:
+            raise ValueError(
+                f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
+            )
         detector.load_weights(folder / WEIGHTS)
         return detector
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +139,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         "loss": [round(float(value), 4) for value in history.history["loss"]],
     }
     (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
+    shutil.rmtree(folder / "backup", ignore_errors=True)
     return detector
 
 
@@ -70,15 +150,13 @@ def read_log(folder: Path) -> dict[str, Any]:
 
 def describe_machine() -> str:
     """Return processor, cores, backend and its version, in a line."""
-    import os
-
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
         processor = models[0] if models else processor
     backend = keras.backend.backend()
-    version = __import__(backend).__version__
+    version = importlib.import_module(backend).__version__
     return f"{os.cpu_count()} cores of {processor}, {platform.system()}, {backend} {version}, Keras {keras.__version__}"
 
 

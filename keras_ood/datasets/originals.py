@@ -40,7 +40,8 @@ def digits(split: str) -> Split:
 
 def mnist(split: str) -> Split:
     """MNIST, by Keras."""
-    return keras.datasets.mnist.load_data()[split == "test"]
+    images, labels = keras.datasets.mnist.load_data()[split == "test"]
+    return images, labels
 
 
 def fashion_mnist(split: str) -> Split:

@@ -34,17 +34,13 @@ DATASETS: dict[str, DataSet] = {
         originals.digits,
     ),
     "mnist": DataSet("MNIST", (28, 28, 1), "CC BY-SA 3.0", "LeCun, Cortes, Burges, 1998", originals.mnist),
-    "fashion_mnist": DataSet(
-        "Fashion-MNIST", (28, 28, 1), "MIT", "Xiao, Rasul, Vollgraf, 2017", originals.fashion_mnist
-    ),
+    "fashion_mnist": DataSet("Fashion-MNIST", (28, 28, 1), "MIT", "Xiao, Rasul, Vollgraf, 2017", originals.fashion_mnist),
     "cifar10": DataSet("CIFAR-10", (32, 32, 3), "none stated; research, cited", "Krizhevsky, 2009", originals.cifar10),
     "cifar100": DataSet("CIFAR-100", (32, 32, 3), "none stated; research, cited", "Krizhevsky, 2009", originals.cifar100),
     "gtsrb": DataSet(
         "GTSRB", (32, 32, 3), "free for research, cited", "Stallkamp, Schlipsing, Salmen, Igel, 2012", originals.gtsrb
     ),
-    "svhn": DataSet(
-        "SVHN", (32, 32, 3), "non-commercial use", "Netzer, Wang, Coates, Bissacco, Wu, Ng, 2011", originals.svhn
-    ),
+    "svhn": DataSet("SVHN", (32, 32, 3), "non-commercial use", "Netzer, Wang, Coates, Bissacco, Wu, Ng, 2011", originals.svhn),
 }
 
 

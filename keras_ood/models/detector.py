@@ -10,9 +10,11 @@ import numpy as np
 
 from keras_ood import scores
 from keras_ood.batches import check_images, count_images, iterate_batches
-from keras_ood.calibration import MINIMUM_SIZE, Calibration
+from keras_ood.calibration import Calibration
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.progress import track_images
+
+_CALIBRATION = "calibration."  # prefix of the calibration scores among a detector's own variables on disk
 
 
 class NotCalibratedError(RuntimeError):
@@ -41,7 +43,6 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
         self._calibrations: dict[str, Calibration] = {}
-        self._score_states: dict[str, dict[str, np.ndarray]] = {}
 
     @abstractmethod
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
@@ -78,6 +79,8 @@ class Detector(keras.Model):  # type: ignore[misc]
         batches = iterate_batches(images, batch_size, self.preprocessing)
         for batch in track_images(batches, count_images(images), progress):
             padded = _pad(batch, batch_size)
+            if padded.shape[1:] != self.image_shape:  # here, so that the compiled pass only ever sees its own image shape
+                padded = self.preprocessing(padded)
             values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
             parts.append({name: np.asarray(value[: len(batch)], np.float32) for name, value in values.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -98,33 +101,19 @@ class Detector(keras.Model):  # type: ignore[misc]
         missing = [name for name in score.needs if name not in statistics]
         if missing:
             raise ValueError(f"Score {score.name!r} needs the statistics {score.needs}. Received: {sorted(statistics)}")
-        if score.learns and score.name not in self._score_states:
-            raise NotCalibratedError(f"Score {score.name!r} learns from in-distribution images: call `calibrate` first.")
-        return score(statistics, self._score_states.get(score.name, {})).astype(np.float32)
+        return score(statistics).astype(np.float32)
 
     def calibrate(self, images: Any, **options: Any) -> None:
         """Keep the scores of held-out in-distribution images, for every score the detector's statistics allow.
 
-        The images must not have been trained on. Scores that learn are fitted on every second image and calibrated on the
-        others, so that their p-values hold too.
-
         Args:
-            images: Any accepted source of at least 20 images (40 for scores that learn).
+            images: Any accepted source of at least 20 images that were not trained on.
             **options: Those of `statistics`. Scores are comparable to the calibration's only under the same `samples`.
         """
         statistics = self.statistics(images, **options)
-        count = len(next(iter(statistics.values())))
-        if count < MINIMUM_SIZE:
-            raise ValueError(f"`calibrate` takes at least {MINIMUM_SIZE} images. Received: {count}")
-        halves = [{name: value[start::2] for name, value in statistics.items()} for start in (0, 1)]
-        usable = [score for score in scores.catalogue() if set(score.needs) <= set(statistics)]
-        calibrations, states = {}, {}
-        for score in usable:
-            if score.learns and count < 2 * MINIMUM_SIZE:
-                continue
-            states[score.name] = score.fit(halves[0])
-            calibrations[score.name] = Calibration(score(halves[1] if score.learns else statistics, states[score.name]))
-        self._calibrations, self._score_states = calibrations, states
+        self._calibrations = {
+            name: Calibration(self.score_statistics(statistics, name)) for name in scores.available(statistics)
+        }
 
     def calibration(self, method: str | None = None) -> Calibration:
         """Return the calibration of a score.
@@ -139,6 +128,10 @@ class Detector(keras.Model):  # type: ignore[misc]
                 f"first. Calibrated: {sorted(self._calibrations) or 'none'}."
             )
         return self._calibrations[name]
+
+    def calibrated_scores(self) -> list[str]:
+        """Return the names of the scores that `calibrate` has covered."""
+        return list(self._calibrations)
 
     def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""
@@ -166,7 +159,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         """
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
-        self._calibrations, self._score_states = {}, {}
+        self._calibrations = {}
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
@@ -180,27 +173,28 @@ class Detector(keras.Model):  # type: ignore[misc]
 
         preset.save(self, folder, provenance)
 
+    def inference_copy(self) -> "Detector":
+        """Return a detector of the same weights and calibration, without optimizer."""
+        copy: Detector = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        copy._calibrations = dict(self._calibrations)
+        return copy
+
     def save_own_variables(self, store: Any) -> None:
-        """Keep calibration scores and what scores learned beside the weights (called by Keras)."""
+        """Keep the calibration scores beside the weights (called by Keras)."""
         super().save_own_variables(store)
         for method, calibration in self._calibrations.items():
-            store[f"calibration.{method}"] = calibration.scores
-        for method, state in self._score_states.items():
-            for name, value in state.items():
-                store[f"state.{method}.{name}"] = value
+            store[_CALIBRATION + method] = calibration.scores
 
     def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote (called by Keras)."""
-        super().load_own_variables({name: store[name] for name in store.keys() if "." not in name})  # noqa: SIM118
-        self._calibrations, self._score_states = {}, {}
-        for key in store.keys():  # noqa: SIM118 (Keras' store has no other iterator)
-            kind, _, rest = key.partition(".")
-            if kind == "calibration":
-                self._calibrations[rest] = Calibration(np.asarray(store[key]))
-                self._score_states.setdefault(rest, {})
-            elif kind == "state":
-                method, _, name = rest.partition(".")
-                self._score_states.setdefault(method, {})[name] = np.asarray(store[key])
+        names = list(store.keys())
+        super().load_own_variables({name: store[name] for name in names if not name.startswith(_CALIBRATION)})
+        self._calibrations = {
+            name.removeprefix(_CALIBRATION): Calibration(np.asarray(store[name]))
+            for name in names
+            if name.startswith(_CALIBRATION)
+        }
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -7,7 +7,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
-class Preprocessing(keras.layers.Layer):
+class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
     """Scale to 0..1, convert between grey and RGB, resize: the same arithmetic for every source of images.
 
     `uint8` is divided by 255. RGB becomes grey by luminance (0.299 R + 0.587 G + 0.114 B, ITU-R BT.601), grey becomes RGB by
@@ -26,6 +26,8 @@ class Preprocessing(keras.layers.Layer):
     def call(self, images: Any) -> Any:
         """Return float32 `(batch, *image_shape)` for `(batch, height, width, 1 or 3)` images."""
         height, width, channels = self.image_shape
+        if None in images.shape[1:]:
+            raise ValueError(f"Image shapes must be known when a pass is compiled. Received: {tuple(images.shape)}")
         is_integer = keras.backend.standardize_dtype(images.dtype) == "uint8"
         images = ops.cast(images, "float32")
         if is_integer:

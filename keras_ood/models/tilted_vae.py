@@ -115,10 +115,11 @@ class TiltedVAE(Detector):
         return tfd.MultivariateNormalDiag(loc, scale_diag=ops.exp(self.log_scale_head(features)))
 
     def likelihood(self, latents: Any) -> Any:
-        """Return p(x|z), a TFP distribution over `image_shape`, for `(batch, latent_dim)` latents."""
+        """Return p(x|z), a TFP distribution over `image_shape`, for `(..., latent_dim)` latents."""
         from keras_ood._tfp import tfd
 
-        mean = ops.cast(self.decoder(latents), "float32")
+        decoded = self.decoder(ops.reshape(latents, (-1, self.latent_dim)))
+        mean = ops.reshape(ops.cast(decoded, "float32"), (*ops.shape(latents)[:-1], *self.image_shape))
         scale = ops.exp(ops.convert_to_tensor(self.log_pixel_scale)) if self.scale is None else self.scale
         return tfd.Independent(tfd.Normal(mean, scale), reinterpreted_batch_ndims=3)
 
@@ -139,7 +140,8 @@ class TiltedVAE(Detector):
         elif noise is not None:
             noise = ops.cast(noise, "float32")[:, None]
         latents = loc[None] if noise is None else loc + posterior.stddev() * noise  # (samples, batch, latent_dim)
-        reconstruction, squared_error = self._compare(images, latents)
+        likelihood = self.likelihood(latents)
+        reconstruction = ops.mean(-likelihood.log_prob(images), axis=0)
         kl = self._kl(posterior)
         statistics = {
             "nll": reconstruction + kl,
@@ -149,19 +151,10 @@ class TiltedVAE(Detector):
         }
         if not training:
             statistics["shell_distance"] = ops.abs(statistics["latent_norm"] - self.prior.optimal_radius)
-            statistics["squared_error"] = squared_error
+            squared_errors = ops.sum(ops.square(images - likelihood.mean()), axis=(2, 3, 4))
+            statistics["squared_error"] = ops.mean(squared_errors, axis=0)
             statistics["local_contrast"] = _local_contrast(images)
         return statistics
-
-    def _compare(self, images: Any, latents: Any) -> tuple[Any, Any]:
-        """Return `-log p(x|z)` and `|x - f(z)|^2` of each image, means over the draws on the first axis of `latents`."""
-        samples = latents.shape[0]
-        likelihood = self.likelihood(ops.reshape(latents, (-1, self.latent_dim)))
-        targets = images if samples == 1 else ops.tile(images, (samples, 1, 1, 1))
-        squared_error = ops.sum(ops.square(targets - likelihood.mean()), axis=(1, 2, 3))
-        per_draw = ops.stack([-likelihood.log_prob(targets), squared_error])
-        per_image = ops.mean(ops.reshape(per_draw, (2, samples, -1)), axis=1)
-        return per_image[0], per_image[1]
 
     def _kl(self, posterior: Any) -> Any:
         if self.kl == "quadratic":
@@ -180,7 +173,7 @@ class TiltedVAE(Detector):
         """Running means of the statistics (called by Keras)."""
         for mean in self._means:
             mean.update_state(y_pred[mean.name])
-        return self.get_metrics_result()
+        return dict(self.get_metrics_result())
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return standard normal noise `(samples, latent_dim)`, the same on every backend."""
@@ -189,7 +182,7 @@ class TiltedVAE(Detector):
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
         latents = self.prior.sample(n, seed=seed)
-        return np.clip(ops.convert_to_numpy(self.likelihood(latents).mean()), 0, 1)
+        return np.asarray(np.clip(ops.convert_to_numpy(self.likelihood(latents).mean()), 0, 1))
 
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Return `(originals, reconstructions)`, both float32 `(N, *image_shape)`, the reconstructions clipped to 0..1.
@@ -199,8 +192,7 @@ class TiltedVAE(Detector):
             batch_size: Images per pass.
         """
         originals = [
-            ops.convert_to_numpy(self.preprocessing(batch))
-            for batch in iterate_batches(images, batch_size, self.preprocessing)
+            ops.convert_to_numpy(self.preprocessing(batch)) for batch in iterate_batches(images, batch_size, self.preprocessing)
         ]
         decoded = [
             ops.convert_to_numpy(self.likelihood(self.posterior(ops.convert_to_tensor(batch)).mean()).mean())

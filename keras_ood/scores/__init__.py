@@ -1,6 +1,7 @@
 """The score catalogue: functions of a detector's statistics, one a file, one registry."""
 
 import difflib
+from collections.abc import Iterable
 
 from keras_ood.scores.kl import KL
 from keras_ood.scores.local_contrast import LocalContrast
@@ -18,9 +19,10 @@ def names() -> list[str]:
     return list(_CATALOGUE)
 
 
-def catalogue() -> list[Score]:
-    """Return all scores."""
-    return list(_CATALOGUE.values())
+def available(statistics: Iterable[str]) -> list[str]:
+    """Return the names of the scores that these statistics suffice for."""
+    given = set(statistics)
+    return [score.name for score in _CATALOGUE.values() if given.issuperset(score.needs)]
 
 
 def get(name: str) -> Score:
@@ -36,4 +38,4 @@ def get(name: str) -> Score:
     return _CATALOGUE[name]
 
 
-__all__ = ["Score", "catalogue", "get", "names"]
+__all__ = ["Score", "available", "get", "names"]

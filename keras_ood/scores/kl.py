@@ -16,6 +16,6 @@ class KL(Score):
     name = "kl"
     needs = ("kl",)
 
-    def __call__(self, statistics: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return `kl`."""
         return statistics["kl"]

@@ -17,6 +17,6 @@ class NegativeLogLikelihood(Score):
     name = "nll"
     needs = ("nll",)
 
-    def __call__(self, statistics: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return `nll`."""
         return statistics["nll"]

@@ -16,6 +16,6 @@ class Reconstruction(Score):
     name = "reconstruction"
     needs = ("reconstruction",)
 
-    def __call__(self, statistics: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return `reconstruction`."""
         return statistics["reconstruction"]

@@ -1,0 +1,42 @@
+# Everything runs in .venv, which the first target makes; nothing is installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test lint test-tensorflow test-jax test-wheel constraints cards clean
+
+demo: $(STAMP)  ## score real images with a pretrained detector: a table on the screen, pictures in demo/
+	$(BIN)/keras-ood demo
+
+test: lint test-tensorflow test-jax test-wheel  ## all that CI asks
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-tensorflow: $(STAMP)
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
+
+test-jax: $(STAMP)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest
+
+test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, without the network
+	$(BIN)/python tools/check_wheel.py
+
+constraints: $(STAMP)  ## resolve again for every supported Python
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate pyproject.toml -o constraints.txt
+
+cards: $(STAMP)  ## render zoo/*/README.md and the README's table again
+	$(BIN)/python tools/render_cards.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist demo

@@ -1,0 +1,236 @@
+"""The command `keras-ood`: thin, everything real lives in the package.
+
+Exit codes: 0 done; 1 the work failed (bad images, a damaged preset, ...), with one line on standard error; 2 the command line
+itself is wrong; 3 (`score --fail-on-ood`) an image was flagged.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    help="Out-of-distribution detection with pretrained, calibrated Keras models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out, err = Console(), Console(stderr=True)
+
+Model = Annotated[str, typer.Argument(help="Zoo name (see `keras-ood list`) or preset folder.", metavar="MODEL")]
+Method = Annotated[str | None, typer.Option("--method", "-m", help="Score; the preset's default where not given.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
+
+FLAGGED = 3
+"""Exit code of `score --fail-on-ood` when an image was flagged."""
+
+
+@contextmanager
+def _errors_in_a_line() -> Iterator[None]:
+    """Print errors that a user can mend as one line, and exit with 1."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        err.print(f"[red]Error:[/] {_escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _load(model: str) -> Any:
+    import keras_ood
+
+    return keras_ood.from_pretrained(model)
+
+
+@app.command("list")
+def list_presets(
+    pattern: Annotated[str, typer.Argument(help="Wildcards * and ?.")] = "*",
+) -> None:
+    """List the presets of the zoo.
+
+    Example: keras-ood list '*fashion*'
+    """
+    from keras_ood.hub import handles, preset
+
+    with _errors_in_a_line():
+        names = handles.list_models(pattern)
+        if not names:
+            raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
+        table = Table("preset", "family", "in-distribution", "parameters", "size", "score", "AUROC, worst and best set")
+        for name in names:
+            content = preset.read(handles.resolve(name))
+            size = sum(file["size"] for file in content["files"].values())
+            auroc = sorted(content["auroc"].items(), key=lambda item: item[1])
+            ends = f"{auroc[0][1]:.3f} {auroc[0][0]}, {auroc[-1][1]:.3f} {auroc[-1][0]}"
+            cells = (content["family"], content["in_distribution"]["title"], f"{content['parameters']:,}")
+            table.add_row(name, *cells, f"{size / 2**20:.2f} MiB", content["default_score"], ends)
+        out.print(table)
+
+
+@app.command()
+def info(model: Model) -> None:
+    """Show what a preset is, how it was trained and what it reaches.
+
+    Example: keras-ood info tilted-vae-digits
+    """
+    from keras_ood.hub import handles, preset
+
+    with _errors_in_a_line():
+        folder = handles.resolve(model)
+        content = preset.read(folder)
+        preset.verify(folder, content)
+        table = Table("field", "value", title=f"{model}: files verified")
+        for key, value in content.items():
+            if key not in ("files", "golden_scores"):
+                text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
+                table.add_row(key, _escape(text))
+        out.print(table)
+
+
+@app.command()
+def score(
+    model: Model,
+    images: Annotated[list[str], typer.Argument(help="A folder, image files, or one .npy/.npz file.", metavar="IMAGES...")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .csv or .parquet file; CSV on standard output.")
+    ] = None,
+    method: Method = None,
+    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
+    unreadable: Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")] = "raise",
+    fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
+    batch_size: BatchSize = 256,
+) -> None:
+    """Score images: path, score, p-value and flag of each.
+
+    Example: keras-ood score tilted-vae-fashion-mnist photos/ --out scores.csv --fpr 0.01
+    """
+    from keras_ood import tables
+
+    with _errors_in_a_line():
+        write = tables.writer(out_file)
+        detector = _load(model)
+        threshold = detector.threshold(fpr, method)
+        source, rows = tables.open_images(images, unreadable)
+        scores = detector.score(source, method, batch_size=batch_size)
+        p_values = detector.calibration(method).p_values(scores)
+        flags = scores > threshold
+        write(tables.score_table(rows(), scores, p_values, flags))
+    err.print(f"{flags.sum()} of {len(flags)} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
+    if fail_on_ood and flags.any():
+        raise typer.Exit(FLAGGED)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    ood: Annotated[list[str], typer.Option(help="OOD set, repeatable: data set, synthetic set, folder or array file.")],
+    inside: Annotated[
+        str | None, typer.Option("--in", help="In-distribution images; the preset's test split if absent.")
+    ] = None,
+    methods: Annotated[list[str] | None, typer.Option("--method", "-m", help="Score, repeatable; all if absent.")] = None,
+    out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for ROC curves and score histograms.")] = None,
+    batch_size: BatchSize = 256,
+) -> None:
+    """Measure a detector: AUROC, AUPR-in, AUPR-out, FPR95 per image, OOD positive.
+
+    Example: keras-ood evaluate tilted-vae-fashion-mnist --ood mnist --ood noise
+    """
+    from keras_ood import evaluation
+    from keras_ood.hub import handles, preset
+
+    with _errors_in_a_line():
+        detector = _load(model)
+        if inside is None:
+            described = preset.read(handles.resolve(model)).get("in_distribution")
+            if not described:
+                raise ValueError(f"This preset names no data set: pass --in with in-distribution images. Received: {model!r}")
+            inside = described["name"]
+        report = evaluation.evaluate(detector, inside, dict.fromkeys(ood), methods, batch_size=batch_size)
+        table = Table("OOD set", "score", "images", "AUROC", "AUPR-in", "AUPR-out", "FPR95", title=f"{model}, in: {inside}")
+        for row in report.rows:
+            cells = [f"{getattr(row, name).value:.4f}" for name in ("aupr_in", "aupr_out", "fpr95")]
+            auroc = f"{row.auroc.value:.4f} \\[{row.auroc.low:.4f}, {row.auroc.high:.4f}]"
+            table.add_row(row.out_of_distribution, row.method, f"{row.in_images} + {row.out_images}", auroc, *cells)
+        out.print(table)
+        out.print(evaluation.CONVENTION, style="dim")
+        if out_file:
+            report.to_csv(out_file)
+        if plots:
+            from keras_ood import pictures
+
+            pictures.save_report(detector, report, methods[0] if methods else None, plots)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.toml; the preset is written beside it.")],
+    runs: Annotated[Path, typer.Option(help="Where checkpoints and finished seeds are kept.")] = Path("runs"),
+) -> None:
+    """Train, calibrate, measure and write a preset; a killed training goes on where it was.
+
+    Example: keras-ood train zoo/tilted-vae-digits/recipe.toml
+    """
+    with _errors_in_a_line():
+        from keras_ood import training
+
+        out.print(f"Wrote {training.train(recipe, runs)}")
+
+
+@app.command()
+def calibrate(
+    model: Model,
+    images: Annotated[list[str], typer.Argument(help="Held-out in-distribution images, as for `score`.", metavar="IMAGES...")],
+    out_folder: Annotated[Path, typer.Option("--out", "-o", help="The new preset folder.")],
+    batch_size: BatchSize = 256,
+) -> None:
+    """Calibrate a detector on your own in-distribution images and save it as a preset folder.
+
+    Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
+    """
+    from keras_ood import tables
+
+    with _errors_in_a_line():
+        detector = _load(model)
+        source, rows = tables.open_images(images, "raise")
+        detector.calibrate(source, batch_size=batch_size)
+        detector.save_pretrained(out_folder, calibrated_from=model)
+        out.print(f"Calibrated on {len(rows())} images; wrote {out_folder}. Next: keras-ood score {out_folder} IMAGES")
+
+
+@app.command()
+def demo(
+    model: Model = "tilted-vae-digits",
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("demo"),
+) -> None:
+    """Show a pretrained detector at work: a table of verdicts and pictures.
+
+    Example: keras-ood demo
+    """
+    with _errors_in_a_line():
+        from keras_ood import demo as demonstration
+
+        demonstration.run(model, folder, out)
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with one line."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("Stopped.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Presets: where they are, what they hold, how they are checked."""

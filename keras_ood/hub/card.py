@@ -1,0 +1,205 @@
+"""Model cards, rendered from `preset.json` and `results.csv`; a missing field is an error."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from keras_ood.evaluation import CONVENTION, read_records
+from keras_ood.hub import handles, preset
+
+CARD, RESULTS = "README.md", "results.csv"
+WEAK = 0.9  # a default score's AUROC below this is named among the failures
+
+Records = list[dict[str, str]]
+
+
+def write(folder: Path) -> None:
+    """Render the card of a preset folder, write it as `README.md` and renew the checksums in `preset.json`."""
+    content = preset.read(folder)
+    (folder / CARD).write_text(render(folder))
+    preset.seal(folder, content)
+
+
+def render(folder: Path) -> str:
+    """Return the card of a preset folder.
+
+    Presets beside it that share its in-distribution set stand in the same table.
+    """
+    content = preset.read(folder)
+    records = read_records(folder / RESULTS)
+    score = content["default_score"]
+    inside = content["in_distribution"]
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="keras",
+        tags=["keras_ood", "out-of-distribution-detection", "anomaly-detection", content["family"]],
+        datasets=[inside["name"]],
+        model_name=content["name"],
+        eval_results=[
+            EvalResult(
+                task_type="out-of-distribution-detection",
+                dataset_type=name,
+                dataset_name=f"{inside['title']} test against {name}",
+                metric_type="auroc",
+                metric_value=value,
+            )
+            for name, value in content["auroc"].items()
+        ],
+    )
+    fields = {
+        "header": data.to_yaml(),
+        "name": content["name"],
+        "family": content["family"],
+        "title": inside["title"],
+        "source": inside["source"],
+        "licence": inside["licence"],
+        "model": json.dumps(content["model"]),
+        "shape": "x".join(map(str, content["input_shape"])),
+        "parameters": f"{content['parameters']:,}",
+        "score": score,
+        "training_images": f"{inside['training_images']:,}",
+        "calibration_images": f"{inside['calibration_images']:,}",
+        "test_images": f"{inside['test_images']:,}",
+        "epochs": content["training"]["epochs"],
+        "seconds": f"{content['training']['seconds']:,.0f}",
+        "machine": content["training"]["machine"],
+        "seed": content["training"]["seed"],
+        "seeds": ", ".join(map(str, content["seeds"])),
+        "digest": content["recipe_sha256"][:12],
+        "version": content["code_version"],
+        "nominal": f"{content['false_positive_rate']['nominal']:.0%}",
+        "measured": f"{content['false_positive_rate']['measured']:.2%}",
+        "side_by_side": _side_by_side(folder.parent, inside["name"]),
+        "by_score": _by_score(records, content["training"]["seed"]),
+        "failures": _failures(content["auroc"], score),
+        "convention": CONVENTION,
+    }
+    return str(ModelCard(_TEMPLATE.format(**fields)))
+
+
+def preset_table(folder: Path | None = None) -> str:
+    """Return the README's table of the zoo, Markdown: AUROC of the default score, mean and sd over the seeds."""
+    folder = folder or handles.zoo_folder()
+    pairs = [("mnist", "MNIST"), ("fashion_mnist", "Fashion-MNIST"), ("cifar10", "CIFAR-10"), ("noise", "noise")]
+    lines = [
+        "| preset | in-distribution | parameters | score | " + " | ".join(f"→ {title}" for _, title in pairs) + " |",
+        "|---|---|---|---|" + "---|" * len(pairs),
+    ]
+    for name in handles.list_models():
+        content = preset.read(folder / name)
+        records, score = read_records(folder / name / RESULTS), content["default_score"]
+        cells = [_cell(records, "trained", out, score) for out, _ in pairs]
+        title = content["in_distribution"]["title"]
+        lines.append(f"| `{name}` | {title} | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _side_by_side(zoo: Path, dataset: str) -> str:
+    """AUROC of every score for every preset of a data set, trained and untrained; mean and sd over the seeds."""
+    columns = {}
+    for name in handles.list_models():
+        if (zoo / name / preset.PRESET).exists() and preset.read(zoo / name)["in_distribution"]["name"] == dataset:
+            records = read_records(zoo / name / RESULTS)
+            columns[name] = (records, "trained")
+            columns[f"{name}, untrained"] = (records, "untrained")
+    rows = {(record["out_of_distribution"], record["method"]): None for records, _ in columns.values() for record in records}
+    lines = ["| OOD set | score | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
+    for out, score in rows:
+        cells = [_cell(records, weights, out, score) for records, weights in columns.values()]
+        lines.append(f"| {out} | `{score}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _by_score(records: Records, seed: int) -> str:
+    """All scores and metrics of the weights that the preset holds."""
+    lines = ["| OOD set | score | AUROC | AUPR-in | AUPR-out | FPR95 |", "|---|---|---|---|---|---|"]
+    for record in records:
+        if record["weights"] == "trained" and int(record["seed"]) == seed:
+            interval = f"[{float(record['auroc_low']):.4f}, {float(record['auroc_high']):.4f}]"
+            cells = [f"{float(record['auroc']):.4f} {interval}"]
+            cells += [f"{float(record[metric]):.4f}" for metric in ("aupr_in", "aupr_out", "fpr95")]
+            lines.append(f"| {record['out_of_distribution']} | `{record['method']}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(records: Records, weights: str, out: str, score: str) -> str:
+    values = defaultdict(list)
+    for record in records:
+        values[record["weights"], record["out_of_distribution"], record["method"]].append(float(record["auroc"]))
+    found = values[weights, out, score]
+    if not found:
+        return "-"
+    return f"{mean(found):.4f}" + (f" ± {stdev(found):.4f}" if len(found) > 1 else "")
+
+
+def _failures(auroc: dict[str, float], score: str) -> str:
+    weak = [f"`{name}` ({value:.3f})" for name, value in sorted(auroc.items(), key=lambda item: item[1]) if value < WEAK]
+    if not weak:
+        return f"No set above has an AUROC below {WEAK} under `{score}`; sets not listed here were not tried."
+    return f"AUROC below {WEAK} under `{score}`, the default score: {', '.join(weak)}. Do not rely on it for such images."
+
+
+_TEMPLATE = """---
+{header}
+---
+
+# {name}
+
+A `{family}` that tells images like those of {title} from others. Score, p-value and flag of an image:
+
+```python
+import keras_ood
+
+detector = keras_ood.from_pretrained("{name}")
+scores = detector.score(images)              # (N,) float32, higher = more out-of-distribution
+p_values = detector.p_values(images)         # (N,) conformal, against {calibration_images} held-out images
+flags = detector.detect(images, fpr=0.05)    # (N,) bool
+```
+
+`images`: (N, height, width, 1 or 3), uint8 or float in 0..1, any size; they are converted to {shape} inside the model.
+
+## Results
+
+AUROC on the full test splits (in-distribution: {test_images} images): mean ± standard deviation over the training seeds
+({seeds} here), beside the other presets of the same data set and the untrained networks. The default score is `{score}`. No
+out-of-distribution image was used to train or calibrate.
+
+{side_by_side}
+
+The weights in this folder (seed {seed}):
+
+{by_score}
+
+{convention}
+
+**False alarms.** `detect(fpr=0.05)`: {measured} of the {test_images} in-distribution test images flagged, {nominal} promised.
+
+## Where it fails
+
+{failures}
+
+## How it was trained
+
+- Model: `{model}`; {parameters} parameters.
+- Data: {title} ({source}; licence: {licence}).
+  {training_images} images of the training split; {calibration_images} others of it for calibration, never trained on.
+- {epochs} epochs, {seconds} s on {machine}; seed {seed}; code {version}, recipe `{digest}`.
+- Again, with one command: `keras-ood train zoo/{name}/recipe.toml`
+
+## Source
+
+Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", ICLR 2023, arXiv
+2111.15646. These are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
+
+```bibtex
+@inproceedings{{floto2023tilted,
+  title = {{The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection}},
+  author = {{Floto, Griffin and Kremer, Stefan and Nica, Mihai}},
+  booktitle = {{International Conference on Learning Representations}},
+  year = {{2023}},
+}}
+```
+"""

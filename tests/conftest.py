@@ -1,0 +1,48 @@
+"""Fixtures shared by all tests."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ood
+from keras_ood import datasets
+from keras_ood.models import TiltedVAE
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits' `(training images, test images)`."""
+    return datasets.load("digits", "train")[0], datasets.load("digits", "test")[0]
+
+
+@pytest.fixture(scope="session")
+def pretrained():
+    """The embedded preset; tests must not change it."""
+    return keras_ood.from_pretrained("tilted-vae-digits")
+
+
+@pytest.fixture
+def images():
+    """Forty images of a size and kind that no preset has."""
+    return np.random.default_rng(0).integers(0, 256, (40, 12, 14, 3), dtype=np.uint8)
+
+
+def small_vae(**settings):
+    """A detector with fresh weights that takes milliseconds a batch."""
+    return TiltedVAE(**{"image_shape": (8, 8, 1), "latent_dim": 3, "tilt": 6.0} | settings)
+
+
+@pytest.fixture
+def fresh():
+    """The constructor `small_vae`."""
+    return small_vae
+
+
+def pytest_report_header(config):
+    """Say which backend runs."""
+    return f"keras backend: {keras.backend.backend()}"

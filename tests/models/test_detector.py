@@ -1,0 +1,218 @@
+"""What every detector does, checked on a table of constructors."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ood import NotCalibratedError, scores
+from keras_ood.models import TiltedVAE
+from keras_ood.models.detector import Detector
+
+DETECTORS = {
+    "tilted": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0),
+    "tilted-exact-kl": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, kl="exact"),
+    "tilted-fixed-scale": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, scale=0.1),
+    "tilted-colour": lambda: TiltedVAE((16, 8, 3), latent_dim=4, tilt=6.0),
+    "gaussian": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=0),
+    "tilted-paper": lambda: TiltedVAE((32, 32, 1), latent_dim=2, tilt=6.0, architecture="paper"),
+}
+
+
+@pytest.fixture(params=DETECTORS)
+def detector(request) -> Detector:
+    return DETECTORS[request.param]()
+
+
+def test_statistics_are_finite_float32_one_per_image(detector, images):
+    """Every statistic is float32 of shape (N,), finite, whatever the images' size and number of channels."""
+    statistics = detector.statistics(images, batch_size=16)
+    assert {"nll", "reconstruction", "kl", "latent_norm"} <= set(statistics)
+    for name, values in statistics.items():
+        assert values.shape == (40,), name
+        assert values.dtype == np.float32, name
+        assert np.all(np.isfinite(values)), name
+
+
+def test_scores_vary(detector, images):
+    """No score is constant: an untrained detector too must tell images apart."""
+    statistics = detector.statistics(images)
+    for name in scores.available(statistics):
+        assert np.std(detector.score_statistics(statistics, name)) > 1e-4, name
+
+
+def test_fit_moves_every_weight(detector, images):
+    """Training changes every trainable weight and lowers the loss."""
+    before = {weight.path: weight.numpy().copy() for weight in detector.trainable_variables}
+    images = keras.ops.convert_to_numpy(detector.preprocessing(images))
+    detector.compile(keras.optimizers.Adam(1e-4))
+    history = detector.fit(images, epochs=3, batch_size=20, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    for weight in detector.trainable_variables:
+        assert np.any(before[weight.path] != weight.numpy()), weight.path
+
+
+def test_scores_do_not_depend_on_the_batch(detector, images):
+    """An image has the same score alone, in any batch and in any order."""
+    together = detector.score(images)
+    np.testing.assert_allclose(detector.score(images, batch_size=7), together, rtol=1e-4)
+    np.testing.assert_allclose(detector.score(images[::-1], batch_size=16)[::-1], together, rtol=1e-4)
+    np.testing.assert_allclose(detector.score(images[3:4]), together[3:4], rtol=1e-4)
+
+
+def test_scores_are_deterministic(detector, images):
+    """Two calls agree to the bit; stochastic passes agree for a seed, and differ between seeds."""
+    np.testing.assert_array_equal(detector.score(images), detector.score(images))
+    drawn = detector.score(images, samples=3, seed=1)
+    np.testing.assert_array_equal(drawn, detector.score(images, samples=3, seed=1))
+    assert np.any(drawn != detector.score(images, samples=3, seed=2))
+
+
+def test_save_and_load(detector, images, tmp_path):
+    """Plain Keras loads the folder: same class, scores, calibration and p-values; no optimizer is written."""
+    detector.fit(keras.ops.convert_to_numpy(detector.preprocessing(images)), epochs=1, verbose=0)
+    detector.calibrate(images)
+    detector.save_pretrained(tmp_path / "preset")
+    loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
+    assert type(loaded) is type(detector)
+    assert loaded.get_config() == detector.get_config()
+    assert loaded.calibrated_scores() == detector.calibrated_scores()
+    np.testing.assert_allclose(loaded.score(images), detector.score(images), rtol=1e-6)
+    np.testing.assert_array_equal(loaded.calibration().scores, detector.calibration().scores)
+    np.testing.assert_array_equal(loaded.p_values(images), detector.p_values(images))
+    assert not loaded.compiled
+    numbers = sum(int(np.prod(weight.shape)) for weight in loaded.weights)
+    assert (tmp_path / "preset" / "model.weights.h5").stat().st_size < 4 * numbers + 200_000
+
+
+def test_samples_are_images(detector):
+    """Samples are float32 images of the detector's shape in 0..1, the same for a seed."""
+    drawn = detector.sample(5, seed=3)
+    assert drawn.shape == (5, *detector.image_shape)
+    assert drawn.dtype == np.float32
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    np.testing.assert_array_equal(drawn, detector.sample(5, seed=3))
+    assert np.any(drawn != detector.sample(5, seed=4))
+
+
+def test_mixed_precision_keeps_statistics_in_float32(images):
+    """Under mixed precision networks compute in 16 bits, statistics stay float32 and close to full precision."""
+    exact = DETECTORS["tilted"]()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        mixed = DETECTORS["tilted"]()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(exact.get_weights())
+    assert mixed.encoder.layers[0].compute_dtype == "bfloat16"
+    for name, values in mixed.statistics(images).items():
+        assert values.dtype == np.float32
+        np.testing.assert_allclose(values, exact.statistics(images)[name], rtol=0.05, atol=0.05, err_msg=name)
+    mixed.fit(keras.ops.convert_to_numpy(mixed.preprocessing(images)), epochs=1, verbose=0)
+    assert np.all(np.isfinite(mixed.score(images)))
+
+
+def test_detect_is_the_p_value_at_most_fpr(pretrained, digits):
+    """`detect(fpr)` flags exactly the images whose p-value is at most fpr."""
+    _, test = digits
+    p_values = pretrained.p_values(test)
+    for fpr in (0.01, 0.05, 0.31):
+        np.testing.assert_array_equal(pretrained.detect(test, fpr=fpr), p_values <= fpr)
+
+
+def test_fit_drops_the_calibration(fresh, images):
+    """Scores of other weights say nothing: after `fit`, p-values need a new calibration."""
+    detector = fresh()
+    detector.calibrate(images)
+    detector.fit(keras.ops.convert_to_numpy(detector.preprocessing(images)), epochs=1, verbose=0)
+    with pytest.raises(NotCalibratedError, match="calibrate"):
+        detector.p_values(images)
+
+
+def test_progress_goes_to_standard_error(fresh, images, capsys):
+    """A bar that is asked for is drawn on standard error, standard output stays clean; off a terminal there is none."""
+    fresh().score(images, progress=True, batch_size=8)
+    printed = capsys.readouterr()
+    assert "40/40" in printed.err
+    assert printed.out == ""
+    fresh().score(images)
+    assert capsys.readouterr().err == ""
+
+
+def test_scores_through_a_bar_are_the_same(fresh, images):
+    """The bar changes nothing."""
+    detector = fresh()
+    np.testing.assert_array_equal(detector.score(images, progress=True), detector.score(images, progress=False))
+
+
+BAD_IMAGES = {
+    "rank": (np.zeros((4, 8, 8), np.uint8), "rank 3"),
+    "channels": (np.zeros((4, 8, 8, 2), np.uint8), "2 channels"),
+    "dtype": (np.zeros((4, 8, 8, 1), np.int64), "dtype int64"),
+    "range": (np.full((4, 8, 8, 1), 255.0), "floats from 255 to 255"),
+    "negative": (np.full((4, 8, 8, 1), -0.1), "floats from -0.1"),
+    "nan": (np.full((4, 8, 8, 1), np.nan), "256 values that are NaN"),
+    "infinity": (np.full((4, 8, 8, 1), np.inf, np.float32), "256 values"),
+    "empty": (np.zeros((0, 8, 8, 1), np.uint8), "empty batch"),
+    "text": ("no/such/folder", "no/such/folder"),
+    "number": (3.5, "float"),
+    "nothing": (iter([]), "yields no batch"),
+}
+
+
+@pytest.mark.parametrize("method", ["score", "statistics", "calibrate", "p_values", "detect"])
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_bad_images_are_refused(pretrained, name, method):
+    """Every method that takes images refuses what it cannot take and says what it received."""
+    value, received = BAD_IMAGES[name]
+    with pytest.raises((ValueError, FileNotFoundError), match=r"Received: .*" + received.replace(".", r"\.")):
+        getattr(pretrained, method)(value)
+
+
+def test_fit_refuses_bad_images(fresh):
+    """`fit` checks arrays as scoring does."""
+    with pytest.raises(ValueError, match="Received: floats from 255"):
+        fresh().fit(np.full((4, 8, 8, 1), 255.0))
+
+
+@pytest.mark.parametrize("call", ["p_values", "detect", "threshold"])
+def test_uncalibrated_detectors_give_no_p_values(fresh, images, call):
+    """p-values, thresholds and flags before calibration: an error of their own that says what to do."""
+    arguments = (0.05,) if call == "threshold" else (images,)
+    with pytest.raises(NotCalibratedError, match="calibrate"):
+        getattr(fresh(), call)(*arguments)
+
+
+def test_calibration_needs_twenty_images(fresh, images):
+    """19 images are refused, 20 are enough."""
+    with pytest.raises(ValueError, match="at least 20 images. Received: .*19"):
+        fresh().calibrate(images[:19])
+    detector = fresh()
+    detector.calibrate(images[:20])
+    assert len(detector.calibration()) == 20
+
+
+def test_unreachable_fpr(pretrained, digits):
+    """400 calibration images cannot promise 1 in 1,000; the error says what they can."""
+    with pytest.raises(ValueError, match=r"0\.00249.*Received: fpr=0\.001"):
+        pretrained.detect(digits[1], fpr=0.001)
+
+
+def test_unknown_scores_list_close_ones(pretrained, digits):
+    """A nearly right score fails and names the right one."""
+    with pytest.raises(ValueError, match="Did you mean 'reconstruction'.*Received: 'reconstructoin'"):
+        pretrained.score(digits[1], method="reconstructoin")
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"samples": 0}])
+def test_bad_options(pretrained, digits, options):
+    """Sizes below one are refused."""
+    with pytest.raises(ValueError, match="Received: 0"):
+        pretrained.score(digits[1], **options)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2), (0, 8, 1)])
+def test_bad_image_shapes(fresh, shape):
+    """`image_shape` is (height, width, 1 or 3)."""
+    with pytest.raises(ValueError, match="Received: "):
+        fresh(image_shape=shape)
