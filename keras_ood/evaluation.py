@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_ood import datasets, scores
+from keras_ood.batches import open_path
 from keras_ood.metrics import Interval, bootstrap_metrics
 from keras_ood.models import Detector
 
@@ -89,7 +90,7 @@ def evaluate(
 
 
 def named_images(images: Any, inside: Any = None) -> Any:
-    """Return the test split of a named data set, a synthetic set made from `inside`, or `images` as they are."""
+    """Return a named data set's test split, a synthetic set made from `inside`, a path opened, or `images` as they are."""
     if not isinstance(images, str):
         return images
     if images in datasets.SYNTHETIC:
@@ -97,7 +98,7 @@ def named_images(images: Any, inside: Any = None) -> Any:
     if images in datasets.DATASETS:
         return datasets.load(images, "test")[0]
     if Path(images).exists():
-        return images
+        return open_path(images)
     raise ValueError(
         f"Expected images, a path that exists, a data set of {sorted(datasets.DATASETS)} or a synthetic set of "
         f"{sorted(datasets.SYNTHETIC)}. Received: {images!r}"

@@ -15,8 +15,8 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
     Args:
         batches: Arrays whose first axis counts images.
         total: Number of images, None where unknown.
-        progress: True for a bar that stays, False for none; None for one that goes away, on a terminal only and once the work has
-            taken a second.
+        progress: True for a bar that stays, False for none; None for one that goes away, on a terminal only and once the work
+            has taken a second.
     """
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield from batches

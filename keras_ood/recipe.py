@@ -59,7 +59,10 @@ class Recipe:
         """
         path = Path(path)
         content = path.read_bytes()
-        values = tomllib.loads(content.decode())
+        try:
+            values = tomllib.loads(content.decode())
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
         expected = {field.name for field in dataclasses.fields(cls)} - set(derived)
         if set(values) != expected:

@@ -36,7 +36,7 @@ def resolve(handle: str | os.PathLike[str]) -> Path:
     name = os.fspath(handle)
     if name in list_models():
         return zoo_folder() / name
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     close = difflib.get_close_matches(name, list_models(), n=3)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

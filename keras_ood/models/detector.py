@@ -131,7 +131,7 @@ class Detector(keras.Model):  # type: ignore[misc]
 
     def calibrated_scores(self) -> list[str]:
         """Return the names of the scores that `calibrate` has covered."""
-        return list(self._calibrations)
+        return [name for name in scores.names() if name in self._calibrations]
 
     def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""

@@ -1,5 +1,6 @@
 """Packed image sets: what is written is read, and nothing damaged passes."""
 
+import gc
 import io
 import re
 import warnings
@@ -22,9 +23,7 @@ def strip_bytes(stack):
 
 def pack(images, labels, images_per_strip):
     """The arrays of a packed set, as the documentation of `read_strips` states them."""
-    strips = [
-        strip_bytes(images[start : start + images_per_strip]) for start in range(0, len(images), images_per_strip)
-    ]
+    strips = [strip_bytes(images[start : start + images_per_strip]) for start in range(0, len(images), images_per_strip)]
     ends = np.cumsum([len(strip) for strip in strips])
     return {"strips": np.concatenate(strips), "ends": ends, "shape": np.array(images.shape), "labels": labels}
 
@@ -139,4 +138,5 @@ def test_refused_file_is_closed(tmp_path):
         warnings.simplefilter("always")
         with pytest.raises(ValueError, match="Received"):
             read_strips(path)
+        gc.collect()
     assert not caught

@@ -185,7 +185,7 @@ def test_uncalibrated_detectors_give_no_p_values(fresh, images, call):
 
 def test_calibration_needs_twenty_images(fresh, images):
     """19 images are refused, 20 are enough."""
-    with pytest.raises(ValueError, match="at least 20 images. Received: .*19"):
+    with pytest.raises(ValueError, match=r"at least 20 images\. Received: .*19"):
         fresh().calibrate(images[:19])
     detector = fresh()
     detector.calibrate(images[:20])
@@ -200,7 +200,7 @@ def test_unreachable_fpr(pretrained, digits):
 
 def test_unknown_scores_list_close_ones(pretrained, digits):
     """A nearly right score fails and names the right one."""
-    with pytest.raises(ValueError, match="Did you mean 'reconstruction'.*Received: 'reconstructoin'"):
+    with pytest.raises(ValueError, match=r"Did you mean 'reconstruction'.*Received: 'reconstructoin'"):
         pretrained.score(digits[1], method="reconstructoin")
 
 

@@ -1,0 +1,40 @@
+"""Handles: zoo names and folders."""
+
+import os
+
+import pytest
+
+import keras_ood
+from keras_ood.hub import handles
+
+
+@pytest.mark.parametrize("handle", ["tilted-vae-digit", "tilted-vae-digits/", "no/such/folder", "", "hf://someone/something"])
+def test_a_nearly_right_name_fails_loudly(handle):
+    """No other weights are ever loaded; the error lists what there is."""
+    with pytest.raises(ValueError, match=r"tilted-vae-digits.*Received: '"):
+        keras_ood.from_pretrained(handle)
+
+
+def test_close_names_are_offered():
+    """The likely name is in the message."""
+    with pytest.raises(ValueError, match="Did you mean 'tilted-vae-digits'"):
+        handles.resolve("tilted_vae_digits")
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_preset(tmp_path, monkeypatch):
+    """In any working directory a zoo name is the zoo's preset."""
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("tilted-vae-digits")
+    assert handles.resolve("tilted-vae-digits").parent == handles.zoo_folder()
+
+
+def test_patterns_and_natural_order(tmp_path, monkeypatch):
+    """Wildcards filter; x2 comes before x10; a folder without preset.json is not a preset."""
+    for name in ("x10", "x2", "y1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "preset.json").touch()
+    (tmp_path / "x3").mkdir()
+    monkeypatch.setattr(handles, "zoo_folder", lambda: tmp_path)
+    assert handles.list_models() == ["x2", "x10", "y1"]
+    assert handles.list_models("x*") == ["x2", "x10"]
+    assert handles.list_models("z*") == []

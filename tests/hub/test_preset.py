@@ -1,0 +1,114 @@
+"""Preset folders: what is written, and that nothing damaged is ever loaded."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import keras_ood
+from keras_ood import PresetError
+from keras_ood.hub import handles, preset
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the embedded preset."""
+    return shutil.copytree(handles.resolve("tilted-vae-digits"), tmp_path / "copy")
+
+
+def test_every_preset_of_the_zoo_loads():
+    """All files verified, golden scores reproduced on this backend, calibrated, provenance complete."""
+    assert "tilted-vae-digits" in keras_ood.list_models()
+    for name in keras_ood.list_models():
+        detector = keras_ood.from_pretrained(name)
+        content = preset.read(handles.resolve(name))
+        assert detector.calibrated_scores() == list(content["calibration_size"])
+        assert detector.count_params() == content["parameters"]
+        assert content["name"] == name
+        recipe = handles.resolve(name) / "recipe.toml"
+        assert content["recipe_sha256"] == preset.sha256(recipe) == content["training"]["recipe"]
+
+
+def test_the_zoo_fits_in_the_wheel():
+    """Below 25 MiB altogether."""
+    assert sum(path.stat().st_size for path in handles.zoo_folder().rglob("*") if path.is_file()) < 25 * 2**20
+
+
+def test_a_folder_is_a_handle(folder, pretrained, digits):
+    """A path loads as a zoo name does."""
+    np.testing.assert_array_equal(keras_ood.from_pretrained(folder).score(digits[1]), pretrained.score(digits[1]))
+
+
+def test_saving_again_replaces_the_preset(folder, pretrained):
+    """A preset can be written over another; a file in its place is refused."""
+    pretrained.save_pretrained(folder, note="mine")
+    content = preset.read(folder)
+    assert content["note"] == "mine"
+    preset.verify(folder, content)
+    (folder.parent / "file").write_text("")
+    with pytest.raises(FileExistsError, match="Received: "):
+        pretrained.save_pretrained(folder.parent / "file")
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+DAMAGES = {
+    "truncated weights": (lambda folder: _truncate(folder / "model.weights.h5"), "model.weights.h5.*Expected size"),
+    "one bit of the weights": (lambda folder: _flip(folder / "model.weights.h5"), "model.weights.h5.*Expected sha256"),
+    "changed configuration": (lambda folder: _flip(folder / "config.json"), "config.json.*Expected sha256"),
+    "missing weights": (lambda folder: (folder / "model.weights.h5").unlink(), "missing.*model.weights.h5"),
+    "missing preset.json": (lambda folder: (folder / "preset.json").unlink(), "holds preset.json"),
+    "truncated preset.json": (lambda folder: _truncate(folder / "preset.json"), "preset.json"),
+    "changed card": (lambda folder: _flip(folder / "README.md"), "README.md.*Expected sha256"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_presets_are_refused(folder, name):
+    """Any file changed, cut or missing: an error that names it and what was expected and found."""
+    damage, message = DAMAGES[name]
+    damage(folder)
+    with pytest.raises(PresetError, match=f"(?s){message}.*Received: "):
+        keras_ood.from_pretrained(folder)
+
+
+CHANGES = {
+    "golden scores": (lambda content: content["golden_scores"].__setitem__(0, 1e6), "golden scores"),
+    "path outside the folder": (lambda content: content["files"].update({"../x": {"size": 1, "sha256": ""}}), "own folder"),
+    "unlisted weights": (lambda content: content["files"].pop("model.weights.h5"), "model.weights.h5"),
+    "no files": (lambda content: content.pop("files"), "files"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changed_provenance_is_refused(folder, name):
+    """A preset.json that does not describe the detector beside it is refused."""
+    change, message = CHANGES[name]
+    content = json.loads((folder / "preset.json").read_text())
+    change(content)
+    (folder / "preset.json").write_text(json.dumps(content))
+    with pytest.raises(PresetError, match=f"{message}.*"):
+        keras_ood.from_pretrained(folder)
+
+
+def test_only_detectors_are_loaded(folder):
+    """A preset of another Keras class is refused."""
+    import keras
+
+    content = preset.read(folder)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    for name in preset.REQUIRED:
+        (folder / name).unlink()
+    keras.saving.save_model(model, folder, zipped=False, overwrite=True)
+    preset.seal(folder, content)
+    with pytest.raises(PresetError, match="Received: Sequential"):
+        keras_ood.from_pretrained(folder)

@@ -1,0 +1,118 @@
+"""From a recipe to a preset, with one call; killed and resumed."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_ood
+from keras_ood import training
+from keras_ood.hub import card
+from keras_ood.recipe import Recipe
+
+RECIPE = """
+family = "TiltedVAE"
+model = { image_shape = [8, 8, 1], latent_dim = 3, tilt = 6.0 }
+dataset = "digits"
+calibration_size = 1_200
+epochs = 2
+batch_size = 64
+learning_rate = 1e-3
+seeds = [0, 1]
+out_of_distribution = ["noise", "inverted"]
+"""
+
+
+@pytest.fixture
+def recipe_path(tmp_path) -> Path:
+    path = tmp_path / "tiny" / "recipe.toml"
+    path.parent.mkdir()
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
+    """One call writes a folder that loads, is calibrated, has a card, and rows for every seed, trained and not."""
+    folder = training.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert len(detector.calibration()) == 1200
+    assert np.all(np.isfinite(detector.score(digits[1])))
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["training"]["training_images"] == 237
+    assert content["training"]["epochs"] == 2
+    assert content["training"]["seconds"] > 0
+    assert content["in_distribution"]["test_images"] == 360
+    records = card.read_records(folder / "results.csv")
+    assert len(records) == 2 * 2 * 2 * 4  # weights, seeds, sets, scores
+    assert "untrained" in (folder / "README.md").read_text()
+
+
+def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
+    """The second call reads the same weights back; a changed recipe refuses them."""
+    recipe = Recipe.read(recipe_path)
+    first = training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    again = training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    assert not again.compiled
+    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    recipe_path.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
+    with pytest.raises(ValueError, match=r"Received: .*of another recipe"):
+        training.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+
+
+def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypatch):
+    """Stopped in the second epoch, the next call trains that epoch alone."""
+    recipe = Recipe.read(recipe_path)
+    epochs = []
+
+    class KilledError(Exception):
+        pass
+
+    class Kill(keras.callbacks.TerminateOnNaN):
+        def on_epoch_begin(self, epoch, logs=None):
+            epochs.append(epoch)
+            if epochs == [0, 1]:
+                raise KilledError
+
+    monkeypatch.setattr(keras.callbacks, "TerminateOnNaN", Kill)
+    with pytest.raises(KilledError):
+        training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    assert epochs == [0, 1, 1]
+    assert (tmp_path / "run" / "training.json").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_training(recipe_path, tmp_path):
+    """A learning rate far too large: an error, and nothing that passes for a finished training."""
+    recipe_path.write_text(RECIPE.replace("learning_rate = 1e-3", "learning_rate = 1e30"))
+    with pytest.raises(RuntimeError, match=r"(?i)nan|inf"):
+        training.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_calibration_images_are_never_trained_on(recipe_path):
+    """The two parts of the training split share no image of it and leave none out."""
+    images, calibration = Recipe.read(recipe_path).training_split()
+    everything = np.concatenate([images, calibration])
+    expected = keras_ood.datasets.load("digits", "train")[0]
+    assert len(everything) == len(expected)
+    np.testing.assert_array_equal(
+        np.sort(everything.reshape(len(expected), -1), axis=0), np.sort(expected.reshape(len(expected), -1), axis=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 2", "epoch = 2", "keys .*Received: .*'epoch'"),
+        ('"TiltedVAE"', '"VAE"', r"\['TiltedVAE'\]. Received: 'VAE'"),
+        ("epochs = 2", "epochs = ", "Received: "),
+    ],
+)
+def test_bad_recipes(recipe_path, old, new, message):
+    """A wrong key, family or syntax is named."""
+    recipe_path.write_text(RECIPE.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        Recipe.read(recipe_path)
