@@ -290,9 +290,7 @@ BAD_ARRAYS = {
 def test_bad_images_are_value_errors(name):
     """Wrong rank, channels, dtype or range, NaN, infinity or nothing at all: the message says what is accepted and came."""
     array, received = BAD_ARRAYS[name]
-    with pytest.raises(
-        ValueError, match=rf"^Expected images as \(batch, height, width, channels\).* Received: {received}"
-    ):
+    with pytest.raises(ValueError, match=rf"^Expected images as \(batch, height, width, channels\).* Received: {received}"):
         check_images(array)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
         (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")  # its own .pth files are not read
         offline = os.environ | {"HF_HUB_OFFLINE": "1", "KERAS_OOD_DATA": folder}
         subprocess.run([python, "-c", USE.format(environment=str(environment))], check=True, cwd=folder, env=offline)
-        demo = [environment / "bin" / "keras-ood", "demo", "--out", str(Path(folder) / "pictures")]
+        demo: list[str | Path] = [environment / "bin" / "keras-ood", "demo", "--out", Path(folder) / "pictures"]
         subprocess.run(demo, check=True, cwd=folder, env=offline)
         print(f"{wheel.name}: {wheel.stat().st_size / 2**20:.1f} MiB, works on its own")
 

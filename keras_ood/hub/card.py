@@ -1,7 +1,6 @@
 """Model cards, rendered from `preset.json` and `results.csv`; a missing field is an error."""
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -12,6 +11,15 @@ from keras_ood.hub import handles, preset
 
 CARD, RESULTS = "README.md", "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
+
+_README_SETS = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "gtsrb": "GTSRB",
+    "constant": "constant",
+    "blurred": "blurred",
+}
 
 Records = list[dict[str, str]]
 
@@ -80,20 +88,18 @@ def render(folder: Path) -> str:
     return str(ModelCard(_TEMPLATE.format(**fields)))
 
 
-def preset_table(folder: Path | None = None) -> str:
-    """Return the README's table of the zoo, Markdown: AUROC of the default score, mean and sd over the seeds."""
-    folder = folder or handles.zoo_folder()
-    pairs = [("mnist", "MNIST"), ("fashion_mnist", "Fashion-MNIST"), ("cifar10", "CIFAR-10"), ("noise", "noise")]
+def preset_table() -> str:
+    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets."""
     lines = [
-        "| preset | in-distribution | parameters | score | " + " | ".join(f"→ {title}" for _, title in pairs) + " |",
-        "|---|---|---|---|" + "---|" * len(pairs),
+        "| preset | parameters | score | " + " | ".join(f"→ {title}" for title in _README_SETS.values()) + " |",
+        "|---|---|---|" + "---|" * len(_README_SETS),
     ]
     for name in handles.list_models():
-        content = preset.read(folder / name)
-        records, score = read_records(folder / name / RESULTS), content["default_score"]
-        cells = [_cell(records, "trained", out, score) for out, _ in pairs]
-        title = content["in_distribution"]["title"]
-        lines.append(f"| `{name}` | {title} | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
+        folder = handles.resolve(name)
+        content, records = preset.read(folder), read_records(folder / RESULTS)
+        for score in dict.fromkeys((content["default_score"], "local_contrast")):
+            cells = [_cell(records, "trained", out, score, untrained=True) for out in _README_SETS]
+            lines.append(f"| `{name}` | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -125,14 +131,17 @@ def _by_score(records: Records, seed: int) -> str:
     return "\n".join(lines)
 
 
-def _cell(records: Records, weights: str, out: str, score: str) -> str:
-    values = defaultdict(list)
-    for record in records:
-        values[record["weights"], record["out_of_distribution"], record["method"]].append(float(record["auroc"]))
-    found = values[weights, out, score]
+def _cell(records: Records, weights: str, out: str, score: str, untrained: bool = False) -> str:
+    found = [
+        float(record["auroc"])
+        for record in records
+        if (record["weights"], record["out_of_distribution"], record["method"]) == (weights, out, score)
+    ]
     if not found:
         return "-"
-    return f"{mean(found):.4f}" + (f" ± {stdev(found):.4f}" if len(found) > 1 else "")
+    spread = f" ± {stdev(found):.4f}" if len(found) > 1 else ""
+    beside = f" ({_cell(records, 'untrained', out, score).split(' ')[0]})" if untrained else ""
+    return f"{mean(found):.4f}{spread}{beside}"
 
 
 def _failures(auroc: dict[str, float], score: str) -> str:

@@ -1,7 +1,6 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
 import os
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +29,7 @@ class Detector(keras.Model):  # type: ignore[misc]
     what it cannot take.
 
     A subclass implements `call(inputs, training)`, which maps a batch of images (or a dictionary with `images` and `noise`)
-    to a dictionary of `(batch,)` float32 statistics, and whatever training needs.
+    to a dictionary of `(batch,)` float32 statistics, and whatever training needs; `sample` and `draw_noise` where it can.
 
     Args:
         image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
@@ -44,13 +43,13 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
         self._calibrations: dict[str, Calibration] = {}
 
-    @abstractmethod
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return `n` images drawn from the model, float32 `(n, *image_shape)` in 0..1."""
+        raise NotImplementedError(f"{type(self).__name__} does not sample")
 
-    @abstractmethod
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return the noise of `samples` stochastic passes, the same for every image."""
+        raise NotImplementedError(f"{type(self).__name__} has no stochastic pass")
 
     def statistics(
         self,

@@ -9,7 +9,7 @@ import keras
 import mpmath
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import integrate, special, stats
 
 from keras_ood._tfp import tfd
 from keras_ood.distributions import TiltedGaussian
@@ -59,7 +59,7 @@ KL_RISES = {
     (20, 100): (50.1, 150.3, 30.8, 37.6),
     (30, 200): (125.8, 350.3, 73.7, 87.6),
 }
-SAMPLED = [*RADIUS_MOMENTS, (0, 1), (0.5, 2), (60, 1)]
+SAMPLED = [*RADIUS_MOMENTS, (0, 1), (0.5, 2)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -195,7 +195,7 @@ def test_kl_agrees_with_kummer_function(event_size, float64):
         np.testing.assert_allclose(computed, expected, rtol=1e-5, atol=1e-11, err_msg=f"tilt {tilt}")
 
 
-@pytest.mark.parametrize("pair", [(0, 3), (10, 10), (25, 100), (40, 512), (60, 1024)], ids=str)
+@pytest.mark.parametrize("pair", [(0, 3), (25, 100), (60, 1024)], ids=str)
 def test_kl_in_float32_is_right_to_float32(pair):
     """As networks train, in float32, the KL is off by no more than 1e-6 of the terms that cancel in it."""
     tilt, event_size = pair
@@ -306,7 +306,7 @@ def test_log_prob_integrates_to_one(pair, float64):
     radius = np.maximum(radius_grid(prior), 1e-200)
     log_density = numpy(prior.log_prob(tensor64(np.outer(radius, unit_vector(pair[1])))))
     mass = np.exp(log_density + (pair[1] - 1) * np.log(radius) + log_sphere_area(pair[1]))
-    assert np.trapezoid(mass, radius) == pytest.approx(1, abs=1e-6)
+    assert integrate.trapezoid(mass, radius) == pytest.approx(1, abs=1e-6)
 
 
 def test_log_prob_is_the_same_in_all_directions(float64):
