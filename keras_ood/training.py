@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_ood import datasets
-from keras_ood.evaluation import Report, evaluate, write_records
+from keras_ood.evaluation import Report, evaluate, named_images, write_records
 from keras_ood.hub import card
 from keras_ood.models import Detector
 from keras_ood.recipe import Recipe
@@ -41,6 +41,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     recipe = Recipe.read(recipe_path)
     _, calibration_images = recipe.training_split()
     test_images, _ = datasets.load(recipe.dataset, "test")
+    sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
     records, shipped = [], None
     for seed in recipe.seeds:
         keras.utils.set_random_seed(seed)
@@ -49,7 +50,6 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
         trained.calibrate(calibration_images)
         for weights, detector in (("untrained", untrained), ("trained", trained)):
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
-            sets = dict.fromkeys(recipe.out_of_distribution)
             report = evaluate(detector, test_images, sets, resamples=RESAMPLES if is_shipped else 0)
             records += report.records(weights=weights, seed=seed)
         shipped = shipped or (trained, report)
