@@ -10,11 +10,9 @@ from keras_ood.models.detector import Detector
 
 DETECTORS = {
     "tilted": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0),
-    "tilted-exact-kl": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, kl="exact"),
-    "tilted-fixed-scale": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, scale=0.1),
-    "tilted-colour": lambda: TiltedVAE((16, 8, 3), latent_dim=4, tilt=6.0),
-    "gaussian": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=0),
-    "tilted-paper": lambda: TiltedVAE((32, 32, 1), latent_dim=2, tilt=6.0, architecture="paper"),
+    "tilted, exact KL, fixed scale": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, kl="exact", scale=0.1),
+    "Gaussian, colour": lambda: TiltedVAE((16, 8, 3), latent_dim=3, tilt=0),
+    "tilted, paper": lambda: TiltedVAE((32, 32, 1), latent_dim=2, tilt=6.0, architecture="paper"),
 }
 
 
@@ -54,8 +52,7 @@ def test_fit_moves_every_weight(detector, images):
 def test_scores_do_not_depend_on_the_batch(detector, images):
     """An image has the same score alone, in any batch and in any order."""
     together = detector.score(images)
-    np.testing.assert_allclose(detector.score(images, batch_size=7), together, rtol=1e-4)
-    np.testing.assert_allclose(detector.score(images[::-1], batch_size=16)[::-1], together, rtol=1e-4)
+    np.testing.assert_allclose(detector.score(images[::-1], batch_size=17)[::-1], together, rtol=1e-4)
     np.testing.assert_allclose(detector.score(images[3:4]), together[3:4], rtol=1e-4)
 
 
