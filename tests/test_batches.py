@@ -182,6 +182,7 @@ def test_generator_is_read_no_further_than_needed(chunk_length):
         nonlocal read
         while True:
             read += 1
+            assert read < 100
             yield np.full((chunk_length, *SHAPE), read % 256, np.uint8)
 
     batches = iterate_batches(endless(), 4, unchanged)
@@ -192,12 +193,14 @@ def test_generator_is_read_no_further_than_needed(chunk_length):
 
 
 def test_files_are_read_no_further_than_needed(tmp_path):
-    """Of a folder, too, no more files are opened than the batches asked for hold."""
+    """Of a folder, too, only the files of the batches asked for are read: a broken one stops the batch it belongs to."""
     in_folder(IMAGES, tmp_path)
-    seen = []
-    batches = iterate_batches(tmp_path, 4, lambda image: seen.append(len(image)) or image)
-    next(batches)
-    assert seen == [1] * 4
+    (tmp_path / "0009.png").write_bytes(b"broken")
+    batches = iterate_batches(tmp_path, 4, unchanged)
+    for start in (0, 4):
+        np.testing.assert_array_equal(next(batches), IMAGES[start : start + 4])
+    with pytest.raises(UnreadableImageError, match=r"0009\.png"):
+        next(batches)
 
 
 def test_array_files_are_mapped_not_read(tmp_path):
