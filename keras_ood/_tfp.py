@@ -9,6 +9,7 @@ import importlib.metadata
 from typing import Any
 
 import keras
+import numpy as np
 
 _BACKEND = keras.backend.backend()
 
@@ -44,7 +45,7 @@ ParameterProperties = _properties.ParameterProperties
 
 def seed_key(seed: Any) -> Any:
     """The stateless seed for a Python integer; any other seed is returned as it is."""
-    if not isinstance(seed, int):
+    if not isinstance(seed, (int, np.integer)):
         return seed
     return jax.random.PRNGKey(seed) if _BACKEND == "jax" else tf.constant([0, seed], tf.int32)
 

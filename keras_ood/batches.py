@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ood.datasets.image_files import ImageFiles
+from keras_ood.datasets.strips import DAMAGED
 
 ACCEPTED = (
     "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
@@ -34,7 +35,8 @@ def check_images(images: Any) -> np.ndarray:
         return array
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise ValueError(f"Expected {ACCEPTED}. Received: dtype {array.dtype}")
-    array = array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        array = array.astype(np.float32, copy=False)
     low, high = array.min(), array.max()  # NaN in, NaN out
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"Expected {ACCEPTED}. Received: {np.sum(~np.isfinite(array))} values that are NaN or infinite")
@@ -55,7 +57,7 @@ def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], An
         batch_size: A positive integer.
         preprocess: The detector's `Preprocessing`.
     """
-    if batch_size < 1:
+    if not (isinstance(batch_size, (int, np.integer)) and batch_size >= 1):
         raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
     waiting: list[np.ndarray] = []
     count = 0
@@ -86,22 +88,23 @@ def count_images(source: Any) -> int | None:
 
 def open_path(path: str | os.PathLike[str]) -> Any:
     """Open a folder, an image file, a .npy file (memory-mapped) or a .npz file (its one array, or the one named `images`)."""
-    suffix = Path(path).suffix.lower()
+    path = Path(path)
+    suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):
         return ImageFiles(path)
     try:
-        file = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        if suffix == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            names = file.files
+            if "images" in names or len(names) == 1:
+                return file["images" if "images" in names else names[0]]
+    except FileNotFoundError:
+        raise
+    except DAMAGED as error:
         raise ValueError(f"Expected {ACCEPTED}. Received: {path}, which NumPy cannot read ({error})") from error
-    if suffix == ".npy":
-        return file
-    with file:
-        names = file.files
-        if "images" not in names and len(names) != 1:
-            raise ValueError(f"A .npz file needs one array, or one named 'images'. Received: {path} with {names}")
-        return file["images" if "images" in names else names[0]]
+    raise ValueError(f"A .npz file needs one array, or one named 'images'. Received: {path} with {names}")
 
 
 def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
@@ -119,7 +122,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
         empty = True
         for batch in _items(source):
             empty = False
-            yield check_images(batch[0] if isinstance(batch, (tuple, list)) else batch)
+            yield check_images(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
         if empty:
             raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no batch")
     else:

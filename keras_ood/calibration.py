@@ -42,12 +42,14 @@ class Calibration:
         Raises:
             ValueError: `fpr` is outside [1 / (n + 1), 1): no threshold on `n` scores can promise it.
         """
-        smallest = 1 / (len(self) + 1)
-        # 1e-9: fpr * (n + 1) is a whole number for round values, and must not fall below it by rounding.
-        allowed = math.floor(fpr * (len(self) + 1) + 1e-9) - 1
-        if not (fpr < 1 and allowed >= 0):
+        count = len(self) + 1
+        if not 1 / count <= fpr < 1:
             raise ValueError(
-                f"With {len(self)} calibration images `fpr` must be at least 1 / (n + 1) = {smallest:.3g} and below 1; "
+                f"With {len(self)} calibration images `fpr` must be at least 1 / (n + 1) = {1 / count:.3g} and below 1; "
                 f"calibrate on more images for a smaller one. Received: fpr={fpr}"
             )
-        return float(self.scores[len(self) - 1 - allowed])
+        # The largest rank with rank / (n + 1) <= fpr, by the division that p-values are made of: the product may round across.
+        rank = math.floor(fpr * count)
+        rank += (rank + 1) / count <= fpr
+        rank -= rank / count > fpr
+        return float(self.scores[len(self) - rank])

@@ -119,11 +119,11 @@ def score(
     with _errors_in_a_line():
         write = tables.writer(out_file)
         detector = _load(model)
-        threshold = detector.threshold(fpr, method)
+        detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
         source, rows = tables.open_images(images, unreadable)
         scores = detector.score(source, method, batch_size=batch_size)
         p_values = detector.calibration(method).p_values(scores)
-        flags = scores > threshold
+        flags = p_values <= fpr
         write(tables.score_table(rows(), scores, p_values, flags))
     err.print(f"{flags.sum()} of {len(flags)} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
     if fail_on_ood and flags.any():

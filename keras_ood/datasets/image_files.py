@@ -81,5 +81,7 @@ def _read(path: Path) -> np.ndarray:
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: convert() would clip, not scale
             raise ValueError(f"8 bits a channel are accepted, this image has mode {image.mode!r}")
         grey = image.mode in ("1", "L", "LA")
-        pixels = np.asarray(image.convert("L" if grey else "RGB"))
+        # Pillow warns of a palette with transparency that goes straight to RGB.
+        source = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+        pixels = np.asarray(source.convert("L" if grey else "RGB"))
     return pixels[..., None] if grey else pixels

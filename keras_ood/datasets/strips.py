@@ -1,11 +1,27 @@
 """Image sets packed as lossless WebP strips in a .npz file."""
 
 import io
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+# What reading a damaged .npy or .npz file raises: NumPy, zipfile and zlib each have their own.
+DAMAGED = (
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_strips(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +34,8 @@ def read_strips(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ValueError: The file is not of this form, or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             strips, ends, shape, labels = (file[key] for key in ("strips", "ends", "shape", "labels"))
         images = np.empty(shape, np.uint8)
         rows = images.reshape(-1, *shape[2:])
@@ -30,6 +47,6 @@ def read_strips(path: Path) -> tuple[np.ndarray, np.ndarray]:
             start, row = end, row + len(pixels)
         if row != len(rows) or len(labels) != len(images):
             raise ValueError(f"{row} of {len(rows)} pixel rows, {len(labels)} labels for {len(images)} images")
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ValueError(f"Expected a .npz file with strips, ends, shape and labels. Received: {path} ({error})") from error
     return images, labels

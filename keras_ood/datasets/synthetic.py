@@ -18,7 +18,7 @@ def constant(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def blurred(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Gaussian blur with a standard deviation of 1/14 of the height (2 pixels at 28x28)."""
+    """Gaussian blur with a standard deviation of 1/14 of the height (2 pixels at 28x28), in uint8 arithmetic."""
     sigma = images.shape[1] / 14
     return np.asarray(ndimage.gaussian_filter(images, (0, sigma, sigma, 0)))
 

@@ -74,7 +74,8 @@ def optimal_radius(tilt: float, event_size: int) -> float:
     """The norm of `loc` at which `KL(N(loc, I) || prior)` is smallest; 0 up to the critical tilt."""
     if tilt <= critical_tilt(event_size):
         return 0.0
-    squared = optimize.brentq(lambda s: tilt * _mean_norm_slope(s, event_size) - 1, 0.0, tilt**2, xtol=1e-12, rtol=1e-14)
+    # In one dimension the root is tilt^2 to the last place, hence the bracket beyond it.
+    squared = optimize.brentq(lambda s: tilt * _mean_norm_slope(s, event_size) - 1, 0.0, 2 * tilt**2, xtol=1e-12, rtol=1e-14)
     return math.sqrt(squared)
 
 

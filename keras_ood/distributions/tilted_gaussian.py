@@ -40,7 +40,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
         name: str = "TiltedGaussian",
     ) -> None:
         parameters = dict(locals())
-        if not (math.isfinite(tilt) and tilt >= 0):
+        if not (isinstance(tilt, (int, float, np.number)) and math.isfinite(tilt) and tilt >= 0):
             raise ValueError(f"`tilt` must be a finite number, 0 or more. Received: {tilt!r}")
         if not (isinstance(event_size, (int, np.integer)) and event_size >= 1):
             raise ValueError(f"`event_size` must be a positive integer. Received: {event_size!r}")
@@ -105,6 +105,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
         Returns:
             A tensor `(...)`.
         """
+        self._check_event(loc)
         squared = ops.sum(ops.square(loc), axis=-1)
         mean_norm = radial.gaussian_mean_norm(squared, self._event_size, xp=ops)
         return self.log_normalizer - self._tilt * mean_norm + squared / 2
@@ -120,9 +121,15 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
         Returns:
             A tensor `(...)`.
         """
+        self._check_event(loc)
         return self.committed_rate + ops.square(norm(loc) - self.optimal_radius) / 2
 
+    def _check_event(self, vector: Any) -> None:
+        if vector.shape[-1] not in (self._event_size, None):
+            raise ValueError(f"Expected (..., {self._event_size}). Received: shape {tuple(vector.shape)}")
+
     def _log_prob(self, value: Any) -> Any:
+        self._check_event(value)
         radius = norm(value)
         constant = self.log_normalizer + self._event_size / 2 * math.log(2 * math.pi)
         return self._tilt * radius - ops.square(radius) / 2 - constant

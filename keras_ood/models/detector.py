@@ -143,8 +143,8 @@ class Detector(keras.Model):  # type: ignore[misc]
 
     def detect(self, images: Any, fpr: float = 0.05, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` bool, True = out-of-distribution, with the false positive rate held at `fpr`."""
-        threshold = self.threshold(fpr, method)
-        return self.score(images, method, **options) > threshold
+        self.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
+        return self.p_values(images, method, **options) <= fpr
 
     def fit(self, x: Any = None, **options: Any) -> Any:
         """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before is dropped.

@@ -439,3 +439,10 @@ def test_bad_arguments_are_value_errors(name, value):
     arguments = {"tilt": 1.0, "event_size": 4, name: value}
     with pytest.raises(ValueError, match=rf"`{name}` must be .*{re.escape(f'Received: {value!r}')}$"):
         TiltedGaussian(**arguments)
+
+
+@pytest.mark.parametrize("method", ["kl", "quadratic_kl", "log_prob"])
+def test_vectors_of_another_size_are_refused(method):
+    """A vector of the wrong length has no density here: an error, not a number."""
+    with pytest.raises(ValueError, match=r"Expected \(\.\.\., 10\)\. Received: shape \(3, 5\)"):
+        getattr(TiltedGaussian(5.0, 10), method)(keras.ops.zeros((3, 5)))

@@ -12,7 +12,6 @@ DETECTORS = {
     "tilted": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0),
     "tilted, exact KL, fixed scale": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, kl="exact", scale=0.1),
     "Gaussian, colour": lambda: TiltedVAE((16, 8, 3), latent_dim=3, tilt=0),
-    "tilted, paper": lambda: TiltedVAE((32, 32, 1), latent_dim=2, tilt=6.0, architecture="paper"),
 }
 
 
