@@ -21,7 +21,7 @@ def blurred(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Gaussian blur with a standard deviation of 1/14 of the height (2 pixels at 28x28)."""
     sigma = images.shape[1] / 14
     exact = ndimage.gaussian_filter(images, (0, sigma, sigma, 0), output=np.float32)
-    return np.round(exact).astype(np.uint8)  # SciPy would cut off the fraction, once an axis
+    return np.asarray(np.round(exact), np.uint8)  # SciPy would cut off the fraction, once an axis
 
 
 def inverted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
