@@ -46,3 +46,17 @@ def fresh():
 def pytest_report_header(config):
     """Say which backend runs."""
     return f"keras backend: {keras.backend.backend()}"
+
+
+@pytest.fixture
+def float64():
+    """Let JAX compute in float64 for one test; NumPy and TensorFlow do so unasked."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)

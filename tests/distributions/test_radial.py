@@ -45,20 +45,6 @@ OPTIMAL_RADII = {
 }
 
 
-@pytest.fixture
-def float64():
-    """Let JAX compute in float64 for one test; NumPy and TensorFlow do so unasked."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
-
-
 def reference_gamma_ratio(event_size):
     """`E|z|` of a standard Gaussian: sqrt(2) Gamma((d+1)/2) / Gamma(d/2)."""
     return mpmath.sqrt(2) * mpmath.gammaprod([mpmath.mpf(event_size + 1) / 2], [mpmath.mpf(event_size) / 2])

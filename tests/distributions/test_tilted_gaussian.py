@@ -20,9 +20,6 @@ if BACKEND == "jax":
 else:
     import tensorflow as tf
 
-# TFP 0.25 asks JAX for the shape of None in every stateless uniform draw.
-pytestmark = pytest.mark.filterwarnings("ignore:shape requires ndarray or scalar arguments:DeprecationWarning")
-
 TILTS = (0, 0.5, 5, 10, 25, 40, 60)
 EVENT_SIZES = (1, 2, 3, 10, 100, 342, 512, 1024)
 GRID = list(itertools.product(TILTS, EVENT_SIZES))
@@ -72,18 +69,6 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture
-def float64():
-    """Let JAX compute in float64 for one test; TensorFlow does so unasked."""
-    if BACKEND != "jax":
-        yield
-        return
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def numpy(tensor):
