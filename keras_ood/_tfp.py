@@ -19,7 +19,7 @@ if _BACKEND == "tensorflow":
     from tensorflow_probability.python.internal import batched_rejection_sampler as _rejection
     from tensorflow_probability.python.internal import parameter_properties as _properties
     from tensorflow_probability.python.internal import samplers
-elif _BACKEND == "jax":
+else:  # "jax": the package refuses any other backend
     import jax
 
     if importlib.metadata.version("tensorflow-probability").startswith("0.25."):
@@ -32,11 +32,6 @@ elif _BACKEND == "jax":
     from tensorflow_probability.substrates.jax.internal import batched_rejection_sampler as _rejection
     from tensorflow_probability.substrates.jax.internal import parameter_properties as _properties
     from tensorflow_probability.substrates.jax.internal import samplers
-else:
-    raise ImportError(
-        "keras_ood runs on the Keras backends 'tensorflow' and 'jax': TensorFlow Probability has no substrate for others. "
-        f"Set KERAS_BACKEND before Keras is imported. Received: {_BACKEND!r}"
-    )
 
 tfd = _tfp.distributions
 rejection_sampler = _rejection.batched_rejection_sampler

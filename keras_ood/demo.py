@@ -12,7 +12,7 @@ from keras_ood import datasets, plots
 from keras_ood.evaluation import CONVENTION, evaluate, named_images
 from keras_ood.hub import handles, preset
 from keras_ood.models import TiltedVAE
-from keras_ood.pictures import FPR, save_report
+from keras_ood.pictures import FPR, save_figures, save_report
 
 SHOWN = 16  # images in a row of the pictures
 
@@ -36,11 +36,16 @@ def run(model: str, folder: Path, console: Console) -> None:
     table = Table("images", "number", "mean p-value", f"flagged at FPR {FPR:g}", "AUROC", title=f"{model}: verdicts")
     for out, statistics in report.statistics.items():
         scores = detector.score_statistics(statistics)
-        flagged = np.mean(scores > detector.threshold(FPR))
-        p_value = np.mean(detector.calibration().p_values(scores))
+        p_values = detector.calibration().p_values(scores)
         is_inside = out == "in_distribution"
         title = f"{name} test (in-distribution)" if is_inside else out
-        table.add_row(title, str(len(scores)), f"{p_value:.3f}", f"{flagged:.1%}", "" if is_inside else f"{aurocs[out]:.4f}")
+        table.add_row(
+            title,
+            str(len(scores)),
+            f"{np.mean(p_values):.3f}",
+            f"{np.mean(p_values <= FPR):.1%}",
+            "" if is_inside else f"{aurocs[out]:.4f}",
+        )
     console.print(table)
     console.print(CONVENTION, style="dim")
     left_out = sorted(set(content["auroc"]) - set(at_hand))
@@ -65,6 +70,4 @@ def _save_images(detector: keras_ood.Detector, inside: np.ndarray, at_hand: list
         originals, reconstructed = detector.reconstruct(images[chosen])
         figures["reconstructions.png"] = plots.reconstructions(originals, reconstructed, detector.score(originals))
         figures["samples.png"] = plots.gallery({"samples": detector.sample(2 * SHOWN)})
-    for name, figure in figures.items():
-        figure.savefig(folder / name)
-    return [folder / name for name in figures]
+    return save_figures(figures, folder)

@@ -1,6 +1,9 @@
 """Pictures on disk, as `keras-ood evaluate --plots` and `keras-ood demo` write them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from keras_ood import plots
 from keras_ood.evaluation import Report
@@ -19,6 +22,11 @@ def save_report(detector: Detector, report: Report, method: str | None, folder: 
         "roc.png": plots.roc_curves(inside, scores),
         "scores.png": plots.score_histograms(inside, scores, threshold),
     }
+    return save_figures(figures, folder)
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write `{file name: figure}` to a folder that exists, and return the paths."""
     for name, figure in figures.items():
         figure.savefig(folder / name)
     return [folder / name for name in figures]

@@ -19,7 +19,6 @@ from keras_ood.models import Detector
 from keras_ood.recipe import Recipe
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
-RESULTS = "results.csv"
 NOMINAL_FPR = 0.05
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
 
@@ -56,7 +55,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     folder = Path(recipe_path).parent
     assert shipped is not None, "a recipe has at least one seed"
     detector, report = shipped
-    write_records(folder / RESULTS, records)
+    write_records(folder / card.RESULTS, records)
     log = read_log(runs / recipe.name / f"seed-{recipe.seeds[0]}")
     detector.save_pretrained(folder, **_provenance(recipe, log, detector, report))
     card.write(folder)

@@ -1,6 +1,5 @@
 """The named data sets: a row of data each."""
 
-import difflib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from keras_ood.datasets import originals
 from keras_ood.datasets.strips import read_strips
+from keras_ood.names import did_you_mean
 
 SPLITS = ("train", "test")
 
@@ -76,9 +76,7 @@ def get(name: str) -> DataSet:
         ValueError: There is none of that name.
     """
     if name not in DATASETS:
-        close = difflib.get_close_matches(str(name), DATASETS, n=2)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"The data set must be one of {sorted(DATASETS)}.{hint} Received: {name!r}")
+        raise ValueError(f"The data set must be one of {sorted(DATASETS)}.{did_you_mean(name, DATASETS)} Received: {name!r}")
     return DATASETS[name]
 
 

@@ -1,10 +1,11 @@
 """From what a caller writes to a preset folder."""
 
-import difflib
 import fnmatch
 import os
 import re
 from pathlib import Path
+
+from keras_ood.names import did_you_mean
 
 
 def zoo_folder() -> Path:
@@ -38,10 +39,10 @@ def resolve(handle: str | os.PathLike[str]) -> Path:
         return zoo_folder() / name
     if name and Path(name).is_dir():
         return Path(name)
-    close = difflib.get_close_matches(name, list_models(), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    known = list_models()
     raise ValueError(
-        f"A handle is a zoo name ({', '.join(list_models())}) or the path of a preset folder.{hint} Received: {name!r}"
+        f"A handle is a zoo name ({', '.join(known)}) or the path of a preset folder."
+        f"{did_you_mean(name, known)} Received: {name!r}"
     )
 
 

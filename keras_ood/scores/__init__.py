@@ -1,8 +1,8 @@
 """The score catalogue: functions of a detector's statistics, one a file, one registry."""
 
-import difflib
 from collections.abc import Iterable
 
+from keras_ood.names import did_you_mean
 from keras_ood.scores.kl import KL
 from keras_ood.scores.local_contrast import LocalContrast
 from keras_ood.scores.nll import NegativeLogLikelihood
@@ -32,9 +32,7 @@ def get(name: str) -> Score:
         ValueError: There is none.
     """
     if name not in _CATALOGUE:
-        close = difflib.get_close_matches(str(name), _CATALOGUE, n=2)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise ValueError(f"`method` must be one of {names()}.{hint} Received: {name!r}")
+        raise ValueError(f"`method` must be one of {names()}.{did_you_mean(name, _CATALOGUE)} Received: {name!r}")
     return _CATALOGUE[name]
 
 
