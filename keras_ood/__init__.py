@@ -10,8 +10,8 @@ if keras.backend.backend() not in ("tensorflow", "jax"):
         f"Set KERAS_BACKEND before Keras is imported. Received: {keras.backend.backend()!r}"
     )
 
-# Models and distributions first: they register with Keras, so that `keras.saving.load_model` finds them.
-from keras_ood import datasets, distributions, models, scores
+# Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
+from keras_ood import attention, bijectors, datasets, distributions, models, scores
 from keras_ood.hub.handles import list_models
 from keras_ood.hub.preset import PresetError, from_pretrained
 from keras_ood.models import Detector, NotCalibratedError
@@ -26,6 +26,8 @@ __all__ = [
     "Detector",
     "NotCalibratedError",
     "PresetError",
+    "attention",
+    "bijectors",
     "datasets",
     "distributions",
     "evaluate",

@@ -1,8 +1,8 @@
 """The only import of TensorFlow Probability: the substrate of the active Keras backend.
 
-`tfd` holds the distributions, `samplers` the stateless seeds (`seed_key` makes one of a Python integer, on both backends
-alike), `rejection_sampler` TFP's batched rejection sampler and `ParameterProperties` what a distribution says of its
-arguments.
+`tfb` holds the bijectors, `tfd` the distributions, `samplers` the stateless seeds (`seed_key` makes one of a Python integer, on both backends
+alike), `rejection_sampler` TFP's batched rejection sampler and `ParameterProperties` and
+`BatchedComponentProperties` what a distribution or bijector says of its arguments.
 """
 
 import importlib.metadata
@@ -33,8 +33,10 @@ else:  # "jax": the package refuses any other backend
     from tensorflow_probability.substrates.jax.internal import parameter_properties as _properties
     from tensorflow_probability.substrates.jax.internal import samplers
 
+tfb = _tfp.bijectors
 tfd = _tfp.distributions
 rejection_sampler = _rejection.batched_rejection_sampler
+BatchedComponentProperties = _properties.BatchedComponentProperties
 ParameterProperties = _properties.ParameterProperties
 
 
@@ -45,4 +47,4 @@ def seed_key(seed: Any) -> Any:
     return jax.random.PRNGKey(seed) if _BACKEND == "jax" else tf.constant([0, seed], tf.int32)
 
 
-__all__ = ["ParameterProperties", "rejection_sampler", "samplers", "seed_key", "tfd"]
+__all__ = ["BatchedComponentProperties", "ParameterProperties", "rejection_sampler", "samplers", "seed_key", "tfb", "tfd"]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from keras_ood import datasets
-from keras_ood.models import Detector, TiltedVAE
+from keras_ood.models import Detector, InFlow, TiltedVAE
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-FAMILIES: dict[str, type[Detector]] = {"TiltedVAE": TiltedVAE}
+FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Recipe:
         seeds: One training each; the first is the preset, the others say how much a number varies.
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
         digest: SHA-256 of the file.
+        dtype_policy: Of Keras, during the training; scores are computed in float32.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recipe:
     seeds: list[int]
     out_of_distribution: list[str]
     digest: str
+    dtype_policy: str = "float32"
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
@@ -64,9 +66,13 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
-        expected = {field.name for field in dataclasses.fields(cls)} - set(derived)
-        if set(values) != expected:
-            raise ValueError(f"A recipe has the keys {sorted(expected)}. Received: {sorted(values)} in {path}")
+        known = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(cls) if field.name not in derived}
+        required = {name for name, is_required in known.items() if is_required}
+        if not required <= set(values) <= set(known):
+            raise ValueError(
+                f"A recipe has the keys {sorted(required)} and may have {sorted(set(known) - required)}. "
+                f"Received: {sorted(values)} in {path}"
+            )
         if values["family"] not in FAMILIES:
             raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
         return cls(**values, **derived)

@@ -1,6 +1,7 @@
 """The model families of the zoo."""
 
 from keras_ood.models.detector import Detector, NotCalibratedError
+from keras_ood.models.inflow import InFlow
 from keras_ood.models.tilted_vae import TiltedVAE
 
-__all__ = ["Detector", "NotCalibratedError", "TiltedVAE"]
+__all__ = ["Detector", "InFlow", "NotCalibratedError", "TiltedVAE"]

@@ -1,0 +1,59 @@
+"""Encoders: images to the features in which an attention compares them."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_ood.batches import iterate_batches
+from keras_ood.models.detector import Detector
+from keras_ood.models.preprocessing import Preprocessing
+
+FEATURES = 32  # of the published encoder
+
+
+def random_encoder(image_shape: tuple[int, int, int], seed: int = 0) -> keras.Sequential:
+    """Return the encoder of InFlow's reference implementation: random weights, never trained, 32 features.
+
+    Three 4x4 convolutions of stride 2 with 64, 128 and 512 filters and ReLU, then a dense layer: 1,248,992 parameters at
+    32x32x3. All weights are uniform within `1 / sqrt(fan in)`, drawn with NumPy: the same on every backend.
+
+    Source: Kumar et al., arXiv 2106.12894, after Rabanser, Guennemann, Lipton, "Failing Loudly", arXiv 1810.11953.
+    """
+    encoder = keras.Sequential(
+        [
+            keras.Input(image_shape),
+            *[layers.Conv2D(filters, 4, 2, activation="relu") for filters in (64, 128, 512)],
+            layers.Flatten(),
+            layers.Dense(FEATURES),
+        ],
+        name="random_encoder",
+    )
+    generator = np.random.default_rng(seed)
+    for layer in encoder.layers:
+        if layer.weights:
+            kernel, bias = layer.weights
+            bound = 1 / math.sqrt(math.prod(kernel.shape[:-1]))
+            layer.set_weights([generator.uniform(-bound, bound, weight.shape) for weight in (kernel, bias)])
+    return encoder
+
+
+def trained_encoder(detector: Detector) -> keras.Sequential:
+    """Return a copy of a detector's encoder, such as a zoo TiltedVAE's: the features before its latent heads."""
+    if not isinstance(getattr(detector, "encoder", None), keras.Sequential):
+        raise ValueError(f"`detector` must have an `encoder`, as a TiltedVAE has. Received: {type(detector).__name__}")
+    encoder = keras.models.clone_model(detector.encoder)
+    encoder.set_weights(detector.encoder.get_weights())
+    return encoder
+
+
+def encode(encoder: keras.Model, images: Any, batch_size: int = 256) -> np.ndarray:
+    """Return the features of any accepted source of images, float32 `(N, features)`."""
+    preprocessing = Preprocessing(encoder.input_shape[1:])
+    features = [
+        keras.ops.convert_to_numpy(encoder(preprocessing(batch)))
+        for batch in iterate_batches(images, batch_size, preprocessing)
+    ]
+    return np.concatenate(features).astype(np.float32)

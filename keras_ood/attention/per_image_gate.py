@@ -1,0 +1,152 @@
+"""The attention of a single image."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.attention.encoders import encode
+from keras_ood.models.preprocessing import Preprocessing
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
+    """Attention of each image on its own: the conformal p-value of its features' distance from the in-distribution ones.
+
+    With `h` the encoder's features of an image, `m` their mean over in-distribution images, `v_1 .. v_q` the principal
+    directions with variances `l_i`, and `n` the variance of each remaining direction:
+
+        distance^2   D(x)  = sum_i (v_i (h - m))^2 / l_i  +  (|h - m|^2 - sum_i (v_i (h - m))^2) / n
+        p-value      p(x)  = (1 + #{held-out images with D >= D(x)}) / (1 + held-out images)
+        attention    c(x)  = 1 if p > alpha else 0            ("hard")
+                     c(x)  = min(1, p / alpha)                ("soft")
+
+    D is the Mahalanobis distance under probabilistic PCA. Between two held-out distances p falls linearly, never below the
+    conformal value, so that rounding cannot make it jump and gradients pass. `p <= alpha` is an alarm; its rate on fresh
+    in-distribution images is at most `alpha` (marginally over the held-out images).
+
+    The paper's attention tests a batch as one set (`keras_ood.attention.SetGate`); this variation is ours.
+
+    Args:
+        encoder: A `keras.Sequential` from images to `(batch, features)`, see `keras_ood.attention.encoders`.
+        held_out: Number of held-out images behind the p-values.
+        reference: Number of images whose projected features are kept for `set_gate`.
+        components: `q`.
+        alpha: Level of an alarm.
+        mode: `"soft"` or `"hard"`.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        held_out: int,
+        reference: int,
+        components: int = 64,
+        alpha: float = 0.05,
+        mode: str = "soft",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
+        if mode not in ("soft", "hard"):
+            raise ValueError(f'`mode` must be "soft" or "hard". Received: {mode!r}')
+        if not 1 / (held_out + 1) <= alpha < 1:
+            raise ValueError(f"`alpha` must lie between 1 / (held_out + 1) and 1. Received: alpha={alpha}, held_out={held_out}")
+        self.encoder = keras.saving.deserialize_keras_object(encoder) if isinstance(encoder, dict) else encoder
+        features = self.encoder.output_shape[-1]
+        if not 1 <= components < features:
+            raise ValueError(f"`components` must be below the encoder's {features} features. Received: {components}")
+        self.held_out, self.reference, self.components = int(held_out), int(reference), int(components)
+        self.alpha, self.mode = float(alpha), mode
+        self.preprocessing = Preprocessing(self.encoder.input_shape[1:])
+        self.mean = self._state("mean", (features,))
+        self.whitening = self._state("whitening", (features, components))
+        self.noise_scale = self._state("noise_scale", ())
+        self.distances = self._state("distances", (held_out,))
+        self.reference_features = self._state("reference_features", (reference, components))
+        self.encoder.trainable = False
+        self.built = True
+
+    def _state(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+
+    @classmethod
+    def from_images(
+        cls, encoder: keras.Sequential, training_images: Any, held_out_images: Any, reference: int = 1000, **settings: Any
+    ) -> "PerImageGate":
+        """Return a gate fitted to in-distribution images.
+
+        Args:
+            encoder: As in the constructor.
+            training_images: For the mean and the principal directions; the encoder may have seen them in its training.
+            held_out_images: At least 20, for the p-values and the reference; nothing may have been trained on them.
+            reference: How many held-out images at most the set-level test compares with.
+            **settings: `components`, `alpha`, `mode`.
+        """
+        from sklearn.decomposition import PCA
+
+        held_out = encode(encoder, held_out_images)
+        if len(held_out) < 20:
+            raise ValueError(f"`held_out_images` must be at least 20 images. Received: {len(held_out)}")
+        gate = cls(encoder, held_out=len(held_out), reference=min(reference, len(held_out)), **settings)
+        analysis = PCA(gate.components, svd_solver="covariance_eigh").fit(encode(encoder, training_images))
+        gate.mean.assign(analysis.mean_)
+        gate.whitening.assign(analysis.components_.T / np.sqrt(analysis.explained_variance_))
+        gate.noise_scale.assign(np.sqrt(analysis.noise_variance_))
+        held_out = ops.convert_to_tensor(held_out)
+        gate.distances.assign(np.sort(ops.convert_to_numpy(gate.mahalanobis(held_out))))
+        gate.reference_features.assign(ops.convert_to_numpy(gate.project(held_out))[: gate.reference])
+        return gate
+
+    def call(self, images: Any) -> dict[str, Any]:
+        """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images."""
+        distance = self.mahalanobis(ops.cast(self.encoder(self.preprocessing(images)), "float32"))
+        p_value = self.p_value(distance)
+        if self.mode == "soft":
+            attention = ops.minimum(1.0, p_value / self.alpha)
+        else:
+            attention = ops.cast(p_value > self.alpha, "float32")
+        return {"attention": attention, "attention_p_value": p_value, "mahalanobis": distance}
+
+    def project(self, features: Any) -> Any:
+        """Return the whitened principal components of `(batch, features)`, `(batch, components)`."""
+        return ops.matmul(features - self.mean, self.whitening)
+
+    def mahalanobis(self, features: Any) -> Any:
+        """Return D, `(batch,)`, of `(batch, features)`."""
+        whitened = self.project(features)
+        variances = 1 / ops.sum(ops.square(self.whitening), axis=0)
+        inside = ops.sum(ops.square(whitened) * variances, axis=-1)
+        outside = ops.maximum(ops.sum(ops.square(features - self.mean), axis=-1) - inside, 0.0)
+        return ops.sqrt(ops.sum(ops.square(whitened), axis=-1) + outside / ops.square(self.noise_scale))
+
+    def p_value(self, distance: Any) -> Any:
+        """Return p, `(batch,)`, of distances `(batch,)`."""
+        held_out = ops.convert_to_tensor(self.distances)
+        beyond = 2 * held_out[-1] - held_out[self.held_out // 2]  # where p has fallen to its least
+        grid = ops.concatenate([held_out, beyond[None]])
+        above = ops.clip(ops.searchsorted(grid, distance, side="right"), 1, self.held_out)
+        low, high = ops.take(grid, above - 1), ops.take(grid, above)
+        fraction = ops.clip((distance - low) / ops.maximum(high - low, 1e-12), 0.0, 1.0)
+        count = self.held_out + 1 - ops.cast(above, "float32") - fraction
+        return (1 + count) / (1 + self.held_out)
+
+    def set_gate(self, permutations: int = 100) -> Any:
+        """Return the set-level gate in the same features, against the reference kept here: a `SetGate`."""
+        from keras_ood.attention.set_gate import SetGate
+
+        def features(images: Any) -> np.ndarray:
+            return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(encode(self.encoder, images)))))
+
+        return SetGate(features, ops.convert_to_numpy(self.reference_features), self.alpha, permutations)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "held_out": self.held_out,
+            "reference": self.reference,
+            "components": self.components,
+            "alpha": self.alpha,
+            "mode": self.mode,
+        }

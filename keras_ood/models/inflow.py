@@ -1,0 +1,167 @@
+"""InFlow: a normalizing flow with an attention that senses unfamiliar images."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.batches import check_images
+from keras_ood.models.detector import Detector
+from keras_ood.models.flows import FLOWS
+
+LEVELS = 256  # grey levels of an image
+_REPORTED = ("nll", "bits_per_dimension", "log_det", "latent_norm")
+_INITIALIZE_WITH = 512  # images of the data-dependent start
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class InFlow(Detector):
+    """Normalizing flow whose couplings are switched by an attention `c(x)` in 0..1, one for each image.
+
+    With `x` an image of `D` numbers in 0..1, `u` uniform noise in 0..1 and `f_c` the flow at attention `c`:
+
+        dequantisation      y = (255 x + u) / 256
+        latent              z = f_c(y),   f_1 the trained flow, f_0 the identity up to a permutation
+        nll                 = |z|^2 / 2 + D log(2 pi) / 2 - log |det df_c/dy|       = -log p(y)
+        bits per dimension  = (nll + D log 256) / (D log 2)
+
+    Scoring takes `u = 1/2` and is deterministic, or averages `samples` draws of `u`, whose mean nll + D log 256 is a bound on
+    the negative log-probability of the 8-bit image. Training draws `u`, minimises the mean nll, and takes `c = 1` throughout:
+    at `c = 0` no weight touches the image. There the score is a function of the brightness |y|^2 alone, above that of any
+    image that the flow compresses, so a gate that closes decides the verdict and the flow ranks what passes it.
+
+    Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
+    gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`).
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        architecture: `"multiscale"` or `"paper"`, see `keras_ood.models.flows`.
+        attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
+            plain flow, the baseline.
+        default_score: The score that methods use when none is named.
+
+    Raises:
+        ValueError: A setting outside what is named above.
+
+    Source: Kumar et al., "InFlow: Robust outlier detection utilizing Normalizing Flows", arXiv 2106.12894. Differences: the
+    attention is per image, multiplies the log-determinant too, and meets in-distribution images as it meets others.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        architecture: str = "multiscale",
+        attention: Any = None,
+        default_score: str = "nll",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(image_shape, default_score, **kwargs)
+        if architecture not in FLOWS:
+            raise ValueError(f"`architecture` must be one of {sorted(FLOWS)}. Received: {architecture!r}")
+        self.architecture = architecture
+        self.attention = _check_attention(attention)
+        self.flow = FLOWS[architecture](self.image_shape)
+        self._seeds = keras.random.SeedGenerator(name="dequantisation")
+        self._means = [keras.metrics.Mean(name=name) for name in _REPORTED]
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Return the statistics of a batch.
+
+        Args:
+            inputs: Images `(batch, height, width, channels)`, or `{"images": images, "noise": (samples, *image_shape)}` with
+                uniform noise in 0..1 for the mean over stochastic passes.
+            training: Whether to draw the noise for each image and to leave the attention at 1.
+        """
+        images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
+        images = self.preprocessing(images)
+        gate = {"attention": ops.ones_like(images[:, 0, 0, 0])} if training else self._gate(images)
+        attention = gate["attention"] if self.attention is not None and not training else 1.0
+        if training:
+            return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
+        if noise is None:
+            return gate | self._pass(images, 0.5, attention)
+        passes = [self._pass(images, noise[sample], attention) for sample in range(noise.shape[0])]
+        return gate | {name: ops.mean(ops.stack([one[name] for one in passes]), axis=0) for name in passes[0]}
+
+    def _gate(self, images: Any) -> dict[str, Any]:
+        if self.attention is None or isinstance(self.attention, float):
+            value = 1.0 if self.attention is None else self.attention
+            return {"attention": value * ops.ones_like(images[:, 0, 0, 0])}
+        return dict(self.attention(images))
+
+    def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
+        dequantised = ((LEVELS - 1) * images + noise) / LEVELS
+        latents, log_det = self.flow.bijector(attention).forward_and_log_det(dequantised)
+        squared_norm = ops.sum(ops.square(latents), axis=(1, 2, 3))
+        dimensions = math.prod(self.image_shape)
+        nll = 0.5 * squared_norm + 0.5 * dimensions * math.log(2 * math.pi) - log_det
+        return {
+            "nll": nll,
+            "bits_per_dimension": (nll / dimensions + math.log(LEVELS)) / math.log(2),
+            "log_det": log_det,
+            "latent_norm": ops.sqrt(squared_norm),
+        }
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The mean `nll` of the batch (called by Keras)."""
+        return ops.mean(y_pred["nll"])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Running means of the statistics (called by Keras)."""
+        for mean in self._means:
+            mean.update_state(y_pred[mean.name])
+        return dict(self.get_metrics_result())
+
+    def fit(self, x: Any = None, **options: Any) -> Any:
+        """Train on in-distribution images, see `Detector.fit`; a fresh flow given an array starts from its first images."""
+        if hasattr(x, "shape"):
+            self.initialize(check_images(x)[:_INITIALIZE_WITH])
+        return super().fit(x, **options)
+
+    def initialize(self, images: Any) -> None:
+        """Set the act-norms of a fresh flow from a batch of images (Glow's data-dependent start)."""
+        images = ops.convert_to_numpy(self.preprocessing(images))
+        noise = np.random.default_rng(0).random(images.shape, np.float32)
+        self.flow.initialize(ops.convert_to_tensor(((LEVELS - 1) * images + noise) / LEVELS))
+
+    def draw_noise(self, samples: int, seed: int) -> np.ndarray:
+        """Return uniform noise `(samples, *image_shape)` in 0..1, the same on every backend."""
+        return np.random.default_rng(seed).random((samples, *self.image_shape), np.float32)
+
+    def sample(self, n: int, seed: int = 0) -> np.ndarray:
+        """Return `n` images of 256 grey levels from the flow at c = 1, float32 `(n, *image_shape)` in 0..1."""
+        bijector = self.flow.bijector()
+        shape = tuple(bijector.forward_event_shape(self.image_shape))
+        latents = np.random.default_rng(seed).standard_normal((n, *shape)).astype(np.float32)
+        images = bijector.inverse(ops.convert_to_tensor(latents))
+        levels = np.floor(LEVELS * ops.convert_to_numpy(images))
+        return np.clip(levels, 0, LEVELS - 1).astype(np.float32) / (LEVELS - 1)
+
+    def with_attention(self, attention: Any) -> "InFlow":
+        """Return a detector with the same flow, sharing its weights' values, and another attention; not calibrated."""
+        config = self.get_config() | {"attention": attention}
+        other = InFlow(**config)
+        other.flow.set_weights(self.flow.get_weights())
+        return other
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        attention = self.attention
+        if isinstance(attention, keras.layers.Layer):
+            attention = keras.saving.serialize_keras_object(attention)
+        return super().get_config() | {"architecture": self.architecture, "attention": attention}
+
+
+def _check_attention(attention: Any) -> Any:
+    if isinstance(attention, dict):
+        attention = keras.saving.deserialize_keras_object(attention)
+    if attention is None or isinstance(attention, keras.layers.Layer):
+        return attention
+    if isinstance(attention, (int, float)) and 0 <= attention <= 1:
+        return float(attention)
+    raise ValueError(f"`attention` must be None, a number in 0..1 or a gate. Received: {attention!r}")
