@@ -1,7 +1,7 @@
 """The only import of TensorFlow Probability: the substrate of the active Keras backend.
 
-`tfb` holds the bijectors, `tfd` the distributions, `samplers` the stateless seeds (`seed_key` makes one of a Python integer, on both backends
-alike), `rejection_sampler` TFP's batched rejection sampler and `ParameterProperties` and
+`tfb` holds the bijectors, `tfd` the distributions, `samplers` the stateless seeds (`seed_key` makes one of a Python integer,
+on both backends alike), `rejection_sampler` TFP's batched rejection sampler, `ParameterProperties` and
 `BatchedComponentProperties` what a distribution or bijector says of its arguments.
 """
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ood import datasets
+from keras_ood.attention import PerImageGate, trained_encoder
+from keras_ood.hub import handles, preset
 from keras_ood.models import Detector, InFlow, TiltedVAE
 
 if sys.version_info >= (3, 11):
@@ -24,6 +27,9 @@ FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
 class Recipe:
     """A `recipe.toml`: everything that decides the weights of a preset.
 
+    A recipe with a `base` takes every key that it does not name from that recipe of the same zoo, and its seeds' networks
+    too: what is trained is the base.
+
     Attributes:
         name: Of the preset; the name of the recipe's folder.
         family: A key of `FAMILIES`.
@@ -37,6 +43,10 @@ class Recipe:
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
         digest: SHA-256 of the file.
         dtype_policy: Of Keras, during the training; scores are computed in float32.
+        base: The recipe whose training this one builds upon.
+        attention: Of an InFlow: `encoder`, the zoo name of the TiltedVAE whose encoder the gate takes; `held_out`, the part of
+            the calibration images that the gate takes for itself; and the settings of `PerImageGate`.
+        studies: What is measured beside the scores: names of `keras_ood.studies.STUDIES`.
     """
 
     name: str
@@ -51,6 +61,9 @@ class Recipe:
     out_of_distribution: list[str]
     digest: str
     dtype_policy: str = "float32"
+    base: "Recipe | None" = None
+    attention: dict[str, Any] | None = None
+    studies: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
@@ -66,23 +79,65 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
-        known = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(cls) if field.name not in derived}
-        required = {name for name, is_required in known.items() if is_required}
-        if not required <= set(values) <= set(known):
+        if "base" in values:
+            base = cls.read(path.resolve().parents[1] / values["base"] / path.name)
+            inherited = {field.name: getattr(base, field.name) for field in dataclasses.fields(cls)}
+            values = {key: value for key, value in inherited.items() if key not in derived} | values | {"base": base}
+            derived["digest"] = hashlib.sha256(f"{base.digest} {derived['digest']}".encode()).hexdigest()
+        fields = [field for field in dataclasses.fields(cls) if field.name not in derived]
+        known, required = (
+            {field.name for field in fields},
+            {field.name for field in fields if field.default is dataclasses.MISSING},
+        )
+        if not required <= set(values) <= known:
             raise ValueError(
-                f"A recipe has the keys {sorted(required)} and may have {sorted(set(known) - required)}. "
+                f"A recipe has the keys {sorted(required)} and may have {sorted(known - required)}. "
                 f"Received: {sorted(values)} in {path}"
             )
         if values["family"] not in FAMILIES:
             raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
         return cls(**values, **derived)
 
-    def build(self) -> Detector:
-        """Return the detector with fresh weights."""
-        return FAMILIES[self.family](**self.model)
+    def build(self, for_training: bool = False) -> Detector:
+        """Return the detector with fresh weights, in float32, or under `dtype_policy` for training."""
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.dtype_policy if for_training else "float32")
+        try:
+            return FAMILIES[self.family](**self.model)
+        finally:
+            keras.config.set_dtype_policy(policy)
 
     def training_split(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `(training images, calibration images)`, cut from the training split by a fixed shuffle."""
+        training, held_out = self._split()
+        return training, held_out[self._gate_size :]
+
+    def gate(self, trained: bool) -> PerImageGate:
+        """Return the gate of `attention`, fitted to the training split; its held-out images are not for calibration.
+
+        Args:
+            trained: False for the same gate with an encoder of random weights.
+        """
+        assert self.attention is not None, "asked only of recipes with an attention"
+        settings = dict(self.attention)
+        handle, _ = settings.pop("encoder"), settings.pop("held_out")
+        inside = preset.read(handles.resolve(handle))["in_distribution"]
+        if (inside["name"], inside["calibration_images"]) != (self.dataset, self.calibration_size):
+            raise ValueError(
+                f"The encoder must be trained on the same images of {self.dataset}, all but {self.calibration_size}. "
+                f"Received: {handle!r}, trained on {inside['name']}, all but {inside['calibration_images']}"
+            )
+        detector = preset.from_pretrained(handle)
+        if not trained:
+            detector = type(detector).from_config(detector.get_config())
+        training, held_out = self._split()
+        return PerImageGate.from_images(trained_encoder(detector), training, held_out[: self._gate_size], **settings)
+
+    @property
+    def _gate_size(self) -> int:
+        return 0 if self.attention is None else int(self.attention["held_out"])
+
+    def _split(self) -> tuple[np.ndarray, np.ndarray]:
         images, _ = datasets.load(self.dataset, "train")
         order = np.random.default_rng(0).permutation(len(images))
         return images[order[self.calibration_size :]], images[order[: self.calibration_size]]

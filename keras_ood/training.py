@@ -12,10 +12,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood import datasets
+from keras_ood import datasets, studies
+from keras_ood.attention import PerImageGate
 from keras_ood.evaluation import Report, evaluate, named_images, write_records
 from keras_ood.hub import card
-from keras_ood.models import Detector
+from keras_ood.models import Detector, InFlow
 from keras_ood.recipe import Recipe
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
@@ -41,11 +42,13 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     _, calibration_images = recipe.training_split()
     test_images, _ = datasets.load(recipe.dataset, "test")
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
+    base = recipe.base or recipe
+    gates = {weights: recipe.gate(weights == "trained") if recipe.attention else None for weights in ("untrained", "trained")}
     records, shipped = [], None
     for seed in recipe.seeds:
         keras.utils.set_random_seed(seed)
-        untrained = recipe.build()
-        trained = train_seed(recipe, seed, runs / recipe.name / f"seed-{seed}", verbose)
+        untrained = _attended(recipe.build(), gates["untrained"])
+        trained = _attended(train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose), gates["trained"])
         trained.calibrate(calibration_images)
         for weights, detector in (("untrained", untrained), ("trained", trained)):
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
@@ -56,13 +59,23 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     assert shipped is not None, "a recipe has at least one seed"
     detector, report = shipped
     write_records(folder / card.RESULTS, records)
-    log = read_log(runs / recipe.name / f"seed-{recipe.seeds[0]}")
-    detector.save_pretrained(folder, **_provenance(recipe, log, detector, report))
+    log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
+    measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
+    provenance = _provenance(recipe, log, detector, report, len(calibration_images))
+    if isinstance(detector, InFlow):
+        provenance |= _flow_provenance(detector, report, test_images)
+    detector.save_pretrained(folder, **provenance, **measured)
     card.write(folder)
     return folder
 
 
-def _provenance(recipe: Recipe, log: dict[str, Any], detector: Detector, report: Report) -> dict[str, Any]:
+def _attended(detector: Detector, gate: PerImageGate | None) -> Detector:
+    return detector if gate is None else detector.with_attention(gate)
+
+
+def _provenance(
+    recipe: Recipe, log: dict[str, Any], detector: Detector, report: Report, calibration_images: int
+) -> dict[str, Any]:
     dataset = datasets.get(recipe.dataset)
     inside = report.statistics["in_distribution"]
     flagged = detector.score_statistics(inside) > detector.threshold(NOMINAL_FPR)
@@ -74,7 +87,8 @@ def _provenance(recipe: Recipe, log: dict[str, Any], detector: Detector, report:
             "source": dataset.source,
             "licence": dataset.licence,
             "training_images": log["training_images"],
-            "calibration_images": recipe.calibration_size,
+            "calibration_images": calibration_images,
+            "gate_images": recipe.calibration_size - calibration_images,
             "test_images": len(flagged),
         },
         "recipe_sha256": recipe.digest,
@@ -89,11 +103,23 @@ def _provenance(recipe: Recipe, log: dict[str, Any], detector: Detector, report:
     }
 
 
+def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) -> dict[str, Any]:
+    """Bits per dimension of the plain flow under uniform dequantisation, and how often the gate alarms on test images."""
+    bits = detector.with_attention(None).statistics(test_images, samples=1)["bits_per_dimension"]
+    measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
+    p_values = report.statistics["in_distribution"].get("attention_p_value")
+    if p_values is not None:
+        alarms = float(np.mean(p_values <= detector.attention.alpha))
+        measured["gate"] = {"alpha": detector.attention.alpha, "false_alarm_rate": alarms, "images": len(p_values)}
+    return measured
+
+
 def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "auto") -> Detector:
     """Return the detector that `recipe` and `seed` give, trained now, or read from `folder` if it was before.
 
     After each epoch the state goes to `folder`, so that a killed training goes on where it was. A loss that is not finite
-    stops it with an error; the state before stays on disk.
+    stops it with an error; the state before stays on disk. The detector returned computes in float32, whatever the recipe's
+    `dtype_policy`.
 
     Args:
         recipe: What to train.
@@ -102,14 +128,14 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         verbose: As in `keras.Model.fit`.
     """
     keras.utils.set_random_seed(seed)
-    detector = recipe.build()
+    detector = recipe.build(for_training=True)
     if (folder / LOG).exists():
         if read_log(folder)["recipe"] != recipe.digest:
             raise ValueError(
                 f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
             )
         detector.load_weights(folder / WEIGHTS)
-        return detector
+        return detector.inference_copy()
     folder.mkdir(parents=True, exist_ok=True)
     images, _ = recipe.training_split()
     images = _preprocess(detector, images)
@@ -122,10 +148,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         verbose=verbose,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(raise_error=True),
-            keras.callbacks.BackupAndRestore(folder / "backup"),
-        ],
+        callbacks=[keras.callbacks.BackupAndRestore(folder / "backup")],
     )
     detector.save_weights(folder / WEIGHTS)
     log = {
@@ -139,7 +162,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
     }
     (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
     shutil.rmtree(folder / "backup", ignore_errors=True)
-    return detector
+    return detector.inference_copy()
 
 
 def read_log(folder: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class MMDTest:
         distances = euclidean_distances(self.reference, squared=True)
         self.bandwidth = float(np.median(distances[np.triu_indices(len(distances), 1)]))
         if not self.bandwidth > 0:
-            raise ValueError(f"`reference` must hold points that differ. Received: a median squared distance of {self.bandwidth}")
+            raise ValueError(f"`reference` must hold points that differ. Received: median distance {self.bandwidth}")
         self._kernel = self._to_kernel(distances)
         np.fill_diagonal(self._kernel, 0)
 

@@ -19,11 +19,11 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
 
         distance^2   D(x)  = sum_i (v_i (h - m))^2 / l_i  +  (|h - m|^2 - sum_i (v_i (h - m))^2) / n
         p-value      p(x)  = (1 + #{held-out images with D >= D(x)}) / (1 + held-out images)
-        attention    c(x)  = 1 if p > alpha else 0            ("hard")
+        attention    c(x)  = 1 if p >= alpha else 0           ("hard")
                      c(x)  = min(1, p / alpha)                ("soft")
 
     D is the Mahalanobis distance under probabilistic PCA. Between two held-out distances p falls linearly, never below the
-    conformal value, so that rounding cannot make it jump and gradients pass. `p <= alpha` is an alarm; its rate on fresh
+    conformal value, so that rounding cannot make it jump and gradients pass. `p < alpha` is an alarm; its rate on fresh
     in-distribution images is at most `alpha` (marginally over the held-out images).
 
     The paper's attention tests a batch as one set (`keras_ood.attention.SetGate`); this variation is ours.
@@ -102,10 +102,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images."""
         distance = self.mahalanobis(ops.cast(self.encoder(self.preprocessing(images)), "float32"))
         p_value = self.p_value(distance)
-        if self.mode == "soft":
-            attention = ops.minimum(1.0, p_value / self.alpha)
-        else:
-            attention = ops.cast(p_value > self.alpha, "float32")
+        soft = ops.minimum(1.0, p_value / self.alpha)
+        attention = soft if self.mode == "soft" else ops.floor(soft)
         return {"attention": attention, "attention_p_value": p_value, "mahalanobis": distance}
 
     def project(self, features: Any) -> Any:
@@ -142,7 +140,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return super().get_config() | {
+        return {
+            "name": self.name,
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "held_out": self.held_out,
             "reference": self.reference,

@@ -32,7 +32,9 @@ class ActNorm(ImageBijector):
 
     @classmethod
     def _parameter_properties(cls, dtype: Any) -> dict[str, Any]:
-        return {name: ParameterProperties(event_ndims=ndims) for name, ndims in (("shift", 1), ("log_scale", 1), ("attention", 0))}
+        return {
+            name: ParameterProperties(event_ndims=ndims) for name, ndims in (("shift", 1), ("log_scale", 1), ("attention", 0))
+        }
 
     def forward_and_log_det(self, x: Any) -> tuple[Any, Any]:
         """`y = x exp(c s) + c t`, `c height width sum(s)`."""

@@ -11,6 +11,7 @@ from keras_ood import scores
 from keras_ood.batches import check_images, count_images, iterate_batches
 from keras_ood.calibration import Calibration
 from keras_ood.models.preprocessing import Preprocessing
+from keras_ood.nan_guard import NaNGuard
 from keras_ood.progress import track_images
 
 _CALIBRATION = "calibration."  # prefix of the calibration scores among a detector's own variables on disk
@@ -149,16 +150,22 @@ class Detector(keras.Model):  # type: ignore[misc]
     def fit(self, x: Any = None, **options: Any) -> Any:
         """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before is dropped.
 
+        A loss that is not finite stops the training and brings the last finite weights back.
+
         Args:
             x: `(N, height, width, channels)` images, checked; or what Keras takes: a `tf.data.Dataset`, a `PyDataset`.
             **options: Those of `keras.Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
+
+        Raises:
+            FloatingPointError: The loss became NaN or infinite.
         """
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
         self._calibrations = {}
+        options["callbacks"] = [*(options.get("callbacks") or []), NaNGuard()]
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:

@@ -24,7 +24,9 @@ def multiscale(image_shape: tuple[int, int, int]) -> Flow:
     """
     height, width, channels = image_shape
     if height % 4 or width % 4:
-        raise ValueError(f'`architecture="multiscale"` takes sides that are multiples of 4. Received: image_shape={image_shape}')
+        raise ValueError(
+            f'`architecture="multiscale"` takes sides that are multiples of 4. Received: image_shape={image_shape}'
+        )
     scales = 2 if height % 8 or width % 8 else 3
     return Flow(
         [

@@ -39,8 +39,7 @@ class GlowStep(keras.layers.Layer):  # type: ignore[misc]
         from keras_ood import bijectors
 
         shift, log_scale, lower, upper, log_diagonal = (
-            ops.convert_to_tensor(weight)
-            for weight in (self.shift, self.log_scale, self.lower, self.upper, self.log_diagonal)
+            ops.convert_to_tensor(weight) for weight in (self.shift, self.log_scale, self.lower, self.upper, self.log_diagonal)
         )
         half = self.shift.shape[0] // 2
         return bijectors.Chain(
