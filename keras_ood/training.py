@@ -109,7 +109,7 @@ def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) 
     measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
     p_values = report.statistics["in_distribution"].get("attention_p_value")
     if p_values is not None:
-        alarms = float(np.mean(p_values <= detector.attention.alpha))
+        alarms = float(np.mean(p_values < detector.attention.alpha))
         measured["gate"] = {"alpha": detector.attention.alpha, "false_alarm_rate": alarms, "images": len(p_values)}
     return measured
 

@@ -52,7 +52,7 @@ def deepfool(classifier: Callable[[Any], Any], images: np.ndarray, steps: int = 
             moves[nearer] = (length * slopes)[nearer]
             shortest = np.minimum(shortest, distances)
         attacked[active] += moves[active]
-    return np.clip(images + (1 + overshoot) * (attacked - images), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(images + (1 + overshoot) * (attacked - images), 0, 1), np.float32)
 
 
 def _logits(classifier: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:

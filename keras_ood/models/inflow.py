@@ -140,7 +140,7 @@ class InFlow(Detector):
         latents = np.random.default_rng(seed).standard_normal((n, *shape)).astype(np.float32)
         images = bijector.inverse(ops.convert_to_tensor(latents))
         levels = np.floor(LEVELS * ops.convert_to_numpy(images))
-        return np.clip(levels, 0, LEVELS - 1).astype(np.float32) / (LEVELS - 1)
+        return np.asarray(np.clip(levels, 0, LEVELS - 1) / (LEVELS - 1), np.float32)
 
     def with_attention(self, attention: Any) -> "InFlow":
         """Return a detector with the same flow, sharing its weights' values, and another attention; not calibrated."""

@@ -29,7 +29,7 @@ class GlowStep(keras.layers.Layer):  # type: ignore[misc]
         self.lower = self.add_weight(shape=(channels, channels), name="lower", **zeros)
         self.upper = self.add_weight(shape=(channels, channels), name="upper", **zeros)
         self.log_diagonal = self.add_weight(shape=(channels,), name="log_diagonal", **zeros)
-        self.permutation = np.random.default_rng(seed).permutation(channels)
+        self.permutation = np.random.default_rng(seed).permutation(channels).tolist()
         half = channels // 2
         self.network = CouplingNetwork(half, channels - half, (HIDDEN, HIDDEN), (3, 1, 3), 1, separate=False, name="network")
         self.built = True

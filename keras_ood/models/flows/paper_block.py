@@ -23,10 +23,9 @@ class PaperBlock(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        settings = {"filters": (HIDDEN,), "kernels": (3, 3), "attention_channels": 3, "separate": True}
-        self.first = CouplingNetwork(2, 1, name="first", **settings)
-        self.second = CouplingNetwork(1, 2, name="second", **settings)
-        self.permutation = np.random.default_rng(seed).permutation(3)
+        self.first = CouplingNetwork(2, 1, (HIDDEN,), (3, 3), attention_channels=3, separate=True, name="first")
+        self.second = CouplingNetwork(1, 2, (HIDDEN,), (3, 3), attention_channels=3, separate=True, name="second")
+        self.permutation = np.random.default_rng(seed).permutation(3).tolist()
         self.built = True
 
     def bijector(self, attention: Any) -> Any:
