@@ -10,6 +10,8 @@ import pytest
 import keras_ood
 from keras_ood import training
 from keras_ood.hub import card
+from keras_ood.models import detector
+from keras_ood.nan_guard import NaNGuard
 from keras_ood.recipe import Recipe
 
 RECIPE = """
@@ -70,13 +72,13 @@ def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypat
     class KilledError(Exception):
         pass
 
-    class Kill(keras.callbacks.TerminateOnNaN):
+    class Kill(NaNGuard):
         def on_epoch_begin(self, epoch, logs=None):
             epochs.append(epoch)
             if epochs == [0, 1]:
                 raise KilledError
 
-    monkeypatch.setattr(keras.callbacks, "TerminateOnNaN", Kill)
+    monkeypatch.setattr(detector, "NaNGuard", Kill)
     with pytest.raises(KilledError):
         training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
     training.train_seed(recipe, 0, tmp_path / "run", verbose=0)
@@ -87,7 +89,7 @@ def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypat
 def test_a_loss_that_is_not_finite_stops_training(recipe_path, tmp_path):
     """A learning rate far too large: an error, and nothing that passes for a finished training."""
     recipe_path.write_text(RECIPE.replace("learning_rate = 1e-3", "learning_rate = 1e30"))
-    with pytest.raises(RuntimeError, match=r"(?i)nan|inf"):
+    with pytest.raises(FloatingPointError, match=r"Received: loss (nan|inf)"):
         training.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "training.json").exists()
 
@@ -107,7 +109,7 @@ def test_calibration_images_are_never_trained_on(recipe_path):
     ("old", "new", "message"),
     [
         ("epochs = 2", "epoch = 2", "keys .*Received: .*'epoch'"),
-        ('"TiltedVAE"', '"VAE"', r"\['TiltedVAE'\]. Received: 'VAE'"),
+        ('"TiltedVAE"', '"VAE"', r"\['InFlow', 'TiltedVAE'\]. Received: 'VAE'"),
         ("epochs = 2", "epochs = ", "Received: "),
     ],
 )

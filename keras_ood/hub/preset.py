@@ -34,6 +34,8 @@ def save(detector: Detector, folder: str | os.PathLike[str], provenance: dict[st
     for name in (*REQUIRED, PRESET):
         (folder / name).unlink(missing_ok=True)
     keras.saving.save_model(detector.inference_copy(), folder, zipped=False, overwrite=True)
+    if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
+        (folder / "assets").rmdir()
     seal(folder, describe(detector) | provenance)
 
 

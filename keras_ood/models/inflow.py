@@ -38,6 +38,7 @@ class InFlow(Detector):
     Args:
         image_shape: `(height, width, channels)`.
         architecture: `"multiscale"` or `"paper"`, see `keras_ood.models.flows`.
+        depth: Steps at each scale (blocks of `"paper"`); None for the architecture's own number.
         attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
             plain flow, the baseline.
         default_score: The score that methods use when none is named.
@@ -53,6 +54,7 @@ class InFlow(Detector):
         self,
         image_shape: tuple[int, int, int],
         architecture: str = "multiscale",
+        depth: int | None = None,
         attention: Any = None,
         default_score: str = "nll",
         **kwargs: Any,
@@ -60,9 +62,12 @@ class InFlow(Detector):
         super().__init__(image_shape, default_score, **kwargs)
         if architecture not in FLOWS:
             raise ValueError(f"`architecture` must be one of {sorted(FLOWS)}. Received: {architecture!r}")
-        self.architecture = architecture
+        if depth is not None and depth < 1:
+            raise ValueError(f"`depth` must be None or a positive integer. Received: {depth!r}")
+        self.architecture, self.depth = architecture, depth
         self.attention = _check_attention(attention)
-        self.flow = FLOWS[architecture](self.image_shape)
+        build = FLOWS[architecture]
+        self.flow = build(self.image_shape) if depth is None else build(self.image_shape, depth)
         self._seeds = keras.random.SeedGenerator(name="dequantisation")
         self._means = [keras.metrics.Mean(name=name) for name in _REPORTED]
         self.built = True
@@ -154,7 +159,7 @@ class InFlow(Detector):
         attention = self.attention
         if isinstance(attention, keras.layers.Layer):
             attention = keras.saving.serialize_keras_object(attention)
-        return super().get_config() | {"architecture": self.architecture, "attention": attention}
+        return super().get_config() | {"architecture": self.architecture, "depth": self.depth, "attention": attention}
 
 
 def _check_attention(attention: Any) -> Any:

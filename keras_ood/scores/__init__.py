@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from keras_ood.names import did_you_mean
 from keras_ood.scores.kl import KL
 from keras_ood.scores.local_contrast import LocalContrast
+from keras_ood.scores.mahalanobis import Mahalanobis
 from keras_ood.scores.nll import NegativeLogLikelihood
 from keras_ood.scores.reconstruction import Reconstruction
 from keras_ood.scores.score import Score
 
 _CATALOGUE: dict[str, Score] = {
-    score.name: score for score in (NegativeLogLikelihood(), Reconstruction(), KL(), LocalContrast())
+    score.name: score for score in (NegativeLogLikelihood(), Reconstruction(), KL(), LocalContrast(), Mahalanobis())
 }
 
 

@@ -1,16 +1,30 @@
 """What every detector does, checked on a table of constructors."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 from keras_ood import NotCalibratedError, scores
-from keras_ood.models import TiltedVAE
+from keras_ood.attention import PerImageGate
+from keras_ood.models import InFlow, TiltedVAE
 from keras_ood.models.detector import Detector
+
+
+def fitted_gate() -> PerImageGate:
+    """A gate of a random encoder that took noise for in-distribution."""
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, 2), keras.layers.Flatten()])
+    noise = np.random.default_rng(1).integers(0, 256, (130, 8, 8, 1), dtype=np.uint8)
+    return PerImageGate.from_images(encoder, noise[:90], noise[90:], components=4)
+
 
 DETECTORS = {
     "tilted": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0),
     "tilted, exact KL, fixed scale": lambda: TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0, kl="exact", scale=0.1),
+    "flow": lambda: InFlow((8, 4, 1), depth=1),
+    "paper's flow": lambda: InFlow((8, 8, 3), "paper", depth=1),
+    "flow with a gate": lambda: InFlow((8, 4, 1), depth=1, attention=fitted_gate()),
     "Gaussian, colour": lambda: TiltedVAE((16, 8, 3), latent_dim=3, tilt=0),
 }
 
@@ -23,7 +37,7 @@ def detector(request) -> Detector:
 def test_statistics_are_finite_float32_one_per_image(detector, images):
     """Every statistic is float32 of shape (N,), finite, whatever the images' size and number of channels."""
     statistics = detector.statistics(images, batch_size=16)
-    assert {"nll", "reconstruction", "kl", "latent_norm"} <= set(statistics)
+    assert {"nll", "latent_norm"} <= set(statistics)
     for name, values in statistics.items():
         assert values.shape == (40,), name
         assert values.dtype == np.float32, name
@@ -70,7 +84,7 @@ def test_save_and_load(detector, images, tmp_path):
     detector.save_pretrained(tmp_path / "preset")
     loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
     assert type(loaded) is type(detector)
-    assert loaded.get_config() == detector.get_config()
+    assert json.dumps(loaded.get_config()) == json.dumps(detector.get_config())
     assert loaded.calibrated_scores() == detector.calibrated_scores()
     np.testing.assert_allclose(loaded.score(images), detector.score(images), rtol=1e-6)
     np.testing.assert_array_equal(loaded.calibration().scores, detector.calibration().scores)

@@ -11,8 +11,9 @@ STATISTICS = {
     "kl": np.array([0.5, 1.0], np.float32),
     "squared_error": np.array([4.0, 9.0], np.float32),
     "local_contrast": np.array([0.09, 0.19], np.float32),
+    "mahalanobis": np.array([3.0, 4.0], np.float32),
 }
-EXPECTED = {"nll": [1, 2], "reconstruction": [0.5, 1], "kl": [0.5, 1], "local_contrast": [20, 15]}
+EXPECTED = {"nll": [1, 2], "reconstruction": [0.5, 1], "kl": [0.5, 1], "local_contrast": [20, 15], "mahalanobis": [3, 4]}
 
 
 @pytest.mark.parametrize("name", scores.names())
