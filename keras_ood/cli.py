@@ -5,14 +5,15 @@ itself is wrong; 3 (`score --fail-on-ood`) an image was flagged.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from keras_ood import cli_studies
+from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, out
 
 app = typer.Typer(
     help="Out-of-distribution detection with pretrained, calibrated Keras models.",
@@ -20,36 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out, err = Console(), Console(stderr=True)
+app.command("set-level")(cli_studies.set_level)
+app.command("attack")(cli_studies.attack)
 
-Model = Annotated[str, typer.Argument(help="Zoo name (see `keras-ood list`) or preset folder.", metavar="MODEL")]
 Method = Annotated[str | None, typer.Option("--method", "-m", help="Score; the preset's default where not given.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
 
 FLAGGED = 3
 """Exit code of `score --fail-on-ood` when an image was flagged."""
-
-
-@contextmanager
-def _errors_in_a_line() -> Iterator[None]:
-    """Print errors that a user can mend as one line, and exit with 1."""
-    try:
-        yield
-    except (ValueError, OSError, RuntimeError) as error:
-        err.print(f"[red]Error:[/] {_escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(1) from None
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _load(model: str) -> Any:
-    import keras_ood
-
-    return keras_ood.from_pretrained(model)
 
 
 @app.command("list")
@@ -62,7 +41,7 @@ def list_presets(
     """
     from keras_ood.hub import handles, preset
 
-    with _errors_in_a_line():
+    with errors_in_a_line():
         names = handles.list_models(pattern)
         if not names:
             raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
@@ -85,7 +64,7 @@ def info(model: Model) -> None:
     """
     from keras_ood.hub import handles, preset
 
-    with _errors_in_a_line():
+    with errors_in_a_line():
         folder = handles.resolve(model)
         content = preset.read(folder)
         preset.verify(folder, content)
@@ -93,7 +72,7 @@ def info(model: Model) -> None:
         for key, value in content.items():
             if key not in ("files", "golden_scores"):
                 text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
-                table.add_row(key, _escape(text))
+                table.add_row(key, escape(text))
         out.print(table)
 
 
@@ -116,9 +95,9 @@ def score(
     """
     from keras_ood import tables
 
-    with _errors_in_a_line():
+    with errors_in_a_line():
         write = tables.writer(out_file)
-        detector = _load(model)
+        detector = load(model)
         detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
         source, rows = tables.open_images(images, unreadable)
         scores = detector.score(source, method, batch_size=batch_size)
@@ -147,15 +126,10 @@ def evaluate(
     Example: keras-ood evaluate tilted-vae-fashion-mnist --ood mnist --ood noise
     """
     from keras_ood import evaluation
-    from keras_ood.hub import handles, preset
 
-    with _errors_in_a_line():
-        detector = _load(model)
-        if inside is None:
-            described = preset.read(handles.resolve(model)).get("in_distribution")
-            if not described:
-                raise ValueError(f"This preset names no data set: pass --in with in-distribution images. Received: {model!r}")
-            inside = described["name"]
+    with errors_in_a_line():
+        detector = load(model)
+        inside = inside or in_distribution(model)
         report = evaluation.evaluate(detector, inside, dict.fromkeys(ood), methods, batch_size=batch_size)
         table = Table("OOD set", "score", "images", "AUROC", "AUPR-in", "AUPR-out", "FPR95", title=f"{model}, in: {inside}")
         for row in report.rows:
@@ -181,7 +155,7 @@ def train(
 
     Example: keras-ood train zoo/tilted-vae-digits/recipe.toml
     """
-    with _errors_in_a_line():
+    with errors_in_a_line():
         from keras_ood import training
 
         out.print(f"Wrote {training.train(recipe, runs)}")
@@ -200,8 +174,8 @@ def calibrate(
     """
     from keras_ood import tables
 
-    with _errors_in_a_line():
-        detector = _load(model)
+    with errors_in_a_line():
+        detector = load(model)
         source, rows = tables.open_images(images, "raise")
         detector.calibrate(source, batch_size=batch_size)
         detector.save_pretrained(out_folder, calibrated_from=model)
@@ -217,7 +191,7 @@ def demo(
 
     Example: keras-ood demo
     """
-    with _errors_in_a_line():
+    with errors_in_a_line():
         from keras_ood import demo as demonstration
 
         demonstration.run(model, folder, out)

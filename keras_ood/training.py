@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.stats import binom
 
 from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate
@@ -63,7 +64,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
     if isinstance(detector, InFlow):
-        provenance |= _flow_provenance(detector, report, test_images)
+        provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention}
     detector.save_pretrained(folder, **provenance, **measured)
     card.write(folder)
     return folder
@@ -110,7 +111,15 @@ def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) 
     p_values = report.statistics["in_distribution"].get("attention_p_value")
     if p_values is not None:
         alarms = float(np.mean(p_values < detector.attention.alpha))
-        measured["gate"] = {"alpha": detector.attention.alpha, "false_alarm_rate": alarms, "images": len(p_values)}
+        alpha = detector.attention.alpha
+        low, high = (float(count) / len(p_values) for count in binom(len(p_values), alpha).interval(0.99))
+        measured["gate"] = {
+            "alpha": alpha,
+            "false_alarm_rate": alarms,
+            "images": len(p_values),
+            "low": low,
+            "high": high,
+        }
     return measured
 
 

@@ -48,9 +48,9 @@ def deepfool(classifier: Callable[[Any], Any], images: np.ndarray, steps: int = 
             gaps = np.abs(logits[:, other] - logits[np.arange(len(images)), own])
             distances = np.where(own == other, np.inf, gaps / norms)
             nearer = distances < shortest
-            length = (distances + 1e-4)[:, None, None, None] / norms[:, None, None, None]
-            moves[nearer] = (length * slopes)[nearer]
-            shortest = np.minimum(shortest, distances)
+            lengths = (distances[nearer] + 1e-4) / norms[nearer]
+            moves[nearer] = lengths[:, None, None, None] * slopes[nearer]
+            shortest[nearer] = distances[nearer]
         attacked[active] += moves[active]
     return np.asarray(np.clip(images + (1 + overshoot) * (attacked - images), 0, 1), np.float32)
 

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from keras_ood.evaluation import CONVENTION, read_records
-from keras_ood.hub import handles, preset
+from keras_ood.hub import card_sections, handles, preset
 
 CARD, RESULTS = "README.md", "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
@@ -20,6 +20,8 @@ _README_SETS = {
     "constant": "constant",
     "blurred": "blurred",
 }
+
+_README_SCORES = ("local_contrast", "mahalanobis")  # beside the default score, where a preset has them
 
 Records = list[dict[str, str]]
 
@@ -70,6 +72,7 @@ def render(folder: Path) -> str:
         "score": score,
         "training_images": f"{inside['training_images']:,}",
         "calibration_images": f"{inside['calibration_images']:,}",
+        "gate_images": f" The gate keeps {inside['gate_images']:,} more to itself." if inside.get("gate_images") else "",
         "test_images": f"{inside['test_images']:,}",
         "epochs": content["training"]["epochs"],
         "seconds": f"{content['training']['seconds']:,.0f}",
@@ -84,6 +87,8 @@ def render(folder: Path) -> str:
         "by_score": _by_score(records, content["training"]["seed"]),
         "failures": _failures(content["auroc"], score),
         "convention": CONVENTION,
+        "extra": card_sections.extra(folder, content),
+        "source_text": card_sections.SOURCES[content["family"]],
     }
     return str(ModelCard(_TEMPLATE.format(**fields)))
 
@@ -97,7 +102,8 @@ def preset_table() -> str:
     for name in handles.list_models():
         folder = handles.resolve(name)
         content, records = preset.read(folder), read_records(folder / RESULTS)
-        for score in dict.fromkeys((content["default_score"], "local_contrast")):
+        measured = {record["method"] for record in records}
+        for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
             cells = [_cell(records, "trained", out, score, untrained=True) for out in _README_SETS]
             lines.append(f"| `{name}` | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -184,7 +190,8 @@ The weights in this folder (seed {seed}):
 
 {convention}
 
-**False alarms.** `detect(fpr=0.05)`: {measured} of the {test_images} in-distribution test images flagged, {nominal} promised.
+**False alarms.** `detect(fpr=0.05)`: {measured} of the {test_images} in-distribution test images flagged, {nominal}
+promised.{extra}
 
 ## Where it fails
 
@@ -194,21 +201,12 @@ The weights in this folder (seed {seed}):
 
 - Model: `{model}`; {parameters} parameters.
 - Data: {title} ({source}; licence: {licence}).
-  {training_images} images of the training split; {calibration_images} others of it for calibration, never trained on.
+  {training_images} images of the training split; {calibration_images} others of it for calibration, never trained
+  on.{gate_images}
 - {epochs} epochs, {seconds} s on {machine}; seed {seed}; code {version}, recipe `{digest}`.
 - Again, with one command: `keras-ood train zoo/{name}/recipe.toml`
 
 ## Source
 
-Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", ICLR 2023, arXiv
-2111.15646. These are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
-
-```bibtex
-@inproceedings{{floto2023tilted,
-  title = {{The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection}},
-  author = {{Floto, Griffin and Kremer, Stefan and Nica, Mihai}},
-  booktitle = {{International Conference on Learning Representations}},
-  year = {{2023}},
-}}
-```
+{source_text}
 """

@@ -20,7 +20,7 @@ CSV = "set_level.csv"
 SIZES = (2, 10, 50, 250)
 RATIOS = (1.0, 0.5, 0.1)
 PUBLISHED_SIZE, PUBLISHED_REFERENCE = 250, 5000
-OUT_OF_DISTRIBUTION = {"fashion_mnist": ("mnist", "blurred"), "cifar10": ("gtsrb", "cifar100")}
+OUT_OF_DISTRIBUTION = {"digits": ("noise",), "fashion_mnist": ("mnist", "blurred"), "cifar10": ("gtsrb", "cifar100")}
 WHY = (
     "They differ because the published protocol asks whether a batch of 250 images, all of one kind, was drawn like the "
     "reference, gives all of them the same attention, and lets no in-distribution image meet the gate: its AUROC restates the "
@@ -96,11 +96,13 @@ class SetLevel:
     ) -> Iterator[SetRow]:
         """Yield the share of rejected sets: in-distribution mixed and class-pure, then each OOD set at each ratio."""
         inside = self.gate.features(self.images)
+        by_class = [inside[self.labels == label] for label in np.unique(self.labels)]
         for size in sizes:
             yield self._row(self.inside, "mixed", size, 0.0, [self._draw(inside, size) for _ in range(self.sets)])
-            classes = [inside[self.labels == label] for label in np.unique(self.labels)]
-            chosen = self._random.integers(0, len(classes), self.sets)
-            yield self._row(self.inside, "class-pure", size, 0.0, [self._draw(classes[number], size) for number in chosen])
+            classes = [members for members in by_class if len(members) >= size]
+            if classes:
+                chosen = self._random.integers(0, len(classes), self.sets)
+                yield self._row(self.inside, "class-pure", size, 0.0, [self._draw(classes[number], size) for number in chosen])
         for name in out_of_distribution:
             outside = self.gate.features(named_images(name, self.images))
             for size in sizes:

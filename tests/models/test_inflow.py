@@ -77,7 +77,7 @@ def test_bits_per_dimension(flow):
 
 
 def test_statistics_fit_together(flow):
-    """nll = |z|^2 / 2 + D log(2 pi) / 2 - log-determinant, and z comes back to the image."""
+    """The nll is |z|^2 / 2 + D log(2 pi) / 2 - log-determinant, and z comes back to the image."""
     images = grey()
     statistics = flow.statistics(images)
     expected = 0.5 * statistics["latent_norm"] ** 2 + 8 * np.log(2 * np.pi) - statistics["log_det"]

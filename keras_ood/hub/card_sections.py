@@ -1,0 +1,107 @@
+"""The parts of a model card that depend on the family of the detector."""
+
+from pathlib import Path
+from typing import Any
+
+from keras_ood.evaluation import read_records
+
+SOURCES = {
+    "TiltedVAE": """Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", ICLR 2023, arXiv
+2111.15646. These are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
+
+```bibtex
+@inproceedings{floto2023tilted,
+  title = {The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection},
+  author = {Floto, Griffin and Kremer, Stefan and Nica, Mihai},
+  booktitle = {International Conference on Learning Representations},
+  year = {2023},
+}
+```""",
+    "InFlow": """Kumar, Hanfeld, Hecht, Bussmann, Gumhold, Hoffmann: "InFlow: Robust outlier detection utilizing Normalizing Flows",
+arXiv 2106.12894; the steps of the flow after Kingma, Dhariwal: "Glow", NeurIPS 2018. The attention for each image is ours. These
+are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
+
+```bibtex
+@article{kumar2021inflow,
+  title = {InFlow: Robust outlier detection utilizing Normalizing Flows},
+  author = {Kumar, Nishant and Hanfeld, Pia and Hecht, Michael and Bussmann, Michael and Gumhold, Stefan and Hoffmann, Nico},
+  journal = {arXiv:2106.12894},
+  year = {2021},
+}
+```""",
+}
+
+
+def extra(folder: Path, content: dict[str, Any]) -> str:
+    """Return what a family reports beside its scores, Markdown; empty for families that report no more."""
+    if content["family"] != "InFlow":
+        return ""
+    parts = [
+        f"**Density.** {content['bits_per_dimension']:.3f} bits per dimension on the in-distribution test images (8-bit, uniform "
+        "dequantisation, the plain flow)."
+    ]
+    if "gate" in content:
+        gate = content["gate"]
+        parts.append(
+            f"**The gate.** Features of the encoder of `{content['attention']['encoder']}`; it alarms on "
+            f"{gate['false_alarm_rate']:.2%} of the {gate['images']:,} in-distribution test images, {gate['alpha']:.0%} promised "
+            f"(binomial 99 % interval of that: {gate['low']:.2%} to {gate['high']:.2%}). The score `mahalanobis` is the gate alone. "
+            "Untrained: a flow of random weights behind the same gate with an encoder of random weights."
+        )
+    if "set_level" in content:
+        parts.append(_set_level(folder, content))
+    if "adversarial" in content:
+        parts.append(_adversarial(folder, content))
+    return "\n\n" + "\n\n".join(parts)
+
+
+def _set_level(folder: Path, content: dict[str, Any]) -> str:
+    from keras_ood.studies import set_level
+
+    records = read_records(folder / set_level.CSV)
+    sizes = list(dict.fromkeys(record["size"] for record in records))
+    lines = ["| sets of | " + " | ".join(f"{size} images" for size in sizes) + " |", "|---|" + "---|" * len(sizes)]
+    rows: dict[str, dict[str, str]] = {}
+    for record in records:
+        share = float(record["ratio"])
+        nominal = min(set_level.RATIOS, key=lambda ratio: abs(ratio - share))
+        kind = f"in-distribution, {record['drawn']}" if share == 0 else f"{record['images']}, {nominal:.0%} of the images"
+        rows.setdefault(kind, {})[record["size"]] = f"{float(record['rejected']):.2f}"
+    lines += [f"| {kind} | " + " | ".join(cells.get(size, "-") for size in sizes) + " |" for kind, cells in rows.items()]
+    keys = ("published", "published_against_itself", "set_level", "per_image", "plain_flow")
+    protocol = [
+        "| AUROC over images | " + " | ".join(key.replace("_", " ") for key in keys) + " |",
+        "|---|" + "---|" * len(keys),
+    ]
+    for row in content["set_level"]["protocol"]:
+        protocol.append(f"| {row['images']} | " + " | ".join(f"{row[key]:.4f}" for key in keys) + " |")
+    return (
+        "### Sets of images (not comparable with anything per image)\n\n"
+        f"Share of {records[0]['sets']} sets that the set-level gate rejects at 5 %: the MMD test in the features of the trained "
+        "encoder. Class-pure in-distribution sets are rejected although each of their images is familiar.\n\n"
+        + "\n".join(lines)
+        + "\n\nThe published protocol with the published random encoder, run again (batches of 250 of one kind; *against itself*: the "
+        "in-distribution test images, class by class, as if they were out-of-distribution), beside *set level* (in-distribution "
+        f"batches tested too) and the per-image score. {set_level.WHY}\n\n" + "\n".join(protocol)
+    )
+
+
+def _adversarial(folder: Path, content: dict[str, Any]) -> str:
+    from keras_ood.studies import adversarial
+
+    study = content["adversarial"]
+    lines = [
+        "| attack | strength | fooled | mean change | plain flow | per image | gate alone | set level |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for record in read_records(folder / adversarial.CSV):
+        strength = f"{record['strength']}/255" if record["strength"] else "minimal norm"
+        numbers = [f"{float(record[key]):.3f}" for key in ("change", "plain_flow", "per_image", "gate_alone", "set_level")]
+        lines.append(f"| {record['attack']} | {strength} | {float(record['fooled']):.0%} | " + " | ".join(numbers) + " |")
+    return (
+        "### Adversarial images\n\n"
+        f"{record['images']} test images changed to fool a small classifier ({study['classifier_accuracy']:.1%} accurate), rounded to "
+        "256 grey levels, against as many clean ones; AUROC, attacked positive. *Set level*: sets of "
+        f"{study['set_size']} images of one kind share an attention, not a per-image number. *Adaptive PGD* knows the detector and "
+        "differentiates through its gate.\n\n" + "\n".join(lines)
+    )
