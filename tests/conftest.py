@@ -43,6 +43,16 @@ def fresh():
     return small_vae
 
 
+def pytest_configure(config):
+    """Let JAX compile each program once for all tests, not once for each fresh model."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 def pytest_report_header(config):
     """Say which backend runs."""
     return f"keras backend: {keras.backend.backend()}"

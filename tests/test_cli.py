@@ -38,13 +38,20 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-COMMANDS = ["list", "info", "score", "evaluate", "train", "calibrate", "demo"]
+COMMANDS = ["list", "info", "score", "evaluate", "train", "calibrate", "set-level", "attack", "demo"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command):
     """Each command explains itself with an example."""
     assert f"Example: keras-ood {command}" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("arguments", [("set-level", MODEL, "--ood", "noise"), ("attack", MODEL)])
+def test_studies_refuse_other_detectors(arguments, tmp_path):
+    """A detector without a gate cannot be studied: one line, exit code 1."""
+    more = ("--runs", tmp_path) if arguments[0] == "attack" else ()
+    assert "with a per-image gate. Received: TiltedVAE" in run(*arguments, *more, code=1).output
 
 
 def test_list_and_info():

@@ -63,6 +63,43 @@ def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
         training.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
 
 
+def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
+    """A recipe with a base trains the base, fits a gate to it, and reports gate, density and sets."""
+    flow = (
+        RECIPE.replace('"TiltedVAE"', '"InFlow"').replace("latent_dim = 3, tilt = 6.0", "depth = 1").replace("8, 8", "28, 28")
+    )
+    flow = flow.replace("1_200", "400").replace("[0, 1]", "[0]").replace("epochs = 2", "epochs = 1").replace(', "inverted"', "")
+    recipe_path.write_text(flow)
+    attended = tmp_path / "attended" / "recipe.toml"
+    attended.parent.mkdir()
+    attended.write_text(
+        """
+        base = "tiny"
+        attention = { encoder = "tilted-vae-digits", held_out = 200, components = 16 }
+        studies = ["set_level"]
+        """
+    )
+    recipe = Recipe.read(attended)
+    assert recipe.digest != recipe.base.digest
+    assert len(recipe.training_split()[1]) == 200
+    folder = training.train(attended, tmp_path / "runs", verbose=0)
+    loaded = keras_ood.from_pretrained(folder)
+    trained = training.train_seed(recipe.base, 0, tmp_path / "runs" / "tiny" / "seed-0")
+    for one, other in zip(loaded.flow.get_weights(), trained.flow.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["in_distribution"]["calibration_images"] == len(loaded.calibration("mahalanobis")) == 200
+    assert content["gate"]["low"] < content["gate"]["alpha"] < content["gate"]["high"]
+    assert 0 < content["bits_per_dimension"] < 10
+    assert {row["drawn"] for row in card.read_records(folder / "set_level.csv")} == {"mixed", "class-pure"}
+    text = (folder / "README.md").read_text()
+    assert "Sets of images (not comparable" in text
+    assert "arXiv 2106.12894" in text
+    attended.write_text(attended.read_text().replace("tilted-vae-digits", "tilted-vae-mnist"))
+    with pytest.raises(ValueError, match=r"same images of digits.*Received: 'tilted-vae-mnist'"):
+        Recipe.read(attended).gate(trained=True)
+
+
 def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypatch):
     """Stopped in the second epoch, the next call trains that epoch alone."""
     recipe = Recipe.read(recipe_path)

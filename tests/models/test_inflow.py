@@ -90,13 +90,12 @@ def test_statistics_fit_together(flow):
 
 
 def test_with_attention_keeps_the_flow(flow):
-    """Another attention on the same flow: 1 is the plain flow, numbers between interpolate, the flow is not touched."""
+    """Another attention on the same flow: 1 is the plain flow, a half is another, the flow is not touched."""
     images = grey()
     plain = flow.score(images)
     np.testing.assert_array_equal(flow.with_attention(1.0).score(images), plain)
     np.testing.assert_array_equal(flow.with_attention(None).score(images), plain)
-    halved = flow.with_attention(0.5).statistics(images)
-    assert np.all(np.abs(halved["log_det"]) < np.abs(flow.statistics(images)["log_det"]))
+    assert np.all(np.abs(flow.with_attention(0.5).score(images) - plain) > 1e-3)
     np.testing.assert_array_equal(flow.score(images), plain)
 
 
