@@ -84,6 +84,7 @@ def render(folder: Path) -> str:
         "nominal": f"{content['false_positive_rate']['nominal']:.0%}",
         "measured": f"{content['false_positive_rate']['measured']:.2%}",
         "side_by_side": _side_by_side(folder.parent, inside["name"]),
+        "compared": f"{max(int(record['in_images']) for record in records if record['weights'] == 'untrained'):,}",
         "by_score": _by_score(records, content["training"]["seed"]),
         "failures": _failures(content["auroc"], score),
         "convention": CONVENTION,
@@ -178,9 +179,10 @@ flags = detector.detect(images, fpr=0.05)    # (N,) bool
 
 ## Results
 
-AUROC on the full test splits (in-distribution: {test_images} images): mean ± standard deviation over the training seeds
-({seeds} here), beside the other presets of the same data set and the untrained networks. The default score is `{score}`. No
-out-of-distribution image was used to train or calibrate.
+AUROC, mean ± standard deviation over the training seeds ({seeds} here), beside the other presets of the same data set and the
+untrained networks. The weights in this folder are measured on the full test splits (in-distribution: {test_images} images), other
+seeds and untrained networks on up to {compared} images of each set. The default score is `{score}`. No out-of-distribution image
+was used to train or calibrate.
 
 {side_by_side}
 

@@ -12,8 +12,8 @@ from keras import ops
 from keras_ood import datasets
 from keras_ood.adversarial import deepfool, fgsm, gradient, pgd, train_classifier
 from keras_ood.evaluation import write_records
-from keras_ood.models import Detector, InFlow
-from keras_ood.studies.set_level import auroc, set_scores
+from keras_ood.models import Detector
+from keras_ood.studies.set_level import auroc, check_gate, set_scores
 
 CSV = "adversarial.csv"
 STRENGTHS = (2, 8, 16)  # of 255 grey levels
@@ -62,8 +62,7 @@ class Adversarial:
     """
 
     def __init__(self, detector: Detector, classifier: keras.Model, images: np.ndarray, labels: np.ndarray, clean: Any) -> None:
-        if not isinstance(detector, InFlow) or not hasattr(detector.attention, "set_gate"):
-            raise ValueError(f"The study needs an InFlow with a per-image gate. Received: {type(detector).__name__}")
+        check_gate(detector)
         if tuple(images.shape[1:]) != detector.image_shape:
             raise ValueError(f"Images must have the detector's shape {detector.image_shape}. Received: {images.shape[1:]}")
         self.detector, self.classifier = detector, classifier
@@ -122,8 +121,9 @@ class Adversarial:
         )
 
 
-def measure(detector: Detector, inside: str, runs: Path, count: int = 500) -> tuple[list[AdversarialRow], float]:
+def measure(detector: Detector, inside: str, runs: Path, count: int = 300) -> tuple[list[AdversarialRow], float]:
     """Attack at most `count` test images and compare with as many others; also return the classifier's accuracy."""
+    check_gate(detector)
     images, labels = datasets.load(inside, "test")
     classifier = train_classifier(inside, runs / f"classifier-{inside}")
     predicted = np.argmax(classifier.predict(images / np.float32(255), batch_size=256, verbose=0), axis=-1)

@@ -83,8 +83,7 @@ class SetLevel:
     """
 
     def __init__(self, detector: Detector, inside: str, sets: int = 100, seed: int = 0) -> None:
-        if not isinstance(detector, InFlow) or not hasattr(detector.attention, "set_gate"):
-            raise ValueError(f"Set-level tests need an InFlow with a per-image gate. Received: {type(detector).__name__}")
+        check_gate(detector)
         self.detector, self.inside, self.sets = detector, inside, sets
         self.images, self.labels = datasets.load(inside, "test")
         self.gate = detector.attention.set_gate()
@@ -151,6 +150,12 @@ class SetLevel:
 
     def _draw(self, features: np.ndarray, size: int) -> np.ndarray:
         return np.asarray(features[self._random.choice(len(features), size, replace=False)])
+
+
+def check_gate(detector: Detector) -> None:
+    """Refuse detectors without a per-image gate."""
+    if not isinstance(detector, InFlow) or not hasattr(detector.attention, "set_gate"):
+        raise ValueError(f"The study needs an InFlow with a per-image gate. Received: {type(detector).__name__}")
 
 
 def set_scores(gate: SetGate, features: np.ndarray, opened: np.ndarray, closed: np.ndarray, size: int) -> np.ndarray:
