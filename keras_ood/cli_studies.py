@@ -49,7 +49,7 @@ def set_level(
 
 def attack(
     model: Model,
-    count: Annotated[int, typer.Option(min=1, help="Images to attack.")] = 300,
+    count: Annotated[int, typer.Option(min=50, help="Images to attack.")] = 300,
     runs: Annotated[Path, typer.Option(help="Where the attacked classifier is kept.")] = Path("runs"),
     out_file: Out = None,
 ) -> None:

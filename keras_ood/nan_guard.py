@@ -9,9 +9,9 @@ SNAPSHOT_EVERY = 100  # steps
 
 
 class NaNGuard(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stop a training whose loss is NaN or infinite, and put back the last weights that were finite.
+    """Stop a training whose loss is NaN or infinite, and put back the last state that was finite.
 
-    A copy of the weights is taken at the start and every 100 steps, where loss and weights are finite.
+    A copy of weights and optimizer is taken at the start, every 100 steps and after every epoch, where all are finite.
 
     Raises:
         FloatingPointError: Names the epoch and the step, and the step whose weights the model has now.
@@ -24,8 +24,10 @@ class NaNGuard(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Keep the weights of the start (called by Keras)."""
-        self._steps = 0
+        self._steps, self._kept = 0, []
         self._keep()
+        if not self._kept:
+            raise FloatingPointError("Training must start from finite weights. Received: NaN or infinite ones")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch (called by Keras)."""
@@ -36,15 +38,28 @@ class NaNGuard(keras.callbacks.Callback):  # type: ignore[misc]
         self._steps += 1
         loss = float((logs or {})["loss"])
         if not np.isfinite(loss):
-            self.model.set_weights(self._kept)
-            raise FloatingPointError(
-                f"The loss must stay finite; the model has its weights of after step {self._kept_at} back. "
-                f"Received: loss {loss} in epoch {self._epoch + 1}, batch {batch + 1} (step {self._steps})"
-            )
+            self._restore(f"loss {loss} in epoch {self._epoch + 1}, batch {batch + 1} (step {self._steps})")
         if self._steps % SNAPSHOT_EVERY == 0:
             self._keep()
 
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Let no checkpoint be written of weights that are not finite (called by Keras)."""
+        self._keep()
+        if self._kept_at != self._steps:
+            self._restore(f"weights that are not, after epoch {epoch + 1} (step {self._steps})")
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.trainable_variables, *self.model.optimizer.variables]
+
     def _keep(self) -> None:
-        weights = self.model.get_weights()
-        if all(np.all(np.isfinite(weight)) for weight in weights):
-            self._kept, self._kept_at = weights, self._steps
+        values = [variable.numpy() for variable in self._variables()]
+        if all(np.all(np.isfinite(value)) for value in values):
+            self._kept, self._kept_at = values, self._steps
+
+    def _restore(self, received: str) -> None:
+        for variable, value in zip(self._variables(), self._kept, strict=True):
+            variable.assign(value)
+        raise FloatingPointError(
+            f"Loss and weights must stay finite; the model has its weights of after step {self._kept_at} back. "
+            f"Received: {received}"
+        )

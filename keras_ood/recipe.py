@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
+DERIVED = frozenset({"base", "attention", "studies", "out_of_distribution"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Recipe:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
         if "base" in values:
+            if not set(values) <= DERIVED:
+                raise ValueError(
+                    f"A recipe with a base has keys of {sorted(DERIVED)} alone. Received: {sorted(values)} in {path}"
+                )
             base = cls.read(path.resolve().parents[1] / values["base"] / path.name)
             inherited = {field.name: getattr(base, field.name) for field in dataclasses.fields(cls)}
             values = {key: value for key, value in inherited.items() if key not in derived} | values | {"base": base}
@@ -96,7 +101,19 @@ class Recipe:
             )
         if values["family"] not in FAMILIES:
             raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
-        return cls(**values, **derived)
+        recipe = cls(**values, **derived)
+        recipe._check_attention(path)
+        return recipe
+
+    def _check_attention(self, path: Path) -> None:
+        if self.attention is None:
+            return
+        held_out = self.attention.get("held_out", 0)
+        if self.family != "InFlow" or "encoder" not in self.attention or not 0 < held_out < self.calibration_size:
+            raise ValueError(
+                "`attention` belongs to an InFlow and names an `encoder` and `held_out`, less than `calibration_size`. "
+                f"Received: {self.attention} for a {self.family} in {path}"
+            )
 
     def build(self, for_training: bool = False) -> Detector:
         """Return the detector with fresh weights, in float32, or under `dtype_policy` for training."""
@@ -132,6 +149,13 @@ class Recipe:
             detector = type(detector).from_config(detector.get_config())
         training, held_out = self._split()
         return PerImageGate.from_images(trained_encoder(detector), training, held_out[: self._gate_size], **settings)
+
+    def attention_provenance(self) -> dict[str, Any] | None:
+        """Return `attention` with the SHA-256 of the weights that its encoder comes from."""
+        if self.attention is None:
+            return None
+        files = preset.read(handles.resolve(self.attention["encoder"]))["files"]
+        return self.attention | {"encoder_sha256": files["model.weights.h5"]["sha256"]}
 
     @property
     def _gate_size(self) -> int:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import os
 import platform
 import shutil
@@ -11,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import betabinom, binom
 
 from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate
@@ -46,6 +47,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     test_images, _ = datasets.load(recipe.dataset, "test")
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
     base = recipe.base or recipe
+    keras.utils.set_random_seed(recipe.seeds[0])
     gates = {weights: recipe.gate(weights == "trained") if recipe.attention else None for weights in ("untrained", "trained")}
     records, shipped = [], None
     for seed in recipe.seeds:
@@ -70,7 +72,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
     if isinstance(detector, InFlow):
-        provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention}
+        provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention_provenance()}
     detector.save_pretrained(folder, **provenance, **measured)
     card.write(folder)
     return folder
@@ -117,14 +119,14 @@ def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) 
     p_values = report.statistics["in_distribution"].get("attention_p_value")
     if p_values is not None:
         alarms = float(np.mean(p_values < detector.attention.alpha))
-        alpha = detector.attention.alpha
-        low, high = (float(count) / len(p_values) for count in binom(len(p_values), alpha).interval(0.99))
+        alpha, images, held_out = detector.attention.alpha, len(p_values), detector.attention.held_out
+        alarming = math.ceil(alpha * (held_out + 1)) - 1  # ranks among the held-out images that alarm
+        laws = {"binomial": binom(images, alpha), "beta_binomial": betabinom(images, alarming, held_out + 1 - alarming)}
         measured["gate"] = {
             "alpha": alpha,
             "false_alarm_rate": alarms,
-            "images": len(p_values),
-            "low": low,
-            "high": high,
+            "images": images,
+            **{name: [float(count) / images for count in law.interval(0.99)] for name, law in laws.items()},
         }
     return measured
 

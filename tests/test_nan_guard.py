@@ -32,3 +32,16 @@ def test_the_error_names_the_step_and_the_weights_are_finite(monkeypatch, fresh,
         with pytest.raises(FloatingPointError, match=message):
             detector.fit(prepared, epochs=3, batch_size=10, verbose=0, callbacks=[Poison(after)])
         assert np.all(np.isfinite(detector.score(images)))
+        detector.fit(prepared, epochs=1, batch_size=10, verbose=0)  # the optimizer's state is finite again too
+
+
+def test_no_checkpoint_of_broken_weights(fresh, images, tmp_path):
+    """Weights that break in the last step of an epoch are noticed before a checkpoint is written."""
+    detector = fresh()
+    prepared = keras.ops.convert_to_numpy(detector.preprocessing(images))
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "epoch.weights.h5", save_weights_only=True)
+    broken = Poison(4)
+    with pytest.raises(FloatingPointError, match=r"Received: weights that are not, after epoch 1 \(step 4\)"):
+        detector.fit(prepared, epochs=1, batch_size=10, verbose=0, callbacks=[broken, checkpoint])
+    assert not (tmp_path / "epoch.weights.h5").exists()
+    assert np.all(np.isfinite(detector.score(images)))

@@ -89,7 +89,9 @@ def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
         np.testing.assert_array_equal(one, other)
     content = json.loads((folder / "preset.json").read_text())
     assert content["in_distribution"]["calibration_images"] == len(loaded.calibration("mahalanobis")) == 200
-    assert content["gate"]["low"] < content["gate"]["alpha"] < content["gate"]["high"]
+    for law in ("binomial", "beta_binomial"):
+        assert content["gate"][law][0] < content["gate"]["alpha"] < content["gate"][law][1]
+    assert len(content["attention"]["encoder_sha256"]) == 64
     assert 0 < content["bits_per_dimension"] < 10
     assert {row["drawn"] for row in card.read_records(folder / "set_level.csv")} == {"mixed", "class-pure"}
     text = (folder / "README.md").read_text()

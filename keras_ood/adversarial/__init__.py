@@ -1,7 +1,7 @@
 """Adversarial images: attacks on a small classifier, to see whether detectors notice them.
 
-Own code: the well-kept attack libraries (ART, Foolbox, CleverHans) support neither Keras 3 nor attacks that differentiate
-through a detector on both backends. Attacks are batched and take any function of images.
+Own code, because one of the attacks differentiates through a detector, on both backends. All images of a call are attacked at
+once; attacks take any function of images.
 """
 
 from keras_ood.adversarial.classifier import build_classifier, train_classifier

@@ -11,7 +11,7 @@ from keras_ood.batches import iterate_batches
 from keras_ood.models.detector import Detector
 from keras_ood.models.preprocessing import Preprocessing
 
-FEATURES = 32  # of the published encoder
+FEATURES, SMALLEST = 32, 22  # of the published encoder: features, and the side that three convolutions leave one pixel of
 
 
 def random_encoder(image_shape: tuple[int, int, int], seed: int = 0) -> keras.Sequential:
@@ -22,6 +22,8 @@ def random_encoder(image_shape: tuple[int, int, int], seed: int = 0) -> keras.Se
 
     Source: Kumar et al., arXiv 2106.12894, after Rabanser, Guennemann, Lipton, "Failing Loudly", arXiv 1810.11953.
     """
+    if min(image_shape[:2]) < SMALLEST:
+        raise ValueError(f"Images must be at least {SMALLEST}x{SMALLEST}. Received: image_shape={image_shape}")
     encoder = keras.Sequential(
         [
             keras.Input(image_shape),

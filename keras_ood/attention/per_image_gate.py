@@ -1,5 +1,6 @@
 """The attention of a single image."""
 
+import math
 from typing import Any
 
 import keras
@@ -78,7 +79,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
 
         Args:
             encoder: As in the constructor.
-            training_images: For the mean and the principal directions; the encoder may have seen them in its training.
+            training_images: Of the size that the flow takes; for the mean and the principal directions. The encoder may have
+                seen them in its training.
             held_out_images: At least 20, for the p-values and the reference; nothing may have been trained on them.
             reference: How many held-out images at most the set-level test compares with.
             **settings: `components`, `alpha`, `mode`.
@@ -136,6 +138,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         def features(images: Any) -> np.ndarray:
             return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(encode(self.encoder, images)))))
 
+        permutations = max(permutations, math.ceil(1 / self.alpha))
         return SetGate(features, ops.convert_to_numpy(self.reference_features), self.alpha, permutations)
 
     def get_config(self) -> dict[str, Any]:

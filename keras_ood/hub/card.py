@@ -180,9 +180,9 @@ flags = detector.detect(images, fpr=0.05)    # (N,) bool
 ## Results
 
 AUROC, mean ± standard deviation over the training seeds ({seeds} here), beside the other presets of the same data set and the
-untrained networks. The weights in this folder are measured on the full test splits (in-distribution: {test_images} images), other
-seeds and untrained networks on up to {compared} images of each set. The default score is `{score}`. No out-of-distribution image
-was used to train or calibrate.
+untrained networks. The weights in this folder are measured on the full test splits (in-distribution: {test_images}
+images), other seeds and untrained networks on up to {compared} images of each set. The default score is `{score}`. No
+out-of-distribution image was used to train or calibrate.
 
 {side_by_side}
 

@@ -46,7 +46,7 @@ def describe(detector: Detector) -> dict[str, Any]:
         "code_version": version("keras-ood"),
         "family": type(detector).__name__,
         "input_shape": list(detector.image_shape),
-        "parameters": detector.count_params(),
+        "parameters": sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights),
         "default_score": detector.default_score,
         "calibration_size": {name: len(detector.calibration(name)) for name in detector.calibrated_scores()},
         "golden_scores": [float(score) for score in golden_scores(detector)],

@@ -165,7 +165,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
         self._calibrations = {}
-        options["callbacks"] = [*(options.get("callbacks") or []), NaNGuard()]
+        options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:

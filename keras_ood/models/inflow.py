@@ -24,13 +24,14 @@ class InFlow(Detector):
 
         dequantisation      y = (255 x + u) / 256
         latent              z = f_c(y),   f_1 the trained flow, f_0 the identity up to a permutation
-        nll                 = |z|^2 / 2 + D log(2 pi) / 2 - log |det df_c/dy|       = -log p(y)
+        nll                 = |z|^2 / 2 + D log(2 pi) / 2 - log |det df_c/dy|       = -log p(y) at a fixed c
         bits per dimension  = (nll + D log 256) / (D log 2)
 
     Scoring takes `u = 1/2` and is deterministic, or averages `samples` draws of `u`, whose mean nll + D log 256 is a bound on
     the negative log-probability of the 8-bit image. Training draws `u`, minimises the mean nll, and takes `c = 1` throughout:
     at `c = 0` no weight touches the image. There the score is a function of the brightness |y|^2 alone, above that of any
-    image that the flow compresses, so a gate that closes decides the verdict and the flow ranks what passes it.
+    image that the flow compresses, so a gate that closes decides the verdict and the flow ranks what passes it. With a gate c
+    depends on the image, and the nll is a score, no longer a density.
 
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`).
@@ -123,7 +124,11 @@ class InFlow(Detector):
         return dict(self.get_metrics_result())
 
     def fit(self, x: Any = None, **options: Any) -> Any:
-        """Train on in-distribution images, see `Detector.fit`; a fresh flow given an array starts from its first images."""
+        """Train on in-distribution images, see `Detector.fit`; a fresh flow given an array starts from its first images.
+
+        A gate is not trained: it keeps to the in-distribution images that it was fitted to. For others, fit one of your own
+        (`PerImageGate.from_images`) and take `with_attention`.
+        """
         if hasattr(x, "shape"):
             self.initialize(check_images(x)[:_INITIALIZE_WITH])
         return super().fit(x, **options)

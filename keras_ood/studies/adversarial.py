@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from scipy.stats import median_abs_deviation
 
 from keras_ood import datasets
 from keras_ood.adversarial import deepfool, fgsm, gradient, pgd, train_classifier
@@ -71,7 +72,7 @@ class Adversarial:
         self._plain, self._closed = detector.with_attention(None), detector.with_attention(0.0)
         self._clean = self._measure(clean)
         self._center = {name: float(np.median(self._clean[name])) for name in ("per_image", "gate_alone")}
-        self._scale = {name: float(np.std(self._clean[name])) for name in ("per_image", "gate_alone")}
+        self._scale = {name: float(median_abs_deviation(self._clean[name], scale="normal")) for name in self._center}
 
     def rows(self, strengths: tuple[int, ...] = STRENGTHS) -> Iterator[AdversarialRow]:
         """Yield every attack at every strength."""
@@ -90,7 +91,7 @@ class Adversarial:
         return keras.losses.sparse_categorical_crossentropy(labels, self.classifier(images), from_logits=True)
 
     def _evasive_margin(self, images: Any, labels: Any) -> Any:
-        """How far the classifier is wrong, up to MARGIN, less what the detector sees, in its in-distribution deviations."""
+        """How far the classifier is wrong, up to MARGIN, less what the detector sees, in robust in-distribution deviations."""
         logits = self.classifier(images)
         own = ops.one_hot(labels, logits.shape[-1])
         margin = ops.max(logits - 1e9 * own, axis=-1) - ops.sum(logits * own, axis=-1)

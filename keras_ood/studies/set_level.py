@@ -72,6 +72,16 @@ class Protocol:
     plain_flow: float
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """Images under one gate: their features, their nll at c = 1, at c = 0, and at their own attention."""
+
+    features: np.ndarray
+    opened: np.ndarray
+    closed: np.ndarray
+    gated: np.ndarray
+
+
 class SetLevel:
     """Set-level measurements of an InFlow with a per-image gate.
 
@@ -121,28 +131,25 @@ class SetLevel:
         encoder = random_encoder(self.detector.image_shape)
         gate = SetGate.from_encoder(encoder, reference_images[:PUBLISHED_REFERENCE])
         outside = named_images(name, self.images)
-        shuffled = self.images[self._random.permutation(len(self.images))]
-        by_class = self.images[np.argsort(self.labels, kind="stable")]
-        plain = [self._plain.score(images, "nll") for images in (self.images, outside)]
-        mine = [self.detector.score(images, "nll") for images in (self.images, outside)]
-        forced = self._plain.score(self.images, "nll")
+        ins, outs = self._scored(gate, self.images), self._scored(gate, outside)
+        orders = {"shuffled": self._random.permutation(len(self.images)), "by class": np.argsort(self.labels, kind="stable")}
         gated = {
-            key: self._set_scores(gate, images) for key, images in (("out", outside), ("in", shuffled), ("self", by_class))
+            key: set_scores(gate, ins.features[order], ins.opened[order], ins.closed[order], PUBLISHED_SIZE)
+            for key, order in orders.items()
         }
+        gated["out"] = set_scores(gate, outs.features, outs.opened, outs.closed, PUBLISHED_SIZE)
         return Protocol(
             images=name,
-            published=auroc(forced, gated["out"]),
-            published_against_itself=auroc(forced, gated["self"]),
-            set_level=auroc(gated["in"], gated["out"]),
-            per_image=auroc(*mine),
-            plain_flow=auroc(*plain),
+            published=auroc(ins.opened, gated["out"]),
+            published_against_itself=auroc(ins.opened, gated["by class"]),
+            set_level=auroc(gated["shuffled"], gated["out"]),
+            per_image=auroc(ins.gated, outs.gated),
+            plain_flow=auroc(ins.opened, outs.opened),
         )
 
-    def _set_scores(self, gate: SetGate, images: Any) -> np.ndarray:
-        """The nll of each image at the attention of its batch of 250 consecutive images."""
-        features = gate.features(images)
-        opened, closed = (detector.score(images, "nll") for detector in (self._plain, self._closed))
-        return set_scores(gate, features, opened, closed, PUBLISHED_SIZE)
+    def _scored(self, gate: SetGate, images: Any) -> "_Scored":
+        scores = (detector.score(images, "nll") for detector in (self._plain, self._closed, self.detector))
+        return _Scored(gate.features(images), *scores)
 
     def _row(self, images: str, drawn: str, size: int, ratio: float, sets: list[np.ndarray]) -> SetRow:
         rejected = [self.gate.test_features(features, seed).p_value <= self.gate.alpha for seed, features in enumerate(sets)]
