@@ -23,15 +23,17 @@ class NaNGuard(keras.callbacks.Callback):  # type: ignore[misc]
         self._kept: list[np.ndarray] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Keep the weights of the start (called by Keras)."""
+        """Forget an earlier training (called by Keras)."""
         self._steps, self._kept = 0, []
-        self._keep()
-        if not self._kept:
-            raise FloatingPointError("Training must start from finite weights. Received: NaN or infinite ones")
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the epoch (called by Keras)."""
+        """Note the epoch; keep the state of the first one's start, after any checkpoint was restored (called by Keras)."""
         self._epoch = epoch
+        if not self._kept:
+            self.model.optimizer.build(self.model.trainable_variables)
+            self._keep()
+        if not self._kept:
+            raise FloatingPointError("Training must start from finite weights. Received: NaN or infinite ones")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Look at the loss (called by Keras)."""
