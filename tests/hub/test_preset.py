@@ -24,7 +24,7 @@ def test_every_preset_of_the_zoo_loads():
         detector = keras_ood.from_pretrained(name)
         content = preset.read(handles.resolve(name))
         assert detector.calibrated_scores() == list(content["calibration_size"])
-        assert detector.count_params() == content["parameters"]
+        assert sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights) == content["parameters"]
         assert content["name"] == name
         recipe = handles.resolve(name) / "recipe.toml"
         assert content["recipe_sha256"] == preset.sha256(recipe) == content["training"]["recipe"]
