@@ -9,6 +9,7 @@ import pytest
 import keras_ood
 from keras_ood import PresetError
 from keras_ood.hub import handles, preset
+from keras_ood.recipe import Recipe
 
 
 @pytest.fixture
@@ -26,8 +27,9 @@ def test_every_preset_of_the_zoo_loads():
         assert detector.calibrated_scores() == list(content["calibration_size"])
         assert sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights) == content["parameters"]
         assert content["name"] == name
-        recipe = handles.resolve(name) / "recipe.toml"
-        assert content["recipe_sha256"] == preset.sha256(recipe) == content["training"]["recipe"]
+        recipe = Recipe.read(handles.resolve(name) / "recipe.toml")
+        assert content["recipe_sha256"] == recipe.digest
+        assert content["training"]["recipe"] == (recipe.base or recipe).digest
 
 
 def test_the_zoo_fits_in_the_wheel():
