@@ -22,13 +22,11 @@ def set_level(
 
     Example: keras-ood set-level inflow-cifar10 --ood gtsrb
     """
-    from keras_ood import datasets
     from keras_ood.evaluation import write_records
     from keras_ood.studies import set_level as study
 
     with errors_in_a_line():
-        inside = in_distribution(model)
-        measure = study.SetLevel(load(model), inside, sets)
+        measure = study.SetLevel(load(model), in_distribution(model), sets)
         rows = list(measure.rejections(ood))
         table = Table(
             "images", "drawn", "set of", "OOD share", "rejected", title=f"{model}: share of {sets} sets rejected at 5 %"
@@ -36,12 +34,7 @@ def set_level(
         for row in rows:
             table.add_row(row.images, row.drawn, str(row.size), f"{row.ratio:.0%}", f"{row.rejected:.2f}")
         out.print(table)
-        reference = datasets.load(inside, "train")[0][: study.PUBLISHED_REFERENCE]
-        protocols = [asdict(measure.protocol(name, reference)) for name in ood]
-        table = Table(*[key.replace("_", " ") for key in protocols[0]], title="AUROC over images, OOD positive")
-        for protocol in protocols:
-            table.add_row(*[_cell(value) for value in protocol.values()])
-        out.print(table)
+        _print([asdict(protocol) for protocol in measure.protocols(ood)], "AUROC over images, OOD positive")
         out.print(study.WHY, style="dim")
         if out_file:
             write_records(out_file, [asdict(row) for row in rows])
@@ -63,14 +56,13 @@ def attack(
     with errors_in_a_line():
         rows, accuracy = adversarial.measure(load(model), in_distribution(model), runs, count)
         records = [asdict(row) for row in rows]
-        title = f"{model}: AUROC, attacked positive; classifier {accuracy:.1%} accurate"
-        table = Table(*[key.replace("_", " ") for key in records[0]], title=title)
-        for record in records:
-            table.add_row(*[_cell(value) for value in record.values()])
-        out.print(table)
+        _print(records, f"{model}: AUROC, attacked positive; classifier {accuracy:.1%} accurate")
         if out_file:
             write_records(out_file, records)
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _print(records: list[dict[str, Any]], title: str) -> None:
+    table = Table(*[key.replace("_", " ") for key in records[0]], title=title)
+    for record in records:
+        table.add_row(*[f"{value:.3f}" if isinstance(value, float) else str(value) for value in record.values()])
+    out.print(table)

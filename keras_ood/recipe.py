@@ -129,13 +129,14 @@ class Recipe:
         training, held_out = self._split()
         return training, held_out[self._gate_size :]
 
-    def gate(self, trained: bool) -> PerImageGate:
-        """Return the gate of `attention`, fitted to the training split; its held-out images are not for calibration.
+    def gate(self, trained: bool) -> PerImageGate | None:
+        """Return the gate of `attention`, fitted to the training split, whose held-out images are not for calibration; or None.
 
         Args:
             trained: False for the same gate with an encoder of random weights.
         """
-        assert self.attention is not None, "asked only of recipes with an attention"
+        if self.attention is None:
+            return None
         settings = dict(self.attention)
         handle, _ = settings.pop("encoder"), settings.pop("held_out")
         inside = preset.read(handles.resolve(handle))["in_distribution"]

@@ -48,7 +48,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
-    gates = {weights: recipe.gate(weights == "trained") if recipe.attention else None for weights in ("untrained", "trained")}
+    gates = {weights: recipe.gate(weights == "trained") for weights in ("untrained", "trained")}
     records, shipped = [], None
     for seed in recipe.seeds:
         keras.utils.set_random_seed(seed)
@@ -57,12 +57,11 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
         trained.calibrate(calibration_images)
         for weights, detector in (("untrained", untrained), ("trained", trained)):
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
+            limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)
+            outside = {name: images[:limit] for name, images in sets.items()}
+            report = evaluate(detector, test_images[:limit], outside, resamples=resamples)
             if is_shipped:
-                report = evaluate(detector, test_images, sets, resamples=RESAMPLES)
                 shipped = (detector, report)
-            else:
-                compared = {name: images[:COMPARED] for name, images in sets.items()}
-                report = evaluate(detector, test_images[:COMPARED], compared, resamples=0)
             records += report.records(weights=weights, seed=seed)
     folder = Path(recipe_path).parent
     assert shipped is not None, "a recipe has at least one seed"

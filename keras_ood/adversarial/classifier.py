@@ -36,15 +36,14 @@ def train_classifier(dataset: str, folder: Path, epochs: int = EPOCHS, verbose: 
         verbose: As in `keras.Model.fit`.
     """
     images, labels = datasets.load(dataset, "train")
+    keras.utils.set_random_seed(0)
     classifier = build_classifier(images.shape[1:], int(labels.max()) + 1)
     path = folder / "classifier.weights.h5"
     if path.exists():
         classifier.load_weights(path)
         return classifier
     folder.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(0)
-    classifier = build_classifier(images.shape[1:], int(labels.max()) + 1)
     classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    classifier.fit((images / np.float32(255)), labels, batch_size=64, epochs=epochs, verbose=verbose)
+    classifier.fit(images / np.float32(255), labels, batch_size=64, epochs=epochs, verbose=verbose)
     classifier.save_weights(path)
     return classifier

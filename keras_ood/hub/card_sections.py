@@ -72,8 +72,7 @@ def _set_level(folder: Path, content: dict[str, Any]) -> str:
     rows: dict[str, dict[str, str]] = {}
     for record in records:
         share = float(record["ratio"])
-        nominal = min(set_level.RATIOS, key=lambda ratio: abs(ratio - share))
-        kind = f"in-distribution, {record['drawn']}" if share == 0 else f"{record['images']}, {nominal:.0%} of the images"
+        kind = f"in-distribution, {record['drawn']}" if share == 0 else f"{record['images']}, {share:.0%} of the images"
         rows.setdefault(kind, {})[record["size"]] = f"{float(record['rejected']):.2f}"
     lines += [f"| {kind} | " + " | ".join(cells.get(size, "-") for size in sizes) + " |" for kind, cells in rows.items()]
     keys = ("published", "published_against_itself", "set_level", "per_image", "plain_flow")

@@ -30,12 +30,16 @@ class Detector(keras.Model):  # type: ignore[misc]
     what it cannot take.
 
     A subclass implements `call(inputs, training)`, which maps a batch of images (or a dictionary with `images` and `noise`)
-    to a dictionary of `(batch,)` float32 statistics, and whatever training needs; `sample` and `draw_noise` where it can.
+    to a dictionary of `(batch,)` float32 statistics, `nll` among them, whose mean is the loss; `sample` and `draw_noise` where
+    it can.
 
     Args:
         image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
         default_score: The score that methods use when none is named.
     """
+
+    reported: tuple[str, ...] = ("nll",)
+    """Statistics whose running means training reports."""
 
     def __init__(self, image_shape: tuple[int, int, int], default_score: str = "nll", **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -43,6 +47,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
         self._calibrations: dict[str, Calibration] = {}
+        self._means = [keras.metrics.Mean(name=name) for name in self.reported]
 
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return `n` images drawn from the model, float32 `(n, *image_shape)` in 0..1."""
@@ -167,6 +172,18 @@ class Detector(keras.Model):  # type: ignore[misc]
         self._calibrations = {}
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The mean `nll` of the batch (called by Keras)."""
+        return keras.ops.mean(y_pred["nll"])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Running means of the statistics (called by Keras)."""
+        for mean in self._means:
+            mean.update_state(y_pred[mean.name])
+        return dict(self.get_metrics_result())
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
         """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.

@@ -12,7 +12,6 @@ from keras_ood.models.detector import Detector
 from keras_ood.models.flows import FLOWS
 
 LEVELS = 256  # grey levels of an image
-_REPORTED = ("nll", "bits_per_dimension", "log_det", "latent_norm")
 _INITIALIZE_WITH = 512  # images of the data-dependent start
 
 
@@ -51,6 +50,8 @@ class InFlow(Detector):
     attention is per image, multiplies the log-determinant too, and meets in-distribution images as it meets others.
     """
 
+    reported = ("nll", "bits_per_dimension", "log_det", "latent_norm")
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -70,7 +71,6 @@ class InFlow(Detector):
         build = FLOWS[architecture]
         self.flow = build(self.image_shape) if depth is None else build(self.image_shape, depth)
         self._seeds = keras.random.SeedGenerator(name="dequantisation")
-        self._means = [keras.metrics.Mean(name=name) for name in _REPORTED]
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -83,8 +83,7 @@ class InFlow(Detector):
         """
         images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
         images = self.preprocessing(images)
-        gate = {"attention": ops.ones_like(images[:, 0, 0, 0])} if training else self._gate(images)
-        attention = gate["attention"] if self.attention is not None and not training else 1.0
+        gate, attention = self._gate(images, training)
         if training:
             return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
         if noise is None:
@@ -92,11 +91,13 @@ class InFlow(Detector):
         passes = [self._pass(images, noise[sample], attention) for sample in range(noise.shape[0])]
         return gate | {name: ops.mean(ops.stack([one[name] for one in passes]), axis=0) for name in passes[0]}
 
-    def _gate(self, images: Any) -> dict[str, Any]:
-        if self.attention is None or isinstance(self.attention, float):
-            value = 1.0 if self.attention is None else self.attention
-            return {"attention": value * ops.ones_like(images[:, 0, 0, 0])}
-        return dict(self.attention(images))
+    def _gate(self, images: Any, training: bool) -> tuple[dict[str, Any], Any]:
+        """The gate's statistics, and c, `(batch,)` or a scalar for all images."""
+        if training or not isinstance(self.attention, keras.layers.Layer):
+            attention = 1.0 if training or self.attention is None else self.attention
+            return {"attention": attention * ops.ones_like(images[:, 0, 0, 0])}, attention
+        gate = dict(self.attention(images))
+        return gate, gate["attention"]
 
     def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
         dequantised = ((LEVELS - 1) * images + noise) / LEVELS
@@ -110,18 +111,6 @@ class InFlow(Detector):
             "log_det": log_det,
             "latent_norm": ops.sqrt(squared_norm),
         }
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The mean `nll` of the batch (called by Keras)."""
-        return ops.mean(y_pred["nll"])
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Running means of the statistics (called by Keras)."""
-        for mean in self._means:
-            mean.update_state(y_pred[mean.name])
-        return dict(self.get_metrics_result())
 
     def fit(self, x: Any = None, **options: Any) -> Any:
         """Train on in-distribution images, see `Detector.fit`; a fresh flow given an array starts from its first images.

@@ -13,7 +13,6 @@ from keras_ood.models.detector import Detector
 from keras_ood.models.networks import ARCHITECTURES
 
 KL_FORMS = ("quadratic", "exact")
-_REPORTED = ("nll", "reconstruction", "kl", "latent_norm")
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -49,6 +48,8 @@ class TiltedVAE(Detector):
     Source: Floto, Kremer, Nica, "The Tilted Variational Autoencoder", ICLR 2023, arXiv 2111.15646.
     """
 
+    reported = ("nll", "reconstruction", "kl", "latent_norm")
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -77,7 +78,6 @@ class TiltedVAE(Detector):
                 shape=(), initializer=initializer, dtype="float32", autocast=False, name="log_pixel_scale"
             )
         self._seeds = keras.random.SeedGenerator(name="posterior_noise")
-        self._means = [keras.metrics.Mean(name=name) for name in _REPORTED]
         for head in (self.loc_head, self.log_scale_head):
             if head is not None:
                 head.build(encoder.output_shape)
@@ -162,18 +162,6 @@ class TiltedVAE(Detector):
         from keras_ood._tfp import tfd
 
         return tfd.kl_divergence(posterior, self.prior)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The mean `nll` of the batch (called by Keras)."""
-        return ops.mean(y_pred["nll"])
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Running means of the statistics (called by Keras)."""
-        for mean in self._means:
-            mean.update_state(y_pred[mean.name])
-        return dict(self.get_metrics_result())
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return standard normal noise `(samples, latent_dim)`, the same on every backend."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from keras_ood import datasets
 from keras_ood.attention import SetGate, random_encoder
 from keras_ood.evaluation import named_images, write_records
+from keras_ood.metrics import detection_metrics
 from keras_ood.models import Detector, InFlow
 
 CSV = "set_level.csv"
@@ -81,6 +81,10 @@ class _Scored:
     closed: np.ndarray
     gated: np.ndarray
 
+    def in_sets(self, gate: SetGate, order: np.ndarray) -> np.ndarray:
+        """The nll of the images in this order, each at the attention of its batch of 250 consecutive ones."""
+        return set_scores(gate, self.features[order], self.opened[order], self.closed[order], PUBLISHED_SIZE)
+
 
 class SetLevel:
     """Set-level measurements of an InFlow with a per-image gate.
@@ -121,31 +125,28 @@ class SetLevel:
                         parts = [(self._draw(outside, count), self._draw(inside, size - count)) for _ in range(self.sets)]
                         yield self._row(name, "mixed", size, count / size, [np.concatenate(part) for part in parts])
 
-    def protocol(self, name: str, reference_images: np.ndarray) -> Protocol:
-        """Run the published protocol for one out-of-distribution set, beside the honest ones.
+    def protocols(self, out_of_distribution: Sequence[str]) -> Iterator[Protocol]:
+        """Yield the published protocol for each out-of-distribution set, beside the honest ones.
 
-        Args:
-            name: Of the set.
-            reference_images: In-distribution training images; the first 5,000 are the reference.
+        The reference is the first 5,000 in-distribution training images.
         """
-        encoder = random_encoder(self.detector.image_shape)
-        gate = SetGate.from_encoder(encoder, reference_images[:PUBLISHED_REFERENCE])
-        outside = named_images(name, self.images)
-        ins, outs = self._scored(gate, self.images), self._scored(gate, outside)
-        orders = {"shuffled": self._random.permutation(len(self.images)), "by class": np.argsort(self.labels, kind="stable")}
-        gated = {
-            key: set_scores(gate, ins.features[order], ins.opened[order], ins.closed[order], PUBLISHED_SIZE)
-            for key, order in orders.items()
-        }
-        gated["out"] = set_scores(gate, outs.features, outs.opened, outs.closed, PUBLISHED_SIZE)
-        return Protocol(
-            images=name,
-            published=auroc(ins.opened, gated["out"]),
-            published_against_itself=auroc(ins.opened, gated["by class"]),
-            set_level=auroc(gated["shuffled"], gated["out"]),
-            per_image=auroc(ins.gated, outs.gated),
-            plain_flow=auroc(ins.opened, outs.opened),
-        )
+        reference_images = datasets.load(self.inside, "train")[0][:PUBLISHED_REFERENCE]
+        gate = SetGate.from_encoder(random_encoder(self.detector.image_shape), reference_images)
+        ins = self._scored(gate, self.images)
+        by_class = ins.in_sets(gate, np.argsort(self.labels, kind="stable"))
+        for name in out_of_distribution:
+            outside = named_images(name, self.images)
+            shuffled = ins.in_sets(gate, self._random.permutation(len(self.images)))
+            outs = self._scored(gate, outside)
+            out_sets = outs.in_sets(gate, np.arange(len(outs.opened)))
+            yield Protocol(
+                images=name,
+                published=auroc(ins.opened, out_sets),
+                published_against_itself=auroc(ins.opened, by_class),
+                set_level=auroc(shuffled, out_sets),
+                per_image=auroc(ins.gated, outs.gated),
+                plain_flow=auroc(ins.opened, outs.opened),
+            )
 
     def _scored(self, gate: SetGate, images: Any) -> "_Scored":
         scores = (detector.score(images, "nll") for detector in (self._plain, self._closed, self.detector))
@@ -181,8 +182,7 @@ def set_scores(gate: SetGate, features: np.ndarray, opened: np.ndarray, closed: 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
     """Return the area under the ROC curve of scores, out-of-distribution positive."""
-    labels = np.repeat([0, 1], [len(inside), len(outside)])
-    return float(roc_auc_score(labels, np.concatenate([inside, outside])))
+    return detection_metrics(inside, outside)["auroc"]
 
 
 def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str, Any]:
@@ -190,5 +190,4 @@ def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str
     measure = SetLevel(detector, inside)
     names = OUT_OF_DISTRIBUTION[inside]
     write_records(folder / CSV, [asdict(row) for row in measure.rejections(names)])
-    reference = datasets.load(inside, "train")[0][:PUBLISHED_REFERENCE]
-    return {"protocol": [asdict(measure.protocol(name, reference)) for name in names]}
+    return {"protocol": [asdict(protocol) for protocol in measure.protocols(names)]}

@@ -57,7 +57,7 @@ def test_protocol_and_why(detector):
     flow = InFlow((32, 32, 1), depth=1, attention=detector.attention)
     images, _ = datasets.load("digits", "train")
     flow.initialize(images[:200])
-    protocol = set_level.SetLevel(flow, "digits").protocol("noise", images)
+    (protocol,) = set_level.SetLevel(flow, "digits").protocols(["noise"])
     assert protocol.images == "noise"
     values = dataclasses.asdict(protocol)
     del values["images"]
