@@ -71,17 +71,18 @@ def evaluate(
             its whole test split.
         out_of_distribution: `{name: images}`, images as above; None for a data set or synthetic set of that name (synthetic
             sets need `in_distribution` as an array or name).
-        methods: Scores to compare; None for all that the detector's statistics allow.
+        methods: Scores to compare; None for all cheap ones that the detector has, without those that need a calibration which
+            it lacks.
         resamples: Of the bootstrap; 0 for no intervals.
         **options: Those of `Detector.statistics`.
     """
     inside = named_images(in_distribution)
-    statistics = {"in_distribution": detector.statistics(inside, **options)}
-    methods = [scores.get(name).name for name in methods or scores.available(statistics["in_distribution"])]
+    methods = [scores.get(name).name for name in methods or detector.ready_scores()]
+    statistics = {"in_distribution": detector.statistics(inside, methods=methods, **options)}
     rows = []
     for name, images in out_of_distribution.items():
         outside = named_images(name if images is None else images, inside)
-        statistics[name] = detector.statistics(outside, **options)
+        statistics[name] = detector.statistics(outside, methods=methods, **options)
         for method in methods:
             in_scores, out_scores = (detector.score_statistics(statistics[key], method) for key in ("in_distribution", name))
             metrics = bootstrap_metrics(in_scores, out_scores, resamples)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate, trained_encoder
+from keras_ood.datasets.synthetic import perturb
 from keras_ood.hub import handles, preset
 from keras_ood.models import Detector, InFlow, TiltedVAE
 
@@ -22,6 +24,10 @@ else:
 
 FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
 DERIVED = frozenset({"base", "attention", "studies", "out_of_distribution"})
+DEFAULT_SCORE = "density_of_states"
+"""Of every preset: one rule for the whole zoo, chosen for what it is fitted to, in-distribution statistics alone."""
+
+_NOT_DECISIVE = frozenset({"name", "seeds", "out_of_distribution", "base", "background", "studies"})
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,13 @@ class Recipe:
         learning_rate: Of Adam at the start; a cosine takes it to 0.
         seeds: One training each; the first is the preset, the others say how much a number varies.
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
-        digest: SHA-256 of the file.
         dtype_policy: Of Keras, during the training; scores are computed in float32.
         base: The recipe whose training this one builds upon.
         attention: Of an InFlow: `encoder`, the zoo name of the TiltedVAE whose encoder the gate takes; `held_out`, the part of
             the calibration images that the gate takes for itself; and the settings of `PerImageGate`.
         studies: What is measured beside the scores: names of `keras_ood.studies.STUDIES`.
+        background: Of the background model for `likelihood_ratio`: `perturbed`, and the `epochs` of its training.
+        perturbed: Share of the pixels that are replaced by noise before the training.
     """
 
     name: str
@@ -60,11 +67,19 @@ class Recipe:
     learning_rate: float
     seeds: list[int]
     out_of_distribution: list[str]
-    digest: str
     dtype_policy: str = "float32"
     base: "Recipe | None" = None
     attention: dict[str, Any] | None = None
     studies: tuple[str, ...] = ()
+    background: dict[str, Any] | None = None
+    perturbed: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides a seed's weights and gate."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        decisive = {name: value for name, value in values.items() if name not in _NOT_DECISIVE}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
@@ -79,7 +94,7 @@ class Recipe:
             values = tomllib.loads(content.decode())
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
-        derived: dict[str, Any] = {"name": path.resolve().parent.name, "digest": hashlib.sha256(content).hexdigest()}
+        derived: dict[str, Any] = {"name": path.resolve().parent.name}
         if "base" in values:
             if not set(values) <= DERIVED:
                 raise ValueError(
@@ -88,7 +103,6 @@ class Recipe:
             base = cls.read(path.resolve().parents[1] / values["base"] / path.name)
             inherited = {field.name: getattr(base, field.name) for field in dataclasses.fields(cls)}
             values = {key: value for key, value in inherited.items() if key not in derived} | values | {"base": base}
-            derived["digest"] = hashlib.sha256(f"{base.digest} {derived['digest']}".encode()).hexdigest()
         fields = [field for field in dataclasses.fields(cls) if field.name not in derived]
         known, required = (
             {field.name for field in fields},
@@ -120,7 +134,7 @@ class Recipe:
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.dtype_policy if for_training else "float32")
         try:
-            return FAMILIES[self.family](**self.model)
+            return FAMILIES[self.family](**({"default_score": DEFAULT_SCORE} | self.model))
         finally:
             keras.config.set_dtype_policy(policy)
 
@@ -128,6 +142,19 @@ class Recipe:
         """Return `(training images, calibration images)`, cut from the training split by a fixed shuffle."""
         training, held_out = self._split()
         return training, held_out[self._gate_size :]
+
+    def images_to_train_on(self) -> np.ndarray:
+        """Return the training images, with the pixels replaced that `perturbed` asks for."""
+        images, _ = self.training_split()
+        return perturb(images, self.perturbed, seed=0) if self.perturbed else images
+
+    def background_recipe(self) -> "Recipe | None":
+        """Return the recipe of the background model: this one on perturbed images, one seed; or None."""
+        if self.background is None:
+            return None
+        return dataclasses.replace(
+            self, name=f"{self.name}-background", seeds=self.seeds[:1], background=None, **self.background
+        )
 
     def gate(self, trained: bool) -> PerImageGate | None:
         """Return the gate of `attention`, fitted to the training split, whose held-out images are not for calibration; or None.

@@ -49,13 +49,14 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gates = {weights: recipe.gate(weights == "trained") for weights in ("untrained", "trained")}
+    backgrounds = {weights: _background(recipe, weights == "trained", runs, verbose) for weights in ("untrained", "trained")}
     records, shipped = [], None
     for seed in recipe.seeds:
         keras.utils.set_random_seed(seed)
-        untrained = _attended(recipe.build(), gates["untrained"])
-        trained = _attended(train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose), gates["trained"])
-        trained.calibrate(calibration_images)
-        for weights, detector in (("untrained", untrained), ("trained", trained)):
+        networks = {"untrained": recipe.build(), "trained": train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose)}
+        for weights, network in networks.items():
+            detector = _equipped(network, gates[weights], backgrounds[weights])
+            detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
             limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)
             outside = {name: images[:limit] for name, images in sets.items()}
@@ -70,6 +71,8 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
     measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
+    if recipe.background is not None:
+        provenance["background"] = recipe.background | read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
     if isinstance(detector, InFlow):
         provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention_provenance()}
     detector.save_pretrained(folder, **provenance, **measured)
@@ -77,8 +80,18 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     return folder
 
 
-def _attended(detector: Detector, gate: PerImageGate | None) -> Detector:
-    return detector if gate is None else detector.with_attention(gate)
+def _background(recipe: Recipe, trained: bool, runs: Path, verbose: int | str) -> Detector | None:
+    background = recipe.background_recipe()
+    if background is None:
+        return None
+    seed = background.seeds[0]
+    return train_seed(background, seed, runs / background.name / f"seed-{seed}", verbose) if trained else background.build()
+
+
+def _equipped(detector: Detector, gate: PerImageGate | None, background: Detector | None) -> Detector:
+    if gate is not None:
+        detector = detector.with_attention(gate)
+    return detector if background is None else detector.with_background(background)
 
 
 def _provenance(
@@ -153,8 +166,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         detector.load_weights(folder / WEIGHTS)
         return detector.inference_copy()
     folder.mkdir(parents=True, exist_ok=True)
-    images, _ = recipe.training_split()
-    images = _preprocess(detector, images)
+    images = _preprocess(detector, recipe.images_to_train_on())
     steps = -(-len(images) // recipe.batch_size) * recipe.epochs
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))

@@ -10,26 +10,10 @@ import keras
 import numpy as np
 
 from keras_ood import datasets
+from keras_ood.budget import Budget
 from keras_ood.models import InFlow
 
 BATCH, WARM_UP = 64, 128  # images
-
-
-class Budget(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stop a training after so many seconds of processor time."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds, self.steps = seconds, 0
-
-    def on_train_begin(self, logs: object = None) -> None:
-        """Start the clock (called by Keras)."""
-        self.start = time.process_time()
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Look at the clock (called by Keras)."""
-        self.steps += 1
-        self.model.stop_training = time.process_time() - self.start > self.seconds
 
 
 def main() -> None:

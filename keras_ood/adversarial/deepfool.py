@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.adversarial.gradients import gradient
+from keras_ood.compiled import gradient
 
 
 def deepfool(classifier: Callable[[Any], Any], images: np.ndarray, steps: int = 30, overshoot: float = 0.02) -> np.ndarray:

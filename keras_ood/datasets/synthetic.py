@@ -39,6 +39,13 @@ def rotated(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.where(turns[:, None, None, None], left, right)
 
 
+def perturb(images: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return uint8 images with a share of their pixels replaced, all channels of one, by numbers uniform on 0..255."""
+    generator = np.random.default_rng(seed)
+    replaced = generator.random((*images.shape[:3], 1)) < share
+    return np.where(replaced, generator.integers(0, 256, images.shape, dtype=np.uint8), images)
+
+
 SYNTHETIC: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     function.__name__: function for function in (noise, constant, blurred, inverted, rotated)
 }

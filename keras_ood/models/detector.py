@@ -1,7 +1,8 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -9,16 +10,17 @@ import numpy as np
 
 from keras_ood import scores
 from keras_ood.batches import check_images, count_images, iterate_batches
-from keras_ood.calibration import Calibration
+from keras_ood.calibration import MINIMUM_SIZE, Calibration
+from keras_ood.compiled import weight_gradient_norms
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
 from keras_ood.progress import track_images
 
-_CALIBRATION = "calibration."  # prefix of the calibration scores among a detector's own variables on disk
+_CALIBRATION, _FITTED = "calibration.", "fitted."  # prefixes among a detector's own variables on disk
 
 
 class NotCalibratedError(RuntimeError):
-    """A p-value or a threshold was asked of a detector that has no calibration scores."""
+    """A p-value, a threshold or a fitted score was asked of a detector that has not been calibrated for it."""
 
 
 class Detector(keras.Model):  # type: ignore[misc]
@@ -36,17 +38,26 @@ class Detector(keras.Model):  # type: ignore[misc]
     Args:
         image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
         default_score: The score that methods use when none is named.
+        background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`.
     """
 
     reported: tuple[str, ...] = ("nll",)
     """Statistics whose running means training reports."""
 
-    def __init__(self, image_shape: tuple[int, int, int], default_score: str = "nll", **kwargs: Any) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], default_score: str = "nll", background: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.image_shape = _check_image_shape(image_shape)
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
+        self.background = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
+        if self.background is not None:
+            self.background.trainable = False
         self._calibrations: dict[str, Calibration] = {}
+        self._fitted: dict[str, dict[str, np.ndarray]] = {}
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._statistic_names: tuple[str, ...] = ()
         self._means = [keras.metrics.Mean(name=name) for name in self.reported]
 
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
@@ -57,10 +68,18 @@ class Detector(keras.Model):  # type: ignore[misc]
         """Return the noise of `samples` stochastic passes, the same for every image."""
         raise NotImplementedError(f"{type(self).__name__} has no stochastic pass")
 
+    @property
+    def statistic_names(self) -> tuple[str, ...]:
+        """Names of the statistics of one cheap pass."""
+        if not self._statistic_names:
+            self._statistic_names = tuple(self.compute_output_spec(keras.KerasTensor((1, *self.image_shape))))
+        return self._statistic_names
+
     def statistics(
         self,
         images: Any,
         *,
+        methods: Sequence[str] = (),
         samples: int | None = None,
         seed: int = 0,
         batch_size: int = 256,
@@ -70,6 +89,7 @@ class Detector(keras.Model):  # type: ignore[misc]
 
         Args:
             images: Any accepted source.
+            methods: Scores whose further statistics are measured too.
             samples: None for the deterministic pass; `k` for the mean over `k` stochastic passes, whose noise is the same for
                 every image, so that a score depends on the image and `seed` alone.
             seed: Of the stochastic passes.
@@ -78,7 +98,11 @@ class Detector(keras.Model):  # type: ignore[misc]
 
         Returns:
             `{name: (N,) float32}`.
+
+        Raises:
+            ValueError: The detector lacks what one of the scores takes.
         """
+        asked = [self._served(name) for name in methods]
         noise = None if samples is None else self.draw_noise(_check_samples(samples), seed)
         parts: list[dict[str, np.ndarray]] = []
         batches = iterate_batches(images, batch_size, self.preprocessing)
@@ -87,8 +111,19 @@ class Detector(keras.Model):  # type: ignore[misc]
             if padded.shape[1:] != self.image_shape:  # here, so that the compiled pass only ever sees its own image shape
                 padded = self.preprocessing(padded)
             values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
+            for score in asked:
+                values = values | score.measure(self, keras.ops.convert_to_numpy(self.preprocessing(padded)))
             parts.append({name: np.asarray(value[: len(batch)], np.float32) for name, value in values.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _served(self, method: str | None) -> scores.Score:
+        score = scores.get(method or self.default_score)
+        if not score.serves(self):
+            raise ValueError(
+                f"This {type(self).__name__} has the scores {scores.available(self)}. Received: {score.name!r}, which needs "
+                "what it lacks"
+            )
+        return score
 
     def score(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` float32 scores, higher = more out-of-distribution.
@@ -98,7 +133,9 @@ class Detector(keras.Model):  # type: ignore[misc]
             method: A score of the catalogue (`keras_ood.scores.names()`); None for `default_score`.
             **options: Those of `statistics`: `samples`, `seed`, `batch_size`, `progress`.
         """
-        return self.score_statistics(self.statistics(images, **options), method)
+        name = self._served(method).name
+        self._fit_of(name)  # refuses a score that is not fitted before any image is looked at
+        return self.score_statistics(self.statistics(images, methods=[name], **options), name)
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
         """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""
@@ -106,19 +143,59 @@ class Detector(keras.Model):  # type: ignore[misc]
         missing = [name for name in score.needs if name not in statistics]
         if missing:
             raise ValueError(f"Score {score.name!r} needs the statistics {score.needs}. Received: {sorted(statistics)}")
-        return score(statistics).astype(np.float32)
+        return score(statistics, self._fit_of(score.name)).astype(np.float32)
 
-    def calibrate(self, images: Any, **options: Any) -> None:
-        """Keep the scores of held-out in-distribution images, for every score the detector's statistics allow.
+    def calibrate(self, images: Any, methods: Sequence[str] | None = None, **options: Any) -> None:
+        """Keep the scores of held-out in-distribution images.
+
+        A score that must be fitted is fitted to every other image, and calibrated with the rest: nothing meets its own p-value.
 
         Args:
-            images: Any accepted source of at least 20 images that were not trained on.
+            images: Any accepted source of at least 20 images that were not trained on, 40 for scores that are fitted.
+            methods: Scores; None for every cheap one that the detector and the number of images allow.
             **options: Those of `statistics`. Scores are comparable to the calibration's only under the same `samples`.
+
+        Raises:
+            ValueError: Too few images, or a score that cannot be calibrated.
         """
-        statistics = self.statistics(images, **options)
-        self._calibrations = {
-            name: Calibration(self.score_statistics(statistics, name)) for name in scores.available(statistics)
-        }
+        chosen = [self._served(name) for name in (scores.available(self, cheap=True) if methods is None else methods)]
+        transductive = [score.name for score in chosen if score.transductive]
+        if transductive:
+            raise ValueError(f"A transductive score depends on its batch and has no calibration. Received: {transductive}")
+        statistics = self.statistics(images, methods=[score.name for score in chosen], **options)
+        size = len(statistics["nll"])
+        if methods is None and size < 2 * MINIMUM_SIZE:
+            chosen = [score for score in chosen if not score.fits or score.name == self.default_score]
+        calibrations, fits = {}, {}
+        for score in chosen:
+            kept = statistics
+            if score.fits:
+                fits[score.name] = score.fit({name: values[0::2] for name, values in statistics.items()})
+                kept = {name: values[1::2] for name, values in statistics.items()}
+            calibrations[score.name] = Calibration(score(kept, fits.get(score.name, {})))
+        self._calibrations, self._fitted = calibrations, fits
+
+    def _fit_of(self, name: str) -> Mapping[str, np.ndarray]:
+        if scores.get(name).fits and name not in self._fitted:
+            raise NotCalibratedError(
+                f"Score {name!r} is fitted to in-distribution images: call `detector.calibrate(images)` with held-out ones."
+            )
+        return self._fitted.get(name, {})
+
+    def compiled_function(self, name: str, build: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """Return the function that `build` gave when it was first asked for under this name."""
+        if name not in self._functions:
+            self._functions[name] = build()
+        return self._functions[name]
+
+    def weight_gradient_norms(self, images: np.ndarray) -> np.ndarray:
+        """Return the squared norms of each image's gradient of the nll, `(batch, number of trainable weights)`.
+
+        Args:
+            images: Preprocessed, `(batch, *image_shape)`.
+        """
+        build = partial(weight_gradient_norms, lambda image: self(image)["nll"], self)
+        return np.asarray(self.compiled_function("weight_gradient_norms", build)(images))
 
     def calibration(self, method: str | None = None) -> Calibration:
         """Return the calibration of a score.
@@ -137,6 +214,10 @@ class Detector(keras.Model):  # type: ignore[misc]
     def calibrated_scores(self) -> list[str]:
         """Return the names of the scores that `calibrate` has covered."""
         return [name for name in scores.names() if name in self._calibrations]
+
+    def ready_scores(self) -> list[str]:
+        """Return the names of the cheap scores that can be computed as things are: fitted, where they must be."""
+        return [name for name in scores.available(self, cheap=True) if name in self._fitted or not scores.get(name).fits]
 
     def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""
@@ -169,7 +250,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         """
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
-        self._calibrations = {}
+        self._calibrations, self._fitted = {}, {}
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
 
@@ -200,28 +281,49 @@ class Detector(keras.Model):  # type: ignore[misc]
         """Return a detector of the same weights and calibration, without optimizer."""
         copy: Detector = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
-        copy._calibrations = dict(self._calibrations)
+        copy._calibrations, copy._fitted = dict(self._calibrations), dict(self._fitted)
         return copy
+
+    def with_background(self, background: "Detector") -> "Detector":
+        """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
+        other: Detector = type(self).from_config(self.get_config() | {"background": background})
+        foreign = {id(variable) for variable in background.variables}
+        own = [variable for variable in other.variables if id(variable) not in foreign]
+        for variable, value in zip(own, self.variables, strict=True):
+            variable.assign(value)
+        return other
 
     def save_own_variables(self, store: Any) -> None:
         """Keep the calibration scores beside the weights (called by Keras)."""
         super().save_own_variables(store)
         for method, calibration in self._calibrations.items():
             store[_CALIBRATION + method] = calibration.scores
+        for method, arrays in self._fitted.items():
+            for key, array in arrays.items():
+                store[f"{_FITTED}{method}.{key}"] = np.asarray(array)
 
     def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote (called by Keras)."""
-        names = list(store.keys())
-        super().load_own_variables({name: store[name] for name in names if not name.startswith(_CALIBRATION)})
-        self._calibrations = {
-            name.removeprefix(_CALIBRATION): Calibration(np.asarray(store[name]))
-            for name in names
-            if name.startswith(_CALIBRATION)
-        }
+        arrays = {name: store[name] for name in list(store.keys())}
+        own = {name: array for name, array in arrays.items() if not name.startswith((_CALIBRATION, _FITTED))}
+        super().load_own_variables(own)
+        self._calibrations, self._fitted = {}, {}
+        for name in arrays.keys() - own.keys():
+            kind, method, *key = name.split(".")
+            if kind + "." == _CALIBRATION:
+                self._calibrations[method] = Calibration(np.asarray(arrays[name]))
+            else:
+                self._fitted.setdefault(method, {})[key[0]] = np.asarray(arrays[name])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"image_shape": list(self.image_shape), "default_score": self.default_score, "name": self.name}
+        background = None if self.background is None else keras.saving.serialize_keras_object(self.background)
+        return {
+            "image_shape": list(self.image_shape),
+            "default_score": self.default_score,
+            "background": background,
+            "name": self.name,
+        }
 
 
 def _check_image_shape(image_shape: Any) -> tuple[int, int, int]:

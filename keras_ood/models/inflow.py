@@ -10,6 +10,7 @@ from keras import ops
 from keras_ood.batches import check_images
 from keras_ood.models.detector import Detector
 from keras_ood.models.flows import FLOWS
+from keras_ood.models.image_statistics import image_statistics
 
 LEVELS = 256  # grey levels of an image
 _INITIALIZE_WITH = 512  # images of the data-dependent start
@@ -33,7 +34,8 @@ class InFlow(Detector):
     depends on the image, and the nll is a score, no longer a density.
 
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
-    gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`).
+    gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
+    `keras_ood.models.image_statistics`.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -42,6 +44,7 @@ class InFlow(Detector):
         attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
             plain flow, the baseline.
         default_score: The score that methods use when none is named.
+        **kwargs: `background`, see `Detector`, and what `keras.Model` takes.
 
     Raises:
         ValueError: A setting outside what is named above.
@@ -86,6 +89,7 @@ class InFlow(Detector):
         gate, attention = self._gate(images, training)
         if training:
             return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
+        gate |= image_statistics(images)
         if noise is None:
             return gate | self._pass(images, 0.5, attention)
         passes = [self._pass(images, noise[sample], attention) for sample in range(noise.shape[0])]

@@ -9,7 +9,9 @@ from keras import ops
 
 from keras_ood import distributions
 from keras_ood.batches import iterate_batches
+from keras_ood.compiled import forward, value_and_gradient
 from keras_ood.models.detector import Detector
+from keras_ood.models.image_statistics import image_statistics, octave_name, octaves, shrink
 from keras_ood.models.networks import ARCHITECTURES
 
 KL_FORMS = ("quadratic", "exact")
@@ -30,8 +32,9 @@ class TiltedVAE(Detector):
     takes `z = loc(x)` and is deterministic, or averages `samples` draws.
 
     Statistics, `(batch,)` float32: `nll`, `reconstruction` (-log p(x|z)), `kl`, all in nats; `latent_norm` (|loc(x)|),
-    `shell_distance` (| |loc(x)| - optimal radius |), `squared_error` (|x - f(z)|^2), `local_contrast` (mean over all 3x3
-    windows and channels of the standard deviation of their pixels).
+    `shell_distance` (| |loc(x)| - optimal radius |), `posterior_scale_norm` (|scale(x)|, for tilt = 0), `squared_error`
+    (|x - f(z)|^2), `squared_error_2`, `squared_error_4` (of error images averaged over squares of 2 and 4 pixels); and those of
+    `keras_ood.models.image_statistics`.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -41,6 +44,7 @@ class TiltedVAE(Detector):
         kl: `"quadratic"`, the paper's approximation and the default for tilt > 0, or `"exact"`, the only form for tilt = 0.
         scale: `g`, fixed; None to learn it.
         default_score: The score that methods use when none is named.
+        **kwargs: `background`, see `Detector`, and what `keras.Model` takes.
 
     Raises:
         ValueError: A setting outside what is named above.
@@ -106,13 +110,13 @@ class TiltedVAE(Detector):
 
     def posterior(self, images: Any) -> Any:
         """Return q(z|x), a TFP distribution of batch shape `(batch,)`, for preprocessed `(batch, *image_shape)` images."""
+        features = ops.cast(self.encoder(images), "float32")
+        return self._posterior(self.loc_head(features), None if self.log_scale_head is None else self.log_scale_head(features))
+
+    def _posterior(self, loc: Any, log_scale: Any) -> Any:
         from keras_ood._tfp import tfd  # here: TensorFlow Probability takes seconds to import
 
-        features = ops.cast(self.encoder(images), "float32")
-        loc = self.loc_head(features)
-        if self.log_scale_head is None:
-            return tfd.MultivariateNormalDiag(loc)
-        return tfd.MultivariateNormalDiag(loc, scale_diag=ops.exp(self.log_scale_head(features)))
+        return tfd.MultivariateNormalDiag(loc, scale_diag=None if self.tilt else ops.exp(log_scale))
 
     def likelihood(self, latents: Any) -> Any:
         """Return p(x|z), a TFP distribution over `image_shape`, for `(..., latent_dim)` latents."""
@@ -151,10 +155,20 @@ class TiltedVAE(Detector):
         }
         if not training:
             statistics["shell_distance"] = ops.abs(statistics["latent_norm"] - self.prior.optimal_radius)
-            squared_errors = ops.sum(ops.square(images - likelihood.mean()), axis=(2, 3, 4))
-            statistics["squared_error"] = ops.mean(squared_errors, axis=0)
-            statistics["local_contrast"] = _local_contrast(images)
+            if not self.tilt:
+                statistics["posterior_scale_norm"] = ops.norm(posterior.stddev(), axis=-1)
+            statistics |= self._squared_errors(images - likelihood.mean()) | image_statistics(images)
         return statistics
+
+    def _squared_errors(self, errors: Any) -> dict[str, Any]:
+        """Squared norms at each octave, `(batch,)`, of `(samples, batch, *image_shape)` errors: means over the samples."""
+        samples = errors.shape[0]
+        errors = ops.reshape(errors, (-1, *self.image_shape))
+        squared = {
+            octave_name("squared_error", octave): ops.sum(ops.square(shrink(errors, octave)), axis=(1, 2, 3))
+            for octave in octaves(self.image_shape)
+        }
+        return {name: ops.mean(ops.reshape(values, (samples, -1)), axis=0) for name, values in squared.items()}
 
     def _kl(self, posterior: Any) -> Any:
         if self.kl == "quadratic":
@@ -162,6 +176,47 @@ class TiltedVAE(Detector):
         from keras_ood._tfp import tfd
 
         return tfd.kl_divergence(posterior, self.prior)
+
+    def log_weights(self, images: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return `log p(x|z) + log p(z) - log q(z|x)` in nats, `(samples, batch)`, of draws `z` of the posterior.
+
+        Args:
+            images: Preprocessed, `(batch, *image_shape)`.
+            noise: Standard normal, `(samples, latent_dim)`.
+        """
+
+        def weights(images: Any, noise: Any) -> Any:
+            posterior = self.posterior(images)
+            latents = posterior.mean() + posterior.stddev() * noise[:, None]
+            log_prior = self.prior.log_prob(latents) - posterior.log_prob(latents)
+            return self.likelihood(latents).log_prob(images) + log_prior
+
+        return np.asarray(self.compiled_function("log_weights", lambda: forward(weights, self))(images, noise))
+
+    def posterior_parameters(self, images: np.ndarray) -> np.ndarray:
+        """Return `loc(x)`, and beside it `log scale(x)` for tilt = 0: `(batch, d)` or `(batch, 2 d)`."""
+
+        def parameters(images: Any) -> Any:
+            posterior = self.posterior(images)
+            parts = [posterior.mean()] if self.tilt else [posterior.mean(), ops.log(posterior.stddev())]
+            return ops.concatenate(parts, axis=-1)
+
+        return np.asarray(self.compiled_function("posterior_parameters", lambda: forward(parameters, self))(images))
+
+    def posterior_nll(self, parameters: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nll in nats, `(batch,)`, under a posterior of these parameters, and its gradient in them.
+
+        Args:
+            parameters: As `posterior_parameters` returns them.
+            images: Preprocessed, `(batch, *image_shape)`.
+        """
+
+        def nll(parameters: Any, images: Any) -> Any:
+            posterior = self._posterior(parameters[:, : self.latent_dim], parameters[:, self.latent_dim :])
+            return self._kl(posterior) - self.likelihood(posterior.mean()).log_prob(images)
+
+        values, slope = self.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(parameters, images)
+        return values, slope
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return standard normal noise `(samples, latent_dim)`, the same on every backend."""
@@ -197,13 +252,3 @@ class TiltedVAE(Detector):
             "kl": self.kl,
             "scale": self.scale,
         }
-
-
-def _local_contrast(images: Any) -> Any:
-    """Mean over all 3x3 windows and channels of the standard deviation of their pixels, `(batch,)`."""
-
-    def mean_of_windows(values: Any) -> Any:
-        return ops.average_pool(values, 3, strides=1, padding="valid", data_format="channels_last")
-
-    variance = mean_of_windows(ops.square(images)) - ops.square(mean_of_windows(images))
-    return ops.mean(ops.sqrt(ops.maximum(variance, 0.0)), axis=(1, 2, 3))

@@ -1,17 +1,50 @@
 """The score catalogue: functions of a detector's statistics, one a file, one registry."""
 
-from collections.abc import Iterable
+from typing import Any
 
 from keras_ood.names import did_you_mean
+from keras_ood.scores.density_of_states import DensityOfStates
+from keras_ood.scores.ensemble import PValueEnsemble
+from keras_ood.scores.gradient_norm import GradientNorm
+from keras_ood.scores.input_complexity import InputComplexity
+from keras_ood.scores.iwae import ImportanceWeighted
 from keras_ood.scores.kl import KL
+from keras_ood.scores.latent_norm import LatentNorm
+from keras_ood.scores.likelihood_ratio import LikelihoodRatio
+from keras_ood.scores.likelihood_regret import LikelihoodRegret
 from keras_ood.scores.local_contrast import LocalContrast
 from keras_ood.scores.mahalanobis import Mahalanobis
 from keras_ood.scores.nll import NegativeLogLikelihood
+from keras_ood.scores.path_norms import PathNorms
 from keras_ood.scores.reconstruction import Reconstruction
 from keras_ood.scores.score import Score
+from keras_ood.scores.shell_distance import ShellDistance
+from keras_ood.scores.typicality import Typicality
+from keras_ood.scores.waic import WAIC
+from keras_ood.scores.will_it_move import WillItMove
 
 _CATALOGUE: dict[str, Score] = {
-    score.name: score for score in (NegativeLogLikelihood(), Reconstruction(), KL(), LocalContrast(), Mahalanobis())
+    score.name: score
+    for score in (
+        NegativeLogLikelihood(),
+        ImportanceWeighted(),
+        Reconstruction(),
+        KL(),
+        LatentNorm(),
+        ShellDistance(),
+        Typicality(),
+        InputComplexity(),
+        LocalContrast(),
+        LikelihoodRatio(),
+        LikelihoodRegret(),
+        WAIC(),
+        DensityOfStates(),
+        PathNorms(),
+        PValueEnsemble(),
+        GradientNorm(),
+        Mahalanobis(),
+        WillItMove(),
+    )
 }
 
 
@@ -20,10 +53,14 @@ def names() -> list[str]:
     return list(_CATALOGUE)
 
 
-def available(statistics: Iterable[str]) -> list[str]:
-    """Return the names of the scores that these statistics suffice for."""
-    given = set(statistics)
-    return [score.name for score in _CATALOGUE.values() if given.issuperset(score.needs)]
+def available(detector: Any, cheap: bool = False) -> list[str]:
+    """Return the names of the scores that a detector has all for.
+
+    Args:
+        detector: A `keras_ood.Detector`.
+        cheap: Whether to leave out those that cost more than a second pass.
+    """
+    return [score.name for score in _CATALOGUE.values() if (score.cheap or not cheap) and score.serves(detector)]
 
 
 def get(name: str) -> Score:

@@ -1,9 +1,5 @@
 """KL divergence of the posterior to the prior."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from keras_ood.scores.score import Score
 
 
@@ -15,7 +11,3 @@ class KL(Score):
 
     name = "kl"
     needs = ("kl",)
-
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return `kl`."""
-        return statistics["kl"]

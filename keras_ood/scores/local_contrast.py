@@ -1,10 +1,8 @@
 """Reconstruction error relative to the image's local contrast."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from keras_ood.scores.score import Score
+from keras_ood.scores.score import Arrays, Score
 
 
 class LocalContrast(Score):
@@ -19,6 +17,6 @@ class LocalContrast(Score):
     name = "local_contrast"
     needs = ("squared_error", "local_contrast")
 
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
         """Return the error over the contrast."""
         return np.asarray(np.sqrt(statistics["squared_error"]) / (statistics["local_contrast"] + 0.01))

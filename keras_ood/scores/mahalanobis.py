@@ -1,9 +1,5 @@
 """Distance of an image's features from those of in-distribution images."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from keras_ood.scores.score import Score
 
 
@@ -17,7 +13,3 @@ class Mahalanobis(Score):
 
     name = "mahalanobis"
     needs = ("mahalanobis",)
-
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return `mahalanobis`."""
-        return statistics["mahalanobis"]

@@ -1,9 +1,5 @@
 """Negative log-likelihood."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from keras_ood.scores.score import Score
 
 
@@ -16,7 +12,3 @@ class NegativeLogLikelihood(Score):
 
     name = "nll"
     needs = ("nll",)
-
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return `nll`."""
-        return statistics["nll"]

@@ -1,9 +1,5 @@
 """Reconstruction error."""
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from keras_ood.scores.score import Score
 
 
@@ -15,7 +11,3 @@ class Reconstruction(Score):
 
     name = "reconstruction"
     needs = ("reconstruction",)
-
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return `reconstruction`."""
-        return statistics["reconstruction"]

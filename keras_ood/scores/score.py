@@ -1,22 +1,47 @@
 """What every score has in common."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+Arrays = Mapping[str, np.ndarray]
 
-class Score(ABC):
+
+class Score:
     """A number an image gets from a detector's statistics; higher means more out-of-distribution.
+
+    A score reads statistics of the detector's one cheap pass (`needs`), may measure more of its own (`measure`), may be fitted
+    to statistics of held-out in-distribution images (`fit`), and then is a function of both (`__call__`).
 
     Attributes:
         name: What callers write as `method`.
-        needs: Names of the statistics it reads.
+        needs: Names of the statistics of the cheap pass that it reads. Unless it says otherwise, a score is the first of them.
+        calls: Names of the detector's methods and attributes that `measure` uses.
+        cheap: Whether it costs no more than a further pass through a network. Cheap scores are calibrated unasked.
+        fits: Whether it must be fitted before use.
+        transductive: Whether an image's score depends on the other images of its batch: it has no p-value.
     """
 
     name: str
-    needs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    cheap: bool = True
+    fits: bool = False
+    transductive: bool = False
 
-    @abstractmethod
-    def __call__(self, statistics: Mapping[str, np.ndarray]) -> np.ndarray:
+    def serves(self, detector: Any) -> bool:
+        """Return whether `detector` has all that the score takes."""
+        return all(hasattr(detector, name) for name in self.calls) and set(self.needs) <= set(detector.statistic_names)
+
+    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return further statistics, `(batch,)` each, of preprocessed `(batch, *image_shape)` images; here none."""
+        return {}
+
+    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+        """Return what `__call__` keeps of the statistics of held-out in-distribution images."""
+        return {}
+
+    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
         """Return `(N,)` scores of `(N,)` statistics."""
+        return statistics[self.needs[0]]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ood import NotCalibratedError, scores
+from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.models import InFlow, TiltedVAE
 from keras_ood.models.detector import Detector
@@ -47,7 +47,7 @@ def test_statistics_are_finite_float32_one_per_image(detector, images):
 def test_scores_vary(detector, images):
     """No score is constant: an untrained detector too must tell images apart."""
     statistics = detector.statistics(images)
-    for name in scores.available(statistics):
+    for name in detector.ready_scores():
         assert np.std(detector.score_statistics(statistics, name)) > 1e-4, name
 
 

@@ -1,36 +1,276 @@
-"""The score catalogue."""
+"""The score catalogue: what each score says, and what every detector makes of it."""
 
+import math
+
+import keras
 import numpy as np
 import pytest
+from keras import ops
+from scipy import stats
 
-from keras_ood import scores
+from keras_ood import NotCalibratedError, scores
+from keras_ood.models import Ensemble, InFlow, TiltedVAE
+from keras_ood.scores import features
 
 STATISTICS = {
     "nll": np.array([1.0, 2.0], np.float32),
+    "nll_variance": np.array([0.5, 0.25], np.float32),
+    "background_nll": np.array([3.0, 1.0], np.float32),
+    "code_length": np.array([10.0, 20.0], np.float32),
     "reconstruction": np.array([0.5, 1.0], np.float32),
     "kl": np.array([0.5, 1.0], np.float32),
+    "latent_norm": np.array([2.0, 5.0], np.float32),
+    "shell_distance": np.array([0.1, 0.2], np.float32),
     "squared_error": np.array([4.0, 9.0], np.float32),
     "local_contrast": np.array([0.09, 0.19], np.float32),
     "mahalanobis": np.array([3.0, 4.0], np.float32),
+    "iwae": np.array([-1.0, -2.0], np.float32),
+    "likelihood_regret": np.array([0.0, 7.0], np.float32),
+    "will_it_move": np.array([8.0, 9.0], np.float32),
+    "gradient_norm_00": np.exp(np.array([1.0, 2.0])),
+    "gradient_norm_01": np.exp(np.array([0.0, 4.0])),
 }
-EXPECTED = {"nll": [1, 2], "reconstruction": [0.5, 1], "kl": [0.5, 1], "local_contrast": [20, 15], "mahalanobis": [3, 4]}
+FITTED = {
+    "typicality": {"mean": np.array(1.75)},
+    "path_norms": {"location": np.array([0.0, 1.0]), "precision": np.eye(2)},
+    "gradient_norm": {"mean": np.array([0.0, 2.0]), "sd": np.array([1.0, 2.0])},
+}
+EXPECTED = {
+    "nll": [1, 2],
+    "iwae": [-1, -2],
+    "reconstruction": [0.5, 1],
+    "kl": [0.5, 1],
+    "latent_norm": [2, 5],
+    "shell_distance": [0.1, 0.2],
+    "typicality": [0.75, 0.25],
+    "input_complexity": [-9, -18],
+    "local_contrast": [20, 15],
+    "likelihood_ratio": [-2, 1],
+    "likelihood_regret": [0, 7],
+    "waic": [1.5, 2.25],
+    "path_norms": [math.sqrt(5), 5],
+    "gradient_norm": [2, 5],
+    "mahalanobis": [3, 4],
+    "will_it_move": [8, 9],
+}
+DENSITIES = {"density_of_states", "ensemble"}  # fitted to a whole sample, tested on one
 
 
-@pytest.mark.parametrize("name", scores.names())
+def test_every_score_is_tested():
+    """A new score has a value worked out by hand here, or a test of its own."""
+    assert set(EXPECTED) | DENSITIES == set(scores.names())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
 def test_scores_are_what_their_docstrings_say(name):
-    """Each score against a value computed by hand, from the statistics it declares and no others."""
-    score = scores.get(name)
-    needed = {key: STATISTICS[key] for key in score.needs}
-    np.testing.assert_allclose(score(needed), EXPECTED[name], rtol=1e-6)
-
-
-def test_available_scores():
-    """A score is available where its statistics are."""
-    assert scores.available(STATISTICS) == scores.names()
-    assert scores.available(["nll", "local_contrast"]) == ["nll"]
+    """Each score against a value computed by hand."""
+    np.testing.assert_allclose(scores.get(name)(STATISTICS, FITTED.get(name, {})), EXPECTED[name], rtol=1e-5)
 
 
 def test_unknown_score():
     """The error lists the catalogue and a close name."""
     with pytest.raises(ValueError, match=r"one of \['nll', .*Did you mean 'nll'\? Received: 'nlll'"):
         scores.get("nlll")
+
+
+def sample(count, seed=0):
+    """Statistics of `count` in-distribution images: two that go together, and a signed one."""
+    generator = np.random.default_rng(seed)
+    common = generator.normal(size=count)
+    return {
+        "squared_error": np.exp(common + 0.1 * generator.normal(size=count)),
+        "local_contrast": np.exp(common + 0.1 * generator.normal(size=count)),
+        "latent_norm": np.exp(0.2 * generator.normal(size=count)),
+        "log_det": generator.normal(size=count),
+    }
+
+
+def test_density_of_states_is_a_density_of_logarithms():
+    """On Gaussian logarithms the score is the Gaussian's negative log-density, up to sampling error."""
+    score, statistics = scores.get("density_of_states"), sample(4000)
+    fresh = sample(500, seed=1)
+    found = score(fresh, score.fit(statistics))
+    scaling = features.fit_scaling(statistics)
+    known, new = features.scaled(statistics, scaling), features.scaled(fresh, scaling)
+    expected = -stats.multivariate_normal(known.mean(axis=0), np.cov(known.T) + 1e-3 * np.eye(4)).logpdf(new)
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+
+
+def test_density_of_states_sees_what_single_statistics_do_not():
+    """An error that is usual, and a contrast that is usual, may be unusual together: too low an error for such an image."""
+    score, statistics = scores.get("density_of_states"), sample(2000)
+    odd = {name: np.full(1, np.median(values)) for name, values in statistics.items()}
+    odd["squared_error"], odd["local_contrast"] = np.exp([-1.0]), np.exp([1.0])
+    fitted = score.fit(statistics)
+    assert score(odd, fitted)[0] > np.quantile(score(statistics, fitted), 0.999)
+
+
+def test_ensemble_combines_p_values_of_both_tails():
+    """Fisher's sum: the median of every statistic scores 0; far out on either side each adds the most."""
+    score, statistics = scores.get("ensemble"), sample(2000)
+    fitted = score.fit(statistics)
+    for value, expected in ((np.median, 0.0), (lambda x: x.min() - 9, 1001), (lambda x: x.max() + 9, 1001)):
+        images = {name: np.full(1, value(values)) for name, values in statistics.items()}
+        total = 4 * 2 * math.log(expected) if expected else 0.0
+        np.testing.assert_allclose(score(images, fitted), total, atol=0.05)
+
+
+def noise_images(count=48):
+    return np.random.default_rng(5).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+
+
+def vae(tilt=6.0, **settings):
+    return TiltedVAE((8, 8, 1), latent_dim=3, tilt=tilt, **settings)
+
+
+DETECTORS = {
+    "tilted": lambda: vae(background=vae()),
+    "Gaussian": lambda: vae(0.0),
+    "flow": lambda: InFlow((8, 4, 1), depth=1),
+    "ensemble": lambda: Ensemble([vae(), vae()]),
+}
+LACKING = {
+    "tilted": {"waic", "mahalanobis"},
+    "Gaussian": {"waic", "mahalanobis", "likelihood_ratio", "will_it_move"},
+    "flow": {
+        *("iwae", "reconstruction", "kl", "shell_distance", "local_contrast", "likelihood_ratio", "likelihood_regret", "waic"),
+        *("path_norms", "mahalanobis", "will_it_move"),
+    },
+    "ensemble": {"iwae", "likelihood_ratio", "likelihood_regret", "mahalanobis", "will_it_move"},
+}
+
+
+@pytest.fixture(params=DETECTORS)
+def named(request):
+    return request.param, DETECTORS[request.param]()
+
+
+def test_available_scores(named):
+    """A score is available where the detector has what it takes; asking for another names those that are."""
+    name, detector = named
+    assert set(scores.names()) - set(scores.available(detector)) == LACKING[name]
+    for missing in LACKING[name]:
+        with pytest.raises(ValueError, match=rf"has the scores \['nll'.*Received: '{missing}'"):
+            detector.score(noise_images(), missing)
+
+
+def test_every_available_score_varies_and_has_p_values(named):
+    """No score is constant or not finite, whatever its cost; all but the transductive ones have p-values."""
+    _, detector = named
+    images = noise_images()
+    asked = [name for name in scores.available(detector) if not scores.get(name).transductive]
+    detector.calibrate(images, methods=asked)
+    assert set(detector.calibrated_scores()) == set(asked)
+    for name in scores.available(detector):
+        values = detector.score(images, name)
+        assert values.shape == (48,)
+        assert values.dtype == np.float32
+        assert np.all(np.isfinite(values)), name
+        assert np.std(values) > 1e-5, name
+        if name in asked:
+            np.testing.assert_array_less(detector.p_values(images, name), 1 + 1e-9)
+
+
+def test_fitted_scores_are_saved(tmp_path):
+    """A saved detector scores, ranks and compares with its background as before."""
+    detector = DETECTORS["tilted"]()
+    detector.calibrate(noise_images(), methods=["density_of_states", "ensemble", "likelihood_ratio", "path_norms"])
+    detector.save_pretrained(tmp_path / "preset")
+    loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
+    for name in detector.calibrated_scores():
+        np.testing.assert_allclose(loaded.score(noise_images(), name), detector.score(noise_images(), name), rtol=1e-5)
+        np.testing.assert_array_equal(loaded.calibration(name).scores, detector.calibration(name).scores)
+    assert loaded.background.trainable_weights == []
+
+
+def test_fitted_scores_need_a_calibration():
+    """A score that must be fitted says so, before it looks at an image; `fit` forgets what it was fitted to."""
+    detector = vae()
+    with pytest.raises(NotCalibratedError, match="'typicality' is fitted"):
+        detector.score(noise_images(), "typicality")
+    detector.calibrate(noise_images())
+    assert "typicality" in detector.ready_scores()
+    detector.fit(noise_images() / np.float32(255), verbose=0)
+    assert "typicality" not in detector.ready_scores()
+
+
+def test_fits_and_p_values_share_no_image():
+    """Fitted to every other image, ranked among the rest."""
+    detector, images = vae(), noise_images()
+    detector.calibrate(images)
+    assert len(detector.calibration("nll")) == 48
+    assert len(detector.calibration("typicality")) == 24
+    nll = detector.score(images)
+    np.testing.assert_allclose(
+        detector.calibration("typicality").scores, np.sort(np.abs(nll - nll[::2].mean())[1::2]), atol=1e-3
+    )
+
+
+def test_transductive_scores_have_no_calibration():
+    """What depends on the batch cannot be ranked against other batches."""
+    with pytest.raises(ValueError, match=r"transductive .*Received: \['will_it_move'\]"):
+        vae().calibrate(noise_images(), methods=["will_it_move"])
+
+
+def test_iwae_is_a_tighter_bound():
+    """More draws never loosen the bound in the mean, and one draw is the stochastic nll with the exact KL's integrand."""
+    detector = vae(0.0)
+    images = noise_images() / np.float32(255)
+    noise = detector.draw_noise(64, seed=0)
+    weights = detector.log_weights(images, noise)
+    assert weights.shape == (64, 48)
+    elbo = -weights.mean(axis=0)
+    assert np.all(detector.score(noise_images(), "iwae") <= elbo + 1e-3)
+    np.testing.assert_allclose(elbo.mean(), detector.statistics(images, samples=64)["nll"].mean(), rtol=0.01)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 6.0])
+def test_likelihood_regret_is_a_gain(tilt):
+    """The regret is never negative, and the posterior it starts from has the detector's own nll."""
+    detector = vae(tilt)
+    images = noise_images() / np.float32(255)
+    values, slope = detector.posterior_nll(detector.posterior_parameters(images), images)
+    np.testing.assert_allclose(values, detector.score(images), rtol=1e-5)
+    assert slope.shape == (48, 3 if tilt else 6)
+    assert np.all(detector.score(images, "likelihood_regret") >= 0)
+
+
+def test_gradient_norms_are_those_of_each_image_alone():
+    """Against the gradient of one image's nll, taken by the training step of another library function."""
+    detector = vae()
+    images = noise_images(3) / np.float32(255)
+    norms = detector.weight_gradient_norms(images)
+    assert norms.shape == (3, len(detector.trainable_weights))
+    bias = detector.decoder.layers[-1].bias  # of the image: d nll / d bias = sum of the errors / scale^2
+    index = [weight is bias for weight in detector.trainable_weights].index(True)
+    originals, latents = images, detector.posterior_parameters(images)
+    errors = ops.convert_to_numpy(detector.likelihood(ops.convert_to_tensor(latents)).mean()) - originals
+    expected = (errors.sum(axis=(1, 2, 3)) / 0.3**2) ** 2
+    np.testing.assert_allclose(norms[:, index], expected, rtol=1e-3)
+
+
+def test_compiled_functions_see_new_weights():
+    """A function compiled before the weights changed uses the weights as they are."""
+    detector, other = vae(), vae()
+    images = noise_images(4) / np.float32(255)
+    detector.posterior_parameters(images)
+    detector.set_weights(other.get_weights())
+    np.testing.assert_allclose(detector.posterior_parameters(images), other.posterior_parameters(images), rtol=1e-5)
+
+
+def test_input_complexity_is_that_of_the_image():
+    """Noise has a longer code than one grey level, by about its entropy."""
+    detector = vae()
+    images = np.concatenate([noise_images(1), np.full((1, 8, 8, 1), 77, np.uint8)])
+    noise, constant = detector.statistics(images, methods=["input_complexity"])["code_length"]
+    assert noise - constant > 0.8 * 64 * math.log(256)
+
+
+def test_waic_is_of_the_members():
+    """Mean and variance over the members, statistic by statistic."""
+    members = [vae(), vae()]
+    detector, images = Ensemble(members), noise_images()
+    each = np.stack([member.score(images) for member in members])
+    np.testing.assert_allclose(detector.score(images, "waic"), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"two or more .*Received: 1"):
+        Ensemble(members[:1])

@@ -1,0 +1,138 @@
+"""Functions of arrays and of a model's weights, compiled on the active backend; NumPy in, NumPy out.
+
+A function that is given its `model` sees the weights as they are at each call. Without, JAX keeps those of the first call:
+right for networks that nobody trains any more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Function = Callable[..., Any]
+
+
+def forward(function: Function, model: keras.Model) -> Function:
+    """Return `function(*arrays)`, compiled."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return _numpy(jax.jit(_stateless(function, model)), model)
+    import tensorflow as tf
+
+    return _numpy(tf.function(function, reduce_retracing=False))
+
+
+def value_and_gradient(function: Function, model: keras.Model | None = None) -> Function:
+    """Return the function that gives `function(x, *others)` and the gradient of its sum with respect to `x`.
+
+    Args:
+        function: From an array `(batch, ...)` and others to `(batch,)` numbers, each a function of its own row of `x`.
+        model: Whose weights `function` uses.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        pure = _stateless(function, model)
+
+        def total(x: Any, weights: Any, *others: Any) -> tuple[Any, Any]:
+            values = pure(weights, x, *others)
+            return ops.sum(values), values
+
+        differentiated = jax.grad(total, has_aux=True)
+
+        def both(weights: Any, x: Any, *others: Any) -> tuple[Any, Any]:
+            slope, values = differentiated(x, weights, *others)
+            return values, slope
+
+        return _numpy(jax.jit(both), model)
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
+    def taped(x: Any, *others: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            values = function(x, *others)
+            total = tf.reduce_sum(values)
+        return values, tape.gradient(total, x)
+
+    return _numpy(taped)
+
+
+def gradient(function: Function) -> Function:
+    """Return the gradient of `sum(function(x, *others))` with respect to `x`, for networks that nobody trains any more."""
+    both = value_and_gradient(function)
+    return lambda *arrays: both(*arrays)[1]
+
+
+def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
+    """Return the function that gives, for each image of a batch, the squared norm of its gradient in every weight.
+
+    Args:
+        function: From `(1, ...)` images to `(1,)` numbers.
+        model: Whose trainable weights the gradient is taken of.
+
+    Returns:
+        A function from `(batch, ...)` to `(batch, number of trainable weights)`.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        pure = _stateless(function, model)
+        trainable = [index for index, variable in enumerate(model.variables) if variable.trainable]
+
+        def norms(weights: Any, images: Any) -> Any:
+            def value(part: Any, image: Any) -> Any:
+                values = list(weights)
+                for index, weight in zip(trainable, part, strict=True):
+                    values[index] = weight
+                return pure(values, image[None])[0]
+
+            def one(image: Any) -> Any:
+                slopes = jax.grad(value)([weights[index] for index in trainable], image)
+                return ops.stack([ops.sum(ops.square(slope)) for slope in slopes])
+
+            return jax.vmap(one)(images)
+
+        return _numpy(jax.jit(norms), model)
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
+    def taped(images: Any) -> Any:
+        def one(image: Any) -> Any:
+            weights = [variable.value for variable in model.trainable_variables]
+            with tf.GradientTape() as tape:
+                value = function(image[None])[0]
+            return tf.stack([tf.reduce_sum(tf.square(slope)) for slope in tape.gradient(value, weights)])
+
+        # Not `tf.vectorized_map`: it aborts the process at the filters' gradient of some convolutions (TensorFlow 2.21, CPU).
+        return tf.map_fn(one, images)
+
+    return _numpy(taped)
+
+
+def _stateless(function: Function, model: keras.Model | None) -> Function:
+    """`function` as a pure one of the model's weights and of arrays."""
+
+    def pure(weights: Any, *arrays: Any) -> Any:
+        if model is None:
+            return function(*arrays)
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
+            return function(*arrays)
+
+    return pure
+
+
+def _numpy(compiled: Function, model: keras.Model | None = None) -> Function:
+    def call(*arrays: Any) -> Any:
+        tensors = [ops.convert_to_tensor(array) for array in arrays]
+        if keras.backend.backend() == "jax":
+            tensors = [[] if model is None else [variable.value for variable in model.variables], *tensors]
+        found = compiled(*tensors)
+        if isinstance(found, tuple):
+            return tuple(np.asarray(ops.convert_to_numpy(part)) for part in found)
+        return np.asarray(ops.convert_to_numpy(found))
+
+    return call

@@ -1,0 +1,43 @@
+"""How much an image would change the weights."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_ood.scores.score import Arrays, Score
+
+_PREFIX = "gradient_norm_"
+
+
+class GradientNorm(Score):
+    """`sum_l ((log |g_l|^2 - m_l) / s_l)^2`, with `g_l` the gradient of the image's nll in weight array `l`; no unit.
+
+    `m_l` and `s_l` are mean and standard deviation of the logarithm over in-distribution images: minus twice the log-density of
+    independent Gaussians. The squared norms approximate the score's Fisher norm, array by array. After Dauncey, Holmes,
+    Williams, Falck, "Approximations to the Fisher Information Metric of Deep Generative Models for Out-Of-Distribution
+    Detection", TMLR 2024. Cost: one pass forward and backward for each image on its own, vectorised on JAX.
+    """
+
+    name = "gradient_norm"
+    needs = ("nll",)
+    cheap = False
+    fits = True
+
+    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return `gradient_norm_00`, `gradient_norm_01`, ...: squared norms, one for each trainable weight array."""
+        norms = detector.weight_gradient_norms(images)
+        return {f"{_PREFIX}{index:02d}": norms[:, index].astype(np.float32) for index in range(norms.shape[1])}
+
+    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+        """Return mean and standard deviation of the logarithms."""
+        logarithms = _logarithms(statistics)
+        return {"mean": logarithms.mean(axis=0), "sd": np.maximum(logarithms.std(axis=0), 1e-3)}
+
+    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+        """Return the sum."""
+        return np.asarray(np.sum(((_logarithms(statistics) - fitted["mean"]) / fitted["sd"]) ** 2, axis=-1))
+
+
+def _logarithms(statistics: Arrays) -> np.ndarray:
+    norms = [np.asarray(statistics[name], np.float64) for name in sorted(statistics) if name.startswith(_PREFIX)]
+    return np.log(np.stack(norms, axis=-1) + 1e-12)

@@ -1,0 +1,26 @@
+"""Distance from the typical set."""
+
+import numpy as np
+
+from keras_ood.scores.score import Arrays, Score
+
+
+class Typicality(Score):
+    """`| nll - m |` in nats, with `m` the mean nll of in-distribution images.
+
+    A likelihood that is too high is as suspicious as one that is too low: samples lie where the nll is near the entropy, not
+    where it is least. After Nalisnick et al., "Detecting Out-of-Distribution Inputs to Deep Generative Models Using
+    Typicality", arXiv 1906.02994, for one image at a time. Cost: one pass.
+    """
+
+    name = "typicality"
+    needs = ("nll",)
+    fits = True
+
+    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+        """Return the mean nll."""
+        return {"mean": np.asarray(np.mean(statistics["nll"], dtype=np.float64))}
+
+    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+        """Return the distance from the mean."""
+        return np.asarray(np.abs(statistics["nll"] - fitted["mean"]))

@@ -1,0 +1,20 @@
+"""Likelihood, and how much an ensemble disagrees on it."""
+
+import numpy as np
+
+from keras_ood.scores.score import Arrays, Score
+
+
+class WAIC(Score):
+    """`mean nll + variance of nll` over the members of a `keras_ood.models.Ensemble`, in nats (and their square, as published).
+
+    Watanabe's criterion as Choi, Jang, Alemi use it in "WAIC, but Why? Generative Ensembles for Robust Anomaly Detection",
+    arXiv 1810.01392. Cost: a pass for each member.
+    """
+
+    name = "waic"
+    needs = ("nll", "nll_variance")
+
+    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+        """Return the sum."""
+        return statistics["nll"] + statistics["nll_variance"]
