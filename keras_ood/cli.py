@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from keras_ood import cli_studies
+from keras_ood import cli_benchmark, cli_studies
 from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, out
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("benchmark")(cli_benchmark.benchmark)
+app.command("sweep")(cli_benchmark.sweep)
 app.command("set-level")(cli_studies.set_level)
 app.command("attack")(cli_studies.attack)
 

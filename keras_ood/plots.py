@@ -1,6 +1,6 @@
 """Pictures of what a detector sees, as matplotlib figures in one look."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -87,6 +87,34 @@ def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, scores: np
 def gallery(rows: Mapping[str, np.ndarray]) -> Figure:
     """Return rows of images, `{row name: (N, height, width, channels)}`."""
     return _gallery({name: (images, [""] * len(images)) for name, images in rows.items()})
+
+
+def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str]) -> Figure:
+    """Return AUROC values in 0..1 as colours with their numbers, a line for each row; None is left white."""
+    table = np.array([[np.nan if value is None else value for value in line] for line in values], float)
+    figure = Figure(figsize=(4 + 0.8 * len(columns), 1 + 0.24 * len(rows)), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    axes.imshow(table, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(np.isfinite(table)), strict=True):
+        value = table[row, column]
+        axes.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=7, color="white" if value < 0.6 else "black")
+    axes.set_xticks(range(len(columns)), columns, rotation=30, ha="right", fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=7)
+    return figure
+
+
+def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Return a line of AUROC by severity for each name."""
+    figure = Figure(figsize=(7, 4), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    for index, (name, values) in enumerate(curves.items()):
+        colour, line = COLOURS[index % len(COLOURS)], ("-", "--", ":")[index // len(COLOURS) % 3]
+        axes.plot(range(1, len(values) + 1), values, color=colour, linestyle=line, marker="o", markersize=3, label=name)
+    axes.set(xlabel="severity", ylabel="AUROC", ylim=(0, 1.02))
+    axes.set_xticks(range(1, 1 + max(map(len, curves.values()))))
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+    return figure
 
 
 def _round(values: np.ndarray) -> list[float]:

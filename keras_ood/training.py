@@ -55,7 +55,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
         keras.utils.set_random_seed(seed)
         networks = {"untrained": recipe.build(), "trained": train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose)}
         for weights, network in networks.items():
-            detector = _equipped(network, gates[weights], backgrounds[weights])
+            detector = equipped(network, gates[weights], backgrounds[weights])
             detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
             limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)
@@ -88,7 +88,8 @@ def _background(recipe: Recipe, trained: bool, runs: Path, verbose: int | str) -
     return train_seed(background, seed, runs / background.name / f"seed-{seed}", verbose) if trained else background.build()
 
 
-def _equipped(detector: Detector, gate: PerImageGate | None, background: Detector | None) -> Detector:
+def equipped(detector: Detector, gate: PerImageGate | None, background: Detector | None) -> Detector:
+    """Return a detector with what its recipe adds to the networks; either may be None."""
     if gate is not None:
         detector = detector.with_attention(gate)
     return detector if background is None else detector.with_background(background)

@@ -23,6 +23,7 @@ class DensityOfStates(Score):
     """
 
     name = "density_of_states"
+    cost = "1 pass"
     needs = ("latent_norm",)
     fits = True
 

@@ -18,6 +18,7 @@ class PValueEnsemble(Score):
     """
 
     name = "ensemble"
+    cost = "1 pass"
     needs = ("latent_norm",)
     fits = True
 

@@ -19,6 +19,7 @@ class GradientNorm(Score):
     """
 
     name = "gradient_norm"
+    cost = "2 passes, both ways"
     needs = ("nll",)
     cheap = False
     fits = True

@@ -25,6 +25,7 @@ class InputComplexity(Score):
     """
 
     name = "input_complexity"
+    cost = "1 pass + 3 codecs"
     needs = ("nll",)
     cheap = False
 

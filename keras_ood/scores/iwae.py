@@ -18,6 +18,7 @@ class ImportanceWeighted(Score):
     """
 
     name = "iwae"
+    cost = "1 pass + 64 decoder"
     needs = ("reconstruction", "kl")
     calls = ("draw_noise", "log_weights")
     cheap = False

@@ -10,4 +10,5 @@ class KL(Score):
     """
 
     name = "kl"
+    cost = "1 pass"
     needs = ("kl",)

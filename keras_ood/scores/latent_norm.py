@@ -10,4 +10,5 @@ class LatentNorm(Score):
     """
 
     name = "latent_norm"
+    cost = "1 pass"
     needs = ("latent_norm",)

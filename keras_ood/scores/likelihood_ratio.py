@@ -15,6 +15,7 @@ class LikelihoodRatio(Score):
     """
 
     name = "likelihood_ratio"
+    cost = "2 passes"
     needs = ("nll",)
 
     def serves(self, detector: Any) -> bool:

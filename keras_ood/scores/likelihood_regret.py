@@ -19,6 +19,7 @@ class LikelihoodRegret(Score):
     """
 
     name = "likelihood_regret"
+    cost = "1 pass + 51 decoder, both ways"
     needs = ("reconstruction", "kl")
     calls = ("posterior_parameters", "posterior_nll")
     cheap = False

@@ -15,6 +15,7 @@ class LocalContrast(Score):
     """
 
     name = "local_contrast"
+    cost = "1 pass"
     needs = ("squared_error", "local_contrast")
 
     def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:

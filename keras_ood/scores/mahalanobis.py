@@ -12,4 +12,5 @@ class Mahalanobis(Score):
     """
 
     name = "mahalanobis"
+    cost = "1 pass"
     needs = ("mahalanobis",)

@@ -11,4 +11,5 @@ class NegativeLogLikelihood(Score):
     """
 
     name = "nll"
+    cost = "1 pass"
     needs = ("nll",)

@@ -17,6 +17,7 @@ class PathNorms(Score):
     """
 
     name = "path_norms"
+    cost = "1 pass"
     needs = ("squared_error", "latent_norm")
     fits = True
 

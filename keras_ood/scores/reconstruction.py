@@ -10,4 +10,5 @@ class Reconstruction(Score):
     """
 
     name = "reconstruction"
+    cost = "1 pass"
     needs = ("reconstruction",)

@@ -16,6 +16,7 @@ class Score:
 
     Attributes:
         name: What callers write as `method`.
+        cost: For one image, as tables print it.
         needs: Names of the statistics of the cheap pass that it reads. Unless it says otherwise, a score is the first of them.
         calls: Names of the detector's methods and attributes that `measure` uses.
         cheap: Whether it costs no more than a further pass through a network. Cheap scores are calibrated unasked.
@@ -24,6 +25,7 @@ class Score:
     """
 
     name: str
+    cost: str
     needs: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     cheap: bool = True

@@ -10,4 +10,5 @@ class ShellDistance(Score):
     """
 
     name = "shell_distance"
+    cost = "1 pass"
     needs = ("shell_distance",)

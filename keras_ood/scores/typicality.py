@@ -14,6 +14,7 @@ class Typicality(Score):
     """
 
     name = "typicality"
+    cost = "1 pass"
     needs = ("nll",)
     fits = True
 

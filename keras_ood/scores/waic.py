@@ -13,6 +13,7 @@ class WAIC(Score):
     """
 
     name = "waic"
+    cost = "1 pass a member"
     needs = ("nll", "nll_variance")
 
     def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:

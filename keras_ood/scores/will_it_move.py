@@ -23,6 +23,7 @@ class WillItMove(Score):
     """
 
     name = "will_it_move"
+    cost = "2 passes + 10 training steps a batch"
     needs = ("reconstruction", "shell_distance")
     calls = ("sample", "tilt")
     cheap = False

@@ -84,6 +84,19 @@ def sweep(
         yield row
 
 
+def parse_setting(text: str) -> dict[str, Any]:
+    """Return the setting written as `architecture,latent_dim,tilt`.
+
+    >>> parse_setting("small,64,20")
+    {'architecture': 'small', 'latent_dim': 64, 'tilt': 20.0}
+    """
+    try:
+        architecture, latent_dim, tilt = text.split(",")
+        return {"architecture": architecture, "latent_dim": int(latent_dim), "tilt": float(tilt)}
+    except ValueError as error:
+        raise ValueError(f"A setting is architecture,latent_dim,tilt, such as small,64,20. Received: {text!r}") from error
+
+
 def _measure(
     recipe: Recipe, model: dict[str, Any], training: np.ndarray, held_out: np.ndarray, seconds: float, quality: SampleQuality
 ) -> SweepRow:

@@ -1,0 +1,132 @@
+"""One cell of the benchmark: a network, and scores that share a pass."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood import datasets, scores
+from keras_ood.evaluation import evaluate
+from keras_ood.models import Detector, Ensemble
+from keras_ood.recipe import Recipe
+from keras_ood.training import equipped
+
+CHEAP = "cheap"
+ALL_SEEDS = "all"
+FURTHER_SETS = ("cifar100", "noise", "constant")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is measured.
+
+    Attributes:
+        images: Of each set, for the cheap scores.
+        costly_images: Of each set, for the others; without corruptions.
+        calibration: Held-out images for scores that are fitted, of the costly ones at most as many as `costly_images`.
+        resamples: Of the bootstrap.
+    """
+
+    images: int = 2000
+    costly_images: int = 300
+    calibration: int = 10_000
+    resamples: int = 100
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured at once, and kept in one file.
+
+    Attributes:
+        preset: Zoo name.
+        weights: `"trained"` or `"untrained"`.
+        seed: Of the training, or `"all"` for the ensemble of all seeds.
+        group: `"cheap"` for all cheap scores, or the name of a costly one.
+    """
+
+    preset: str
+    weights: str
+    seed: int | str
+    group: str
+
+    def file(self, folder: Path) -> Path:
+        """Return where the cell's rows are kept."""
+        return folder / f"{self.preset}.{self.weights}.{self.seed}.{self.group}.csv"
+
+    def measure(
+        self, recipe: Recipe, trained: dict[int, Detector], inside_sets: list[str], limits: Limits
+    ) -> list[dict[str, Any]]:
+        """Return the cell's rows.
+
+        Args:
+            recipe: Of the preset.
+            trained: Its networks by seed.
+            inside_sets: Names of all in-distribution sets of the benchmark.
+            limits: How much to measure.
+        """
+        detector = self._detector(recipe, trained)
+        _, held_out = recipe.training_split()
+        cheap = self.group == CHEAP
+        methods = scores.available(detector, cheap=True) if cheap else [self.group]
+        if self.seed == ALL_SEEDS:
+            methods = ["waic"]
+        count = limits.images if cheap else limits.costly_images
+        fitted = [name for name in methods if scores.get(name).fits]
+        detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted or ["nll"])
+        inside = datasets.load(recipe.dataset, "test")[0][:count]
+        sets = outside_sets(recipe.dataset, inside, inside_sets, corruptions=cheap)
+        rate = {name: _images_per_second(detector, inside, name) for name in methods}
+        shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
+        report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
+        first = {
+            "preset": self.preset,
+            "family": recipe.family,
+            "in_distribution": recipe.dataset,
+            "weights": self.weights,
+            "seed": self.seed,
+        }
+        return [
+            first
+            | record
+            | {
+                "tag": "transductive" if scores.get(record["method"]).transductive else "per-image",
+                "cost": scores.get(record["method"]).cost,
+                "images_per_second": rate[record["method"]],
+            }
+            for record in report.records()
+        ]
+
+    def _detector(self, recipe: Recipe, trained: dict[int, Detector]) -> Detector:
+        if self.seed == ALL_SEEDS:
+            return Ensemble(list(trained.values()) if self.weights == "trained" else [_fresh(recipe, seed) for seed in trained])
+        return trained[int(self.seed)] if self.weights == "trained" else _fresh(recipe, int(self.seed))
+
+
+def outside_sets(dataset: str, inside: np.ndarray, inside_sets: list[str], corruptions: bool) -> dict[str, np.ndarray]:
+    """Return `{name: images}`, as many images of each as `inside` has: other data sets, synthetic ones, corruptions."""
+    count = len(inside)
+    named = [name for name in (*inside_sets, *FURTHER_SETS) if name != dataset]
+    sets = {
+        name: datasets.synthesize(name, inside) if name in datasets.SYNTHETIC else datasets.load(name, "test")[0][:count]
+        for name in dict.fromkeys(named)
+    }
+    if corruptions:
+        for name in datasets.CORRUPTIONS:
+            sets |= {f"{name}-{severity}": datasets.corrupt(name, inside, severity) for severity in datasets.SEVERITIES}
+    return sets
+
+
+def _fresh(recipe: Recipe, seed: int) -> Detector:
+    keras.utils.set_random_seed(seed)
+    background = recipe.background_recipe()
+    return equipped(recipe.build(), recipe.gate(trained=False), None if background is None else background.build())
+
+
+def _images_per_second(detector: Detector, images: np.ndarray, method: str) -> float:
+    detector.score(images[:256], method, progress=False)  # compiles
+    start = time.perf_counter()
+    detector.score(images, method, progress=False)
+    return round(len(images) / (time.perf_counter() - start), 1)

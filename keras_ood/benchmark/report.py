@@ -1,0 +1,180 @@
+"""What the benchmark found, as one CSV file, Markdown, and a page with plots."""
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from keras_ood import datasets, plots
+from keras_ood.benchmark.runner import rows as finished_rows
+from keras_ood.evaluation import CONVENTION, write_records
+from keras_ood.training import describe_machine
+
+RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table under a heading, perhaps with a picture."""
+
+    title: str
+    text: str
+    header: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    figure: Figure | None = None
+
+
+def write_report(folder: Path, default: str) -> None:
+    """Write `results.csv`, `README.md` and `index.html` from the finished cells of `folder`.
+
+    Args:
+        folder: Where `run` kept its cells.
+        default: The zoo's default score, which the summary is of.
+
+    Raises:
+        ValueError: No cell is finished.
+    """
+    rows = finished_rows(folder)
+    if not rows:
+        raise ValueError(f"A report needs finished cells. Received: {folder} without any")
+    write_records(folder / RESULTS, rows)
+    sections = [_summary(rows, default), *_scores(rows), _corruptions(rows, default), _costs(rows)]
+    introduction = (
+        "AUROC, OOD positive, mean ± standard deviation over the training seeds, the untrained networks in brackets. "
+        f"{CONVENTION} All metrics with their intervals are in `results.csv`. Rows tagged *transductive* depend on the batch "
+        f"under test and do not compare with the others. Measured on {describe_machine()}; images a second are of that machine "
+        "and comparable within a run."
+    )
+    (folder / MARKDOWN).write_text(_markdown(introduction, sections))
+    (folder / PAGE).write_text(_page(introduction, sections))
+
+
+def _summary(rows: Rows, default: str) -> Section:
+    """The default score of every preset on every pair of data sets."""
+    own = [row for row in rows if row["method"] in (default, "nll") and _is_pair(row)]
+    outs = _unique(row["out_of_distribution"] for row in own)
+    lines = []
+    for preset in _unique(row["preset"] for row in own):
+        for method in (default, "nll"):
+            chosen = [row for row in own if row["preset"] == preset and row["method"] == method]
+            cells = [_cell(chosen, out) for out in outs]
+            means = [_mean(chosen, out, "trained") for out in outs]
+            known = [value for value in means if value is not None]
+            lines.append([preset, method, *cells, f"{mean(known):.4f}" if known else "-"])
+    text = f"`{default}` is the default score of every preset; `nll`, the plain likelihood, stands beside it."
+    return Section("The default score", text, ["preset", "score", *outs, "mean"], lines)
+
+
+def _scores(rows: Rows) -> list[Section]:
+    """All scores, a table for each in-distribution set, a heat map of the means."""
+    sections = []
+    for inside in _unique(row["in_distribution"] for row in rows):
+        own = [row for row in rows if row["in_distribution"] == inside and _is_pair(row)]
+        outs = _unique(row["out_of_distribution"] for row in own)
+        lines, labels, values = [], [], []
+        for preset in _unique(row["preset"] for row in own):
+            for method in _unique(row["method"] for row in own if row["preset"] == preset):
+                chosen = [row for row in own if row["preset"] == preset and row["method"] == method]
+                tag = " (transductive)" if chosen[0]["tag"] == "transductive" else ""
+                count = max(int(row["in_images"]) for row in chosen)
+                lines.append([preset, method + tag, f"{count}", *[_cell(chosen, out) for out in outs]])
+                labels.append(f"{preset}: {method}{tag}")
+                values.append([_mean(chosen, out, "trained") for out in outs])
+        title = f"In-distribution: {datasets.get(inside).title}"
+        sections.append(Section(title, "", ["preset", "score", "images", *outs], lines, plots.heat_map(values, labels, outs)))
+    return sections
+
+
+def _corruptions(rows: Rows, default: str) -> Section:
+    """AUROC by severity of the default score and of the plain likelihood, mean over the kinds of corruption."""
+    lines: list[list[str]] = []
+    curves: dict[str, list[float]] = {}
+    trained = [row for row in rows if row["weights"] == "trained"]
+    for preset in _unique(row["preset"] for row in rows):
+        for method in (default, "nll"):
+            chosen = [row for row in trained if row["preset"] == preset and row["method"] == method]
+            found = [
+                [float(row["auroc"]) for row in chosen if row["out_of_distribution"].endswith(f"-{severity}")]
+                for severity in datasets.SEVERITIES
+            ]
+            if all(found):
+                means = [mean(values) for values in found]
+                lines.append([preset, method, *[f"{value:.3f}" for value in means]])
+                if method == default:
+                    curves[preset] = means
+    text = "Five kinds of corruption of the in-distribution test images, mean AUROC by severity: noticed, or passed over."
+    figure = plots.severity_curves(curves) if curves else None
+    return Section("Corruptions", text, ["preset", "score", *map(str, datasets.SEVERITIES)], lines, figure)
+
+
+def _costs(rows: Rows) -> Section:
+    """What a score costs."""
+    trained = [row for row in rows if row["weights"] == "trained"]
+    lines = []
+    for method in _unique(row["method"] for row in trained):
+        own = [row for row in trained if row["method"] == method]
+        rates = [float(row["images_per_second"]) for row in own]
+        lines.append([method, own[0]["cost"], f"{min(rates):,.0f} to {max(rates):,.0f}", own[0]["tag"]])
+    return Section("Cost", "", ["score", "cost", "images a second, over the presets", "tag"], lines)
+
+
+def _is_pair(row: dict[str, Any]) -> bool:
+    return "-" not in row["out_of_distribution"]
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _found(rows: Rows, out: str, weights: str) -> list[float]:
+    return [float(row["auroc"]) for row in rows if row["out_of_distribution"] == out and row["weights"] == weights]
+
+
+def _mean(rows: Rows, out: str, weights: str) -> float | None:
+    found = _found(rows, out, weights)
+    return mean(found) if found else None
+
+
+def _cell(rows: Rows, out: str) -> str:
+    trained, untrained = _found(rows, out, "trained"), _mean(rows, out, "untrained")
+    if not trained:
+        return "-"
+    spread = f" ± {stdev(trained):.4f}" if len(trained) > 1 else ""
+    return f"{mean(trained):.4f}{spread}" + ("" if untrained is None else f" ({untrained:.4f})")
+
+
+def _markdown(introduction: str, sections: Iterable[Section]) -> str:
+    parts = ["# Benchmark", introduction]
+    for section in sections:
+        lines = [section.header, ["---"] * len(section.header), *section.lines]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts += [part for part in (f"## {section.title}", section.text, table) if part]
+    return "\n\n".join(parts) + "\n"
+
+
+def _page(introduction: str, sections: Iterable[Section]) -> str:
+    parts = [f"<h1>Benchmark</h1><p>{html.escape(introduction)}</p>"]
+    for section in sections:
+        parts.append(f"<h2>{html.escape(section.title)}</h2><p>{html.escape(section.text)}</p>")
+        if section.figure is not None:
+            file = io.BytesIO()
+            section.figure.savefig(file, format="png")
+            picture = base64.b64encode(file.getvalue()).decode()
+            parts.append(f'<img alt="{html.escape(section.title)}" src="data:image/png;base64,{picture}">')
+        rows = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in section.lines]
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in section.header)
+        parts.append(f"<table><tr>{head}</tr>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>")
+    return _STYLE + "\n".join(parts) + "\n"
+
+
+_STYLE = """<!doctype html><meta charset="utf-8"><title>keras_ood benchmark</title>
+<style>body{font:15px sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}
+td,th{border:1px solid #ccc;padding:3px 7px;text-align:left}img{max-width:100%;display:block;margin:1em 0}</style>
+"""

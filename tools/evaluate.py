@@ -1,0 +1,8 @@
+"""Run the benchmark: `python tools/evaluate.py` is `keras-ood benchmark`."""
+
+import typer
+
+from keras_ood.cli_benchmark import benchmark
+
+if __name__ == "__main__":
+    typer.run(benchmark)
