@@ -9,14 +9,13 @@ import keras
 import numpy as np
 
 from keras_ood import datasets, scores
-from keras_ood.evaluation import evaluate
+from keras_ood.evaluation import evaluate, named_images
 from keras_ood.models import Detector, Ensemble
 from keras_ood.recipe import Recipe
 from keras_ood.training import equipped
 
 CHEAP = "cheap"
 ALL_SEEDS = "all"
-FURTHER_SETS = ("cifar100", "noise", "constant")
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,14 @@ class Limits:
         costly_images: Of each set, for the others; without corruptions.
         calibration: Held-out images for scores that are fitted, of the costly ones at most as many as `costly_images`.
         resamples: Of the bootstrap.
+        further: Out-of-distribution sets beside the other presets' in-distribution sets and the corruptions.
     """
 
     images: int = 2000
     costly_images: int = 300
     calibration: int = 10_000
     resamples: int = 100
+    further: tuple[str, ...] = ("cifar100", "noise", "constant")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Cell:
         fitted = [name for name in methods if scores.get(name).fits]
         detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted or ["nll"])
         inside = datasets.load(recipe.dataset, "test")[0][:count]
-        sets = outside_sets(recipe.dataset, inside, inside_sets, corruptions=cheap)
+        sets = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further], corruptions=cheap)
         rate = {name: _images_per_second(detector, inside, name) for name in methods}
         shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
         report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
@@ -105,14 +106,10 @@ class Cell:
         return trained[int(self.seed)] if self.weights == "trained" else _fresh(recipe, int(self.seed))
 
 
-def outside_sets(dataset: str, inside: np.ndarray, inside_sets: list[str], corruptions: bool) -> dict[str, np.ndarray]:
-    """Return `{name: images}`, as many images of each as `inside` has: other data sets, synthetic ones, corruptions."""
+def outside_sets(dataset: str, inside: np.ndarray, names: list[str], corruptions: bool) -> dict[str, np.ndarray]:
+    """Return `{name: images}`, no more of each than `inside` has: the sets named, but its own, and perhaps corruptions."""
     count = len(inside)
-    named = [name for name in (*inside_sets, *FURTHER_SETS) if name != dataset]
-    sets = {
-        name: datasets.synthesize(name, inside) if name in datasets.SYNTHETIC else datasets.load(name, "test")[0][:count]
-        for name in dict.fromkeys(named)
-    }
+    sets = {name: named_images(name, inside)[:count] for name in dict.fromkeys(names) if name != dataset}
     if corruptions:
         for name in datasets.CORRUPTIONS:
             sets |= {f"{name}-{severity}": datasets.corrupt(name, inside, severity) for severity in datasets.SEVERITIES}

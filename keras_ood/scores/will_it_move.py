@@ -35,13 +35,8 @@ class WillItMove(Score):
 
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return `will_it_move`, the nll in nats after the adaptation."""
-        adapted = detector.inference_copy()
-        adaptation = _Adaptation(adapted)
-        adaptation.compile(keras.optimizers.Adam(LEARNING_RATE))
-        batch = {"images": images, "known": detector.sample(len(images), seed=0)}
-        for _ in range(STEPS):
-            adaptation.train_on_batch(batch)
-        return {"will_it_move": np.asarray(adapted.predict_on_batch(images)["nll"])}
+        adapted_nll = detector.compiled_function("will_it_move", lambda: _Adaptation(detector.inference_copy()).adapted_nll)
+        return {"will_it_move": adapted_nll(detector, images)}
 
     def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
         """Return the adapted nll."""
@@ -55,6 +50,19 @@ class _Adaptation(keras.Model):  # type: ignore[misc]
         super().__init__(name="adaptation")
         self.detector = detector
         self.built = True
+        self.compile(keras.optimizers.Adam(LEARNING_RATE))
+        self.optimizer.build(self.trainable_variables)
+        self._fresh_optimizer = [variable.numpy() for variable in self.optimizer.variables]
+
+    def adapted_nll(self, original: Any, images: np.ndarray) -> np.ndarray:
+        """Return the nll of a batch, `(batch,)`, after an adaptation that starts from `original`."""
+        self.detector.set_weights(original.get_weights())
+        for variable, value in zip(self.optimizer.variables, self._fresh_optimizer, strict=True):
+            variable.assign(value)
+        batch = {"images": images, "known": original.sample(len(images), seed=0)}
+        for _ in range(STEPS):
+            self.train_on_batch(batch)
+        return np.asarray(self.detector.predict_on_batch(images)["nll"])
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the two terms, a number each."""

@@ -274,3 +274,15 @@ def test_waic_is_of_the_members():
     np.testing.assert_allclose(detector.score(images, "waic"), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
     with pytest.raises(ValueError, match=r"two or more .*Received: 1"):
         Ensemble(members[:1])
+
+
+def test_will_it_move_starts_anew_with_every_batch():
+    """The same batch has the same scores after another one; the detector's own weights stay as they are."""
+    detector, images = vae(), noise_images()
+    before = detector.get_weights()
+    first = detector.score(images, "will_it_move")
+    detector.score(255 - images, "will_it_move")
+    np.testing.assert_allclose(detector.score(images, "will_it_move"), first, rtol=2e-3)
+    assert np.any(first != detector.score(images))
+    for one, other in zip(before, detector.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

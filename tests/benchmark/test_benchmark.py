@@ -1,0 +1,86 @@
+"""The benchmark: complete, resumable, and its report."""
+
+import pytest
+
+from keras_ood import benchmark, scores
+from keras_ood.benchmark import runner
+from keras_ood.benchmark.cell import Cell, outside_sets
+from keras_ood.datasets import load
+from keras_ood.evaluation import read_records
+
+PRESET = "tilted-vae-digits"
+COSTLY = ["will_it_move", "gradient_norm"]
+LIMITS = benchmark.Limits(images=60, costly_images=50, calibration=120, resamples=3, further=("noise", "constant"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A benchmark of one preset on two costly scores, finished."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    for _ in benchmark.run([PRESET], folder, folder / "runs", COSTLY, LIMITS):
+        pass
+    return folder
+
+
+def test_every_score_is_measured_trained_and_untrained(folder):
+    """Rows for all cheap scores and the costly ones asked for, per image or transductive, with cost and rate."""
+    rows = runner.rows(folder)
+    cheap = {name for name in scores.names() if scores.get(name).cheap} - {"waic", "mahalanobis", "likelihood_ratio"}
+    for weights in ("trained", "untrained"):
+        assert {row["method"] for row in rows if row["weights"] == weights} == cheap | set(COSTLY)
+    assert {row["out_of_distribution"] for row in rows if row["method"] == "nll"} >= {
+        "noise",
+        "constant",
+        "jpeg-1",
+        "contrast-5",
+    }
+    assert {row["out_of_distribution"] for row in rows if row["method"] == COSTLY[0]} == {"noise", "constant"}
+    assert {row["method"] for row in rows if row["tag"] == "transductive"} == {"will_it_move"}
+    assert all(float(row["images_per_second"]) > 0 and 0 <= float(row["auroc"]) <= 1 for row in rows)
+    assert all(row["auroc_low"] for row in rows if row["weights"] == "trained")
+    trained, untrained = (
+        [row["auroc"] for row in rows if row["method"] == "nll" and row["weights"] == weights]
+        for weights in ("trained", "untrained")
+    )
+    assert trained != untrained
+
+
+def test_a_killed_run_goes_on_where_it_stopped(folder, monkeypatch):
+    """Only the cell whose file is gone is measured again; an unfinished file counts for nothing."""
+    gone = next((folder / runner.CELLS).glob("*untrained*gradient_norm.csv"))
+    before = read_records(gone)
+    gone.rename(gone.with_suffix(".unfinished"))
+    measured, measure = [], Cell.measure
+    monkeypatch.setattr(Cell, "measure", lambda self, *rest: measured.append(self) or measure(self, *rest))
+    for _ in benchmark.run([PRESET], folder, folder / "runs", COSTLY, LIMITS):
+        pass
+    assert [cell.group for cell in measured] == ["gradient_norm"]
+    again = read_records(gone)
+    assert [row["auroc"] for row in again] == [row["auroc"] for row in before]
+
+
+def test_report(folder):
+    """One CSV of all rows, Markdown with the tables, a page with a picture for them; transductive rows say so."""
+    benchmark.write_report(folder, "density_of_states")
+    assert len(read_records(folder / "results.csv")) == len(runner.rows(folder))
+    markdown = (folder / "README.md").read_text()
+    for text in ("| tilted-vae-digits | density_of_states |", "will_it_move (transductive)", "## Corruptions", "## Cost", " ("):
+        assert text in markdown
+    page = (folder / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count("<table>") == 4
+
+
+def test_no_report_of_nothing(tmp_path):
+    """An empty folder has no report."""
+    with pytest.raises(ValueError, match=r"Received: .* without any"):
+        benchmark.write_report(tmp_path, "nll")
+
+
+def test_outside_sets_are_as_large_as_the_inside():
+    """Each set once, never the in-distribution one, as many images as there are inside."""
+    inside = load("digits", "test")[0][:20]
+    sets = outside_sets("digits", inside, ["digits", "noise", "constant", "noise"], corruptions=True)
+    assert "digits" not in sets
+    assert len(sets) == 2 + 25
+    assert all(len(images) == 20 for images in sets.values())
