@@ -12,9 +12,10 @@ if keras.backend.backend() not in ("tensorflow", "jax"):
 
 # Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
 from keras_ood import attention, bijectors, datasets, distributions, models, scores
+from keras_ood.calibrated_scores import NotCalibratedError
 from keras_ood.hub.handles import list_models
 from keras_ood.hub.preset import PresetError, from_pretrained
-from keras_ood.models import Detector, NotCalibratedError
+from keras_ood.models import Detector
 
 if TYPE_CHECKING:
     from keras_ood import plots

@@ -61,8 +61,6 @@ def test_both_backends_give_the_same_scores(pretrained, digits, tmp_path):
     """A detector trained on TensorFlow scores alike on JAX: relative difference at most 1e-4, every score."""
     import numpy as np
 
-    from keras_ood import scores
-
     code = (
         "import keras_ood, numpy as np\n"
         "detector = keras_ood.from_pretrained('tilted-vae-digits')\n"
@@ -72,7 +70,7 @@ def test_both_backends_give_the_same_scores(pretrained, digits, tmp_path):
     done = _run(code, "jax")
     assert done.returncode == 0, done.stderr
     here, there = pretrained.statistics(digits[1]), dict(np.load(tmp_path / "jax.npz"))
-    for name in scores.available(here):
+    for name in pretrained.ready_scores():
         expected = pretrained.score_statistics(here, name)
         difference = np.abs(pretrained.score_statistics(there, name) - expected)
         assert np.max(difference / np.abs(expected)) <= 1e-4, name

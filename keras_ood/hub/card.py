@@ -21,7 +21,7 @@ _README_SETS = {
     "blurred": "blurred",
 }
 
-_README_SCORES = ("local_contrast", "mahalanobis")  # beside the default score, where a preset has them
+_README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
 
 Records = list[dict[str, str]]
 

@@ -10,17 +10,12 @@ import numpy as np
 
 from keras_ood import scores
 from keras_ood.batches import check_images, count_images, iterate_batches
+from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
 from keras_ood.compiled import weight_gradient_norms
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
 from keras_ood.progress import track_images
-
-_CALIBRATION, _FITTED = "calibration.", "fitted."  # prefixes among a detector's own variables on disk
-
-
-class NotCalibratedError(RuntimeError):
-    """A p-value, a threshold or a fitted score was asked of a detector that has not been calibrated for it."""
 
 
 class Detector(keras.Model):  # type: ignore[misc]
@@ -54,8 +49,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.background = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
         if self.background is not None:
             self.background.trainable = False
-        self._calibrations: dict[str, Calibration] = {}
-        self._fitted: dict[str, dict[str, np.ndarray]] = {}
+        self._calibrated = CalibratedScores()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._statistic_names: tuple[str, ...] = ()
         self._means = [keras.metrics.Mean(name=name) for name in self.reported]
@@ -134,7 +128,7 @@ class Detector(keras.Model):  # type: ignore[misc]
             **options: Those of `statistics`: `samples`, `seed`, `batch_size`, `progress`.
         """
         name = self._served(method).name
-        self._fit_of(name)  # refuses a score that is not fitted before any image is looked at
+        self._calibrated.fit(scores.get(name))  # refuses a score that is not fitted before any image is looked at
         return self.score_statistics(self.statistics(images, methods=[name], **options), name)
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
@@ -143,12 +137,12 @@ class Detector(keras.Model):  # type: ignore[misc]
         missing = [name for name in score.needs if name not in statistics]
         if missing:
             raise ValueError(f"Score {score.name!r} needs the statistics {score.needs}. Received: {sorted(statistics)}")
-        return score(statistics, self._fit_of(score.name)).astype(np.float32)
+        return score(statistics, self._calibrated.fit(score)).astype(np.float32)
 
     def calibrate(self, images: Any, methods: Sequence[str] | None = None, **options: Any) -> None:
         """Keep the scores of held-out in-distribution images.
 
-        A score that must be fitted is fitted to every other image, and calibrated with the rest: nothing meets its own p-value.
+        A score that must be fitted is fitted to every other image, and calibrated with the rest.
 
         Args:
             images: Any accepted source of at least 20 images that were not trained on, 40 for scores that are fitted.
@@ -166,21 +160,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         size = len(statistics["nll"])
         if methods is None and size < 2 * MINIMUM_SIZE:
             chosen = [score for score in chosen if not score.fits or score.name == self.default_score]
-        calibrations, fits = {}, {}
-        for score in chosen:
-            kept = statistics
-            if score.fits:
-                fits[score.name] = score.fit({name: values[0::2] for name, values in statistics.items()})
-                kept = {name: values[1::2] for name, values in statistics.items()}
-            calibrations[score.name] = Calibration(score(kept, fits.get(score.name, {})))
-        self._calibrations, self._fitted = calibrations, fits
-
-    def _fit_of(self, name: str) -> Mapping[str, np.ndarray]:
-        if scores.get(name).fits and name not in self._fitted:
-            raise NotCalibratedError(
-                f"Score {name!r} is fitted to in-distribution images: call `detector.calibrate(images)` with held-out ones."
-            )
-        return self._fitted.get(name, {})
+        self._calibrated = CalibratedScores(chosen, statistics)
 
     def compiled_function(self, name: str, build: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """Return the function that `build` gave when it was first asked for under this name."""
@@ -203,21 +183,15 @@ class Detector(keras.Model):  # type: ignore[misc]
         Raises:
             NotCalibratedError: `calibrate` has not run since the weights last changed.
         """
-        name = scores.get(method or self.default_score).name
-        if name not in self._calibrations:
-            raise NotCalibratedError(
-                f"No calibration of score {name!r}: call `detector.calibrate(images)` with held-out in-distribution images "
-                f"first. Calibrated: {sorted(self._calibrations) or 'none'}."
-            )
-        return self._calibrations[name]
+        return self._calibrated.calibration(scores.get(method or self.default_score).name)
 
     def calibrated_scores(self) -> list[str]:
         """Return the names of the scores that `calibrate` has covered."""
-        return [name for name in scores.names() if name in self._calibrations]
+        return [name for name in scores.names() if name in self._calibrated]
 
     def ready_scores(self) -> list[str]:
         """Return the names of the cheap scores that can be computed as things are: fitted, where they must be."""
-        return [name for name in scores.available(self, cheap=True) if name in self._fitted or not scores.get(name).fits]
+        return [name for name in scores.available(self, cheap=True) if name in self._calibrated or not scores.get(name).fits]
 
     def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""
@@ -250,7 +224,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         """
         if not self.compiled:
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
-        self._calibrations, self._fitted = {}, {}
+        self._calibrated = CalibratedScores()
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
 
@@ -281,7 +255,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         """Return a detector of the same weights and calibration, without optimizer."""
         copy: Detector = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
-        copy._calibrations, copy._fitted = dict(self._calibrations), dict(self._fitted)
+        copy._calibrated = self._calibrated
         return copy
 
     def with_background(self, background: "Detector") -> "Detector":
@@ -296,24 +270,15 @@ class Detector(keras.Model):  # type: ignore[misc]
     def save_own_variables(self, store: Any) -> None:
         """Keep the calibration scores beside the weights (called by Keras)."""
         super().save_own_variables(store)
-        for method, calibration in self._calibrations.items():
-            store[_CALIBRATION + method] = calibration.scores
-        for method, arrays in self._fitted.items():
-            for key, array in arrays.items():
-                store[f"{_FITTED}{method}.{key}"] = np.asarray(array)
+        for name, array in self._calibrated.arrays().items():
+            store[name] = array
 
     def load_own_variables(self, store: Any) -> None:
         """Read what `save_own_variables` wrote (called by Keras)."""
         arrays = {name: store[name] for name in list(store.keys())}
-        own = {name: array for name, array in arrays.items() if not name.startswith((_CALIBRATION, _FITTED))}
-        super().load_own_variables(own)
-        self._calibrations, self._fitted = {}, {}
-        for name in arrays.keys() - own.keys():
-            kind, method, *key = name.split(".")
-            if kind + "." == _CALIBRATION:
-                self._calibrations[method] = Calibration(np.asarray(arrays[name]))
-            else:
-                self._fitted.setdefault(method, {})[key[0]] = np.asarray(arrays[name])
+        kept = {name: np.asarray(array) for name, array in arrays.items() if CalibratedScores.owns(name)}
+        super().load_own_variables({name: array for name, array in arrays.items() if name not in kept})
+        self._calibrated = CalibratedScores.from_arrays(kept)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

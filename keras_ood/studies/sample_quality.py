@@ -8,13 +8,15 @@ import keras
 import numpy as np
 from scipy.ndimage import laplace
 
-from keras_ood import datasets
+from keras_ood import datasets, plots
 from keras_ood.adversarial import train_classifier
 from keras_ood.attention.encoders import encode
 from keras_ood.models import TiltedVAE
 from keras_ood.models.preprocessing import Preprocessing
+from keras_ood.pictures import save_figures
 
 IMAGES = 5000  # of each kind
+PICTURE, SHOWN = "samples.png", 48
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def study(detector: TiltedVAE, inside: str, folder: Path, runs: Path) -> dict[str, Any]:
-    """Measure a preset on test images; return what `preset.json` keeps."""
+    """Measure a preset on test images and draw samples; see `keras_ood.studies`."""
+    save_figures({PICTURE: plots.gallery({"samples": detector.sample(SHOWN)})}, folder)
     real = datasets.load(inside, "test")[0]
     return asdict(SampleQuality(inside, real, runs).measure(detector)) | {"images": len(real[:IMAGES])}

@@ -8,6 +8,8 @@ from keras_ood.benchmark.cell import Cell, outside_sets
 from keras_ood.datasets import load
 from keras_ood.evaluation import read_records
 
+pytestmark = pytest.mark.once  # the scores are tested on both backends
+
 PRESET = "tilted-vae-digits"
 COSTLY = ["will_it_move", "gradient_norm"]
 LIMITS = benchmark.Limits(images=60, costly_images=50, calibration=120, resamples=3, further=("noise", "constant"))

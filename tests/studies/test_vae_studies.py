@@ -12,6 +12,8 @@ from keras_ood.recipe import Recipe
 from keras_ood.studies.sample_quality import SampleQuality, frechet_distance, sharpness
 from keras_ood.studies.sweep import parse_setting, sweep
 
+pytestmark = pytest.mark.once  # Keras' own training, NumPy and SciPy
+
 RECIPE = """
 family = "TiltedVAE"
 model = { image_shape = [8, 8, 1], latent_dim = 3, tilt = 6.0 }
