@@ -38,7 +38,8 @@ def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
     """One call writes a folder that loads, is calibrated, has a card, and rows for every seed, trained and not."""
     folder = training.train(recipe_path, tmp_path / "runs", verbose=0)
     detector = keras_ood.from_pretrained(folder)
-    assert len(detector.calibration()) == 1200
+    assert detector.default_score == "density_of_states"
+    assert (len(detector.calibration("nll")), len(detector.calibration())) == (1200, 600)
     assert np.all(np.isfinite(detector.score(digits[1])))
     content = json.loads((folder / "preset.json").read_text())
     assert content["training"]["training_images"] == 237
@@ -46,8 +47,40 @@ def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
     assert content["training"]["seconds"] > 0
     assert content["in_distribution"]["test_images"] == 360
     records = card.read_records(folder / "results.csv")
-    assert len(records) == 2 * 2 * 2 * 4  # weights, seeds, sets, scores
+    assert len(records) == 2 * 2 * 2 * len(detector.ready_scores())  # weights, seeds, sets
+    assert {record["method"] for record in records} == set(detector.ready_scores())
     assert "untrained" in (folder / "README.md").read_text()
+
+
+def test_a_background_model_is_trained_on_perturbed_images(recipe_path, tmp_path):
+    """It travels with the preset, is another network than the detector, and its training is on record; studies are too."""
+    recipe_path.write_text(RECIPE + 'background = { perturbed = 0.5, epochs = 1 }\nstudies = ["sample_quality"]\n')
+    recipe = Recipe.read(recipe_path)
+    background = recipe.background_recipe()
+    changed = np.mean(background.images_to_train_on() != recipe.images_to_train_on())
+    assert abs(changed - 0.5) < 0.05
+    assert recipe.digest != background.digest
+    folder = training.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert len(detector.calibration("likelihood_ratio")) == 1200
+    images = np.full((1, 8, 8, 1), 99, np.uint8)
+    assert detector.background.score(images) != detector.score(images, "nll")
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["background"]["epochs"] == 1
+    assert content["parameters"] == sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights)
+    assert (folder / "samples.png").stat().st_size > 1000
+    text = (folder / "README.md").read_text()
+    for words in ("**Background model**", "### Samples", "Frechet distance"):
+        assert words in text
+
+
+def test_only_what_decides_the_weights_is_in_the_digest(recipe_path):
+    """Other sets to evaluate on, studies and seeds need no new training; another learning rate does."""
+    digest = Recipe.read(recipe_path).digest
+    recipe_path.write_text(RECIPE.replace('"inverted"', '"constant"').replace("[0, 1]", "[0]"))
+    assert Recipe.read(recipe_path).digest == digest
+    recipe_path.write_text(RECIPE.replace("1e-3", "2e-3"))
+    assert Recipe.read(recipe_path).digest != digest
 
 
 def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):

@@ -203,8 +203,8 @@ def test_calibration_needs_twenty_images(fresh, images):
 
 
 def test_unreachable_fpr(pretrained, digits):
-    """400 calibration images cannot promise 1 in 1,000; the error says what they can."""
-    with pytest.raises(ValueError, match=r"0\.00249.*Received: fpr=0\.001"):
+    """200 calibration images cannot promise 1 in 1,000; the error says what they can."""
+    with pytest.raises(ValueError, match=r"0\.00498.*Received: fpr=0\.001"):
         pretrained.detect(digits[1], fpr=0.001)
 
 
