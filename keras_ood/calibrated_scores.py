@@ -35,6 +35,12 @@ class CalibratedScores:
                 kept = {name: values[1::2] for name, values in given.items()}
             self._calibrations[score.name] = Calibration(score(kept, self._fits.get(score.name, {})))
 
+    def updated(self, other: "CalibratedScores") -> "CalibratedScores":
+        """Return these with those of `other` in the place of the same scores."""
+        return CalibratedScores.from_arrays(
+            {name: array for name, array in self.arrays().items() if name.split(".")[1] not in other} | other.arrays()
+        )
+
     def __contains__(self, name: str) -> bool:
         return name in self._calibrations
 

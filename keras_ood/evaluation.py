@@ -107,12 +107,14 @@ def named_images(images: Any, inside: Any = None) -> Any:
 
 
 def write_records(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows of equal keys as a CSV file."""
+    """Write rows of equal keys as a CSV file, whole or not at all."""
     rows = list(records)
-    with open(path, "w", newline="") as file:
+    unfinished = Path(f"{path}.unfinished")
+    with open(unfinished, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    unfinished.replace(path)
 
 
 def read_records(path: str | Path) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ def save_report(detector: Detector, report: Report, method: str | None, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     scores = {name: detector.score_statistics(values, method) for name, values in report.statistics.items()}
     inside = scores.pop("in_distribution")
-    threshold = detector.threshold(FPR, method) if detector.calibrated_scores() else None
+    threshold = detector.threshold(FPR, method) if (method or detector.default_score) in detector.calibrated_scores() else None
     figures = {
         "roc.png": plots.roc_curves(inside, scores),
         "scores.png": plots.score_histograms(inside, scores, threshold),

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood import datasets
+from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate, trained_encoder
 from keras_ood.datasets.synthetic import perturb
 from keras_ood.hub import handles, preset
@@ -117,7 +117,16 @@ class Recipe:
             raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
         recipe = cls(**values, **derived)
         recipe._check_attention(path)
+        recipe._check_additions(path)
         return recipe
+
+    def _check_additions(self, path: Path) -> None:
+        known = set(studies.STUDIES)
+        if not set(self.studies) <= known:
+            raise ValueError(f"`studies` are of {sorted(known)}. Received: {list(self.studies)} in {path}")
+        background = self.background
+        if background is not None and not (set(background) == {"perturbed", "epochs"} and 0 < background["perturbed"] < 1):
+            raise ValueError(f"`background` has `perturbed`, between 0 and 1, and `epochs`. Received: {background} in {path}")
 
     def _check_attention(self, path: Path) -> None:
         if self.attention is None:

@@ -48,14 +48,16 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
-    gates = {weights: recipe.gate(weights == "trained") for weights in ("untrained", "trained")}
-    backgrounds = {weights: _background(recipe, weights == "trained", runs, verbose) for weights in ("untrained", "trained")}
+    gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
+    background = _trained_background(recipe, runs, verbose)
     records, shipped = [], None
     for seed in recipe.seeds:
-        keras.utils.set_random_seed(seed)
-        networks = {"untrained": recipe.build(), "trained": train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose)}
-        for weights, network in networks.items():
-            detector = equipped(network, gates[weights], backgrounds[weights])
+        network = train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose)
+        detectors = {
+            "untrained": untrained(recipe, seed, untrained_gate),
+            "trained": equipped(network, gate, background),
+        }
+        for weights, detector in detectors.items():
             detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
             limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)
@@ -80,12 +82,19 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     return folder
 
 
-def _background(recipe: Recipe, trained: bool, runs: Path, verbose: int | str) -> Detector | None:
+def _trained_background(recipe: Recipe, runs: Path, verbose: int | str) -> Detector | None:
     background = recipe.background_recipe()
     if background is None:
         return None
     seed = background.seeds[0]
-    return train_seed(background, seed, runs / background.name / f"seed-{seed}", verbose) if trained else background.build()
+    return train_seed(background, seed, runs / background.name / f"seed-{seed}", verbose)
+
+
+def untrained(recipe: Recipe, seed: int, gate: PerImageGate | None) -> Detector:
+    """Return a recipe's detector with the weights that its training starts from, and an untrained background model."""
+    keras.utils.set_random_seed(seed)
+    network, background = recipe.build(), recipe.background_recipe()  # the background's weights are drawn after the network's
+    return equipped(network, gate, None if background is None else background.build())
 
 
 def equipped(detector: Detector, gate: PerImageGate | None, background: Detector | None) -> Detector:

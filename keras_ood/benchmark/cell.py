@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ood import datasets, scores
 from keras_ood.evaluation import evaluate, named_images
 from keras_ood.models import Detector, Ensemble
 from keras_ood.recipe import Recipe
-from keras_ood.training import equipped
+from keras_ood.training import describe_machine, untrained
 
 CHEAP = "cheap"
 ALL_SEEDS = "all"
+BATCH = 256  # images, where speed is measured
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Cell:
     seed: int | str
     group: str
 
-    def file(self, folder: Path) -> Path:
-        """Return where the cell's rows are kept."""
-        return folder / f"{self.preset}.{self.weights}.{self.seed}.{self.group}.csv"
+    def file(self, folder: Path, key: str) -> Path:
+        """Return where the cell's rows are kept, under a key of all that they depend on."""
+        return folder / f"{self.preset}.{self.weights}.{self.seed}.{self.group}.{key}.csv"
 
     def measure(
         self, recipe: Recipe, trained: dict[int, Detector], inside_sets: list[str], limits: Limits
@@ -76,7 +76,8 @@ class Cell:
             methods = ["waic"]
         count = limits.images if cheap else limits.costly_images
         fitted = [name for name in methods if scores.get(name).fits]
-        detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted or ["nll"])
+        if fitted:
+            detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted)
         inside = datasets.load(recipe.dataset, "test")[0][:count]
         sets = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further], corruptions=cheap)
         rate = {name: _images_per_second(detector, inside, name) for name in methods}
@@ -96,14 +97,20 @@ class Cell:
                 "tag": "transductive" if scores.get(record["method"]).transductive else "per-image",
                 "cost": scores.get(record["method"]).cost,
                 "images_per_second": rate[record["method"]],
+                "machine": describe_machine(),
             }
             for record in report.records()
         ]
 
     def _detector(self, recipe: Recipe, trained: dict[int, Detector]) -> Detector:
         if self.seed == ALL_SEEDS:
-            return Ensemble(list(trained.values()) if self.weights == "trained" else [_fresh(recipe, seed) for seed in trained])
-        return trained[int(self.seed)] if self.weights == "trained" else _fresh(recipe, int(self.seed))
+            if self.weights == "trained":
+                return Ensemble(list(trained.values()))
+            gate = recipe.gate(trained=False)
+            return Ensemble([untrained(recipe, seed, gate) for seed in trained])
+        if self.weights == "trained":
+            return trained[int(self.seed)]
+        return untrained(recipe, int(self.seed), recipe.gate(trained=False))
 
 
 def outside_sets(dataset: str, inside: np.ndarray, names: list[str], corruptions: bool) -> dict[str, np.ndarray]:
@@ -116,14 +123,9 @@ def outside_sets(dataset: str, inside: np.ndarray, names: list[str], corruptions
     return sets
 
 
-def _fresh(recipe: Recipe, seed: int) -> Detector:
-    keras.utils.set_random_seed(seed)
-    background = recipe.background_recipe()
-    return equipped(recipe.build(), recipe.gate(trained=False), None if background is None else background.build())
-
-
 def _images_per_second(detector: Detector, images: np.ndarray, method: str) -> float:
-    detector.score(images[:256], method, progress=False)  # compiles
+    images = images[: max(len(images) // BATCH, 1) * BATCH]  # no smaller batch: it would be compiled while the clock runs
+    detector.score(images[:BATCH], method, batch_size=BATCH, progress=False)
     start = time.perf_counter()
-    detector.score(images, method, progress=False)
+    detector.score(images, method, batch_size=BATCH, progress=False)
     return round(len(images) / (time.perf_counter() - start), 1)

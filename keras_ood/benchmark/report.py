@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from keras_ood import datasets, plots
 from keras_ood.benchmark.runner import rows as finished_rows
 from keras_ood.evaluation import CONVENTION, write_records
-from keras_ood.training import describe_machine
 
 RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
 Rows = list[dict[str, Any]]
@@ -46,10 +45,11 @@ def write_report(folder: Path, default: str) -> None:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
     write_records(folder / RESULTS, rows)
     sections = [_summary(rows, default), *_scores(rows), _corruptions(rows, default), _costs(rows)]
+    machines = ", ".join(_unique(row["machine"] for row in rows))
     introduction = (
         "AUROC, OOD positive, mean ± standard deviation over the training seeds, the untrained networks in brackets. "
         f"{CONVENTION} All metrics with their intervals are in `results.csv`. Rows tagged *transductive* depend on the batch "
-        f"under test and do not compare with the others. Measured on {describe_machine()}; images a second are of that machine "
+        f"under test and do not compare with the others. Measured on {machines}; images a second are of the machine "
         "and comparable within a run."
     )
     (folder / MARKDOWN).write_text(_markdown(introduction, sections))

@@ -1,6 +1,10 @@
 """Run what is left of the benchmark."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,9 @@ def plan(presets: Sequence[str], methods: Sequence[str] | None, runs: Path) -> l
         methods: Costly scores to measure; None for all.
         runs: Folder of trainings.
     """
+    known = [name for name in scores.names() if not scores.get(name).cheap]
+    if methods is not None and not set(methods) <= set(known):
+        raise ValueError(f"Costly scores are {known}. Received: {list(methods)}")
     cheap, costly = [], []
     for name in presets:
         networks = _networks(name, runs)[1]
@@ -44,7 +51,8 @@ def run(
 ) -> Iterator[tuple[Cell, int, int]]:
     """Measure every cell that has no file yet, and yield `(cell, its number, number of cells)` after each.
 
-    A cell's file is written whole or not at all: a killed run goes on where it was.
+    A cell's file is written whole or not at all: a killed run goes on where it was. Cells measured under other limits, sets or
+    weights are measured again.
 
     Args:
         presets: Zoo names.
@@ -53,25 +61,33 @@ def run(
         methods: Costly scores to measure; None for all.
         limits: How much to measure.
     """
+    limits = limits or Limits()
     (folder / CELLS).mkdir(parents=True, exist_ok=True)
     inside_sets = list(dict.fromkeys(preset.read(handles.resolve(name))["in_distribution"]["name"] for name in presets))
     cells = plan(presets, methods, runs)
     loaded: tuple[str, Recipe, dict[int, Detector]] | None = None
     for number, cell in enumerate(cells, 1):
-        file = cell.file(folder / CELLS)
+        file = cell.file(folder / CELLS, _key(cell, inside_sets, limits))
         if not file.exists():
             if loaded is None or loaded[0] != cell.preset:
                 loaded = (cell.preset, *_networks(cell.preset, runs))
-            rows = cell.measure(loaded[1], loaded[2], inside_sets, limits or Limits())
-            unfinished = file.with_suffix(".unfinished")
-            write_records(unfinished, rows)
-            unfinished.rename(file)
+            rows = cell.measure(loaded[1], loaded[2], inside_sets, limits)
+            for outdated in (folder / CELLS).glob(cell.file(folder, "*").name):
+                outdated.unlink()
+            write_records(file, rows)
         yield cell, number, len(cells)
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of all finished cells."""
     return [row for file in sorted((folder / CELLS).glob("*.csv")) for row in read_records(file)]
+
+
+def _key(cell: Cell, inside_sets: list[str], limits: Limits) -> str:
+    content = preset.read(handles.resolve(cell.preset))
+    weights = content["files"]["model.weights.h5"]["sha256"]
+    decisive = json.dumps([asdict(limits), sorted(inside_sets), weights, content["recipe_sha256"], version("keras-ood")])
+    return hashlib.sha256(decisive.encode()).hexdigest()[:8]
 
 
 def _networks(name: str, runs: Path) -> tuple[Recipe, dict[int, Detector]]:

@@ -52,8 +52,8 @@ CORRUPTIONS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarr
 def corrupt(name: str, images: np.ndarray, severity: int, seed: int = 0) -> np.ndarray:
     """Return corrupted copies of uint8 images `(N, height, width, channels)`.
 
-    The kinds and strengths for 32x32 images follow Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common
-    Corruptions and Perturbations", ICLR 2019 (CIFAR-10-C), of whose fifteen kinds these are five.
+    Kinds and strengths for 32x32 images are after Hendrycks, Dietterich, "Benchmarking Neural Network Robustness to Common
+    Corruptions and Perturbations", ICLR 2019 (CIFAR-10-C), of whose fifteen kinds these are five, in plain pixel values.
 
     Args:
         name: One of `CORRUPTIONS`.

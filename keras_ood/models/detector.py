@@ -48,6 +48,8 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
         self.background = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
         if self.background is not None:
+            if not isinstance(self.background, Detector) or self.background.image_shape != self.image_shape:
+                raise ValueError(f"`background` must be a detector of {self.image_shape} images. Received: {background!r}")
             self.background.trainable = False
         self._calibrated = CalibratedScores()
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -105,8 +107,9 @@ class Detector(keras.Model):  # type: ignore[misc]
             if padded.shape[1:] != self.image_shape:  # here, so that the compiled pass only ever sees its own image shape
                 padded = self.preprocessing(padded)
             values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
+            prepared = keras.ops.convert_to_numpy(self.preprocessing(padded)) if asked else padded
             for score in asked:
-                values = values | score.measure(self, keras.ops.convert_to_numpy(self.preprocessing(padded)))
+                values = values | score.measure(self, prepared[: len(batch)] if score.transductive else prepared)
             parts.append({name: np.asarray(value[: len(batch)], np.float32) for name, value in values.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -134,13 +137,13 @@ class Detector(keras.Model):  # type: ignore[misc]
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
         """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""
         score = scores.get(method or self.default_score)
-        missing = [name for name in score.needs if name not in statistics]
-        if missing:
-            raise ValueError(f"Score {score.name!r} needs the statistics {score.needs}. Received: {sorted(statistics)}")
+        read = score.needs + score.measures
+        if not set(read) <= set(statistics):
+            raise ValueError(f"Score {score.name!r} needs the statistics {read}. Received: {sorted(statistics)}")
         return score(statistics, self._calibrated.fit(score)).astype(np.float32)
 
     def calibrate(self, images: Any, methods: Sequence[str] | None = None, **options: Any) -> None:
-        """Keep the scores of held-out in-distribution images.
+        """Keep the scores of held-out in-distribution images, in place of those kept of the same scores before.
 
         A score that must be fitted is fitted to every other image, and calibrated with the rest.
 
@@ -160,7 +163,13 @@ class Detector(keras.Model):  # type: ignore[misc]
         size = len(statistics["nll"])
         if methods is None and size < 2 * MINIMUM_SIZE:
             chosen = [score for score in chosen if not score.fits or score.name == self.default_score]
-        self._calibrated = CalibratedScores(chosen, statistics)
+        required = 2 * MINIMUM_SIZE if any(score.fits for score in chosen) else MINIMUM_SIZE
+        if size < required:
+            raise ValueError(
+                f"Calibration takes at least {MINIMUM_SIZE} images, {2 * MINIMUM_SIZE} for scores that are fitted. "
+                f"Received: {size} for {[score.name for score in chosen]}"
+            )
+        self._calibrated = self._calibrated.updated(CalibratedScores(chosen, statistics))
 
     def compiled_function(self, name: str, build: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """Return the function that `build` gave when it was first asked for under this name."""
@@ -183,7 +192,10 @@ class Detector(keras.Model):  # type: ignore[misc]
         Raises:
             NotCalibratedError: `calibrate` has not run since the weights last changed.
         """
-        return self._calibrated.calibration(scores.get(method or self.default_score).name)
+        score = scores.get(method or self.default_score)
+        if score.transductive:
+            raise ValueError(f"A transductive score depends on its batch and has no p-value. Received: {score.name!r}")
+        return self._calibrated.calibration(score.name)
 
     def calibrated_scores(self) -> list[str]:
         """Return the names of the scores that `calibrate` has covered."""
@@ -261,11 +273,13 @@ class Detector(keras.Model):  # type: ignore[misc]
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
         other: Detector = type(self).from_config(self.get_config() | {"background": background})
-        foreign = {id(variable) for variable in background.variables}
-        own = [variable for variable in other.variables if id(variable) not in foreign]
-        for variable, value in zip(own, self.variables, strict=True):
+        for variable, value in zip(other._own_variables(), self._own_variables(), strict=True):
             variable.assign(value)
         return other
+
+    def _own_variables(self) -> list[Any]:
+        foreign = {id(variable) for variable in self.background.variables} if self.background is not None else set()
+        return [variable for variable in self.variables if id(variable) not in foreign]
 
     def save_own_variables(self, store: Any) -> None:
         """Keep the calibration scores beside the weights (called by Keras)."""

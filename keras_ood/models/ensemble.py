@@ -14,11 +14,11 @@ from keras_ood.models.detector import Detector
 class Ensemble(Detector):
     """Detectors trained alike from different seeds: every statistic is their mean, and `nll_variance` how they disagree.
 
-    Statistics, `(batch,)` float32: those of the members, and `nll_variance`, the variance of the nll over the members in nats
-    squared.
+    Statistics, `(batch,)` float32: those of the members, and `nll_variance`, the variance of the nll over the members (divided
+    by their number) in nats squared.
 
     Args:
-        members: Two or more detectors of one image shape and one family.
+        members: Two or more detectors of one family with the same settings.
         default_score: The score that methods use when none is named.
 
     Raises:
@@ -29,9 +29,9 @@ class Ensemble(Detector):
         built = [keras.saving.deserialize_keras_object(one) if isinstance(one, dict) else one for one in members]
         if len(built) < 2:
             raise ValueError(f"An ensemble has two or more members. Received: {len(built)}")
-        kinds = sorted({f"{type(member).__name__} of {member.image_shape}" for member in built})
+        kinds = sorted({f"{type(member).__name__} {_settings(member)}" for member in built})
         if len(kinds) > 1:
-            raise ValueError(f"An ensemble's members are of one family and image shape. Received: {kinds}")
+            raise ValueError(f"An ensemble's members are of one family with the same settings. Received: {kinds}")
         super().__init__(built[0].image_shape, default_score, **kwargs)
         self.members = built
         self.built = True
@@ -56,3 +56,8 @@ class Ensemble(Detector):
         config = super().get_config()
         del config["image_shape"]
         return config | {"members": [keras.saving.serialize_keras_object(member) for member in self.members]}
+
+
+def _settings(member: Detector) -> dict[str, Any]:
+    config = member.get_config()
+    return {key: config[key] for key in sorted(config) if key not in ("name", "background", "default_score", "attention")}

@@ -147,7 +147,7 @@ class InFlow(Detector):
 
     def with_attention(self, attention: Any) -> "InFlow":
         """Return a detector with the same flow, sharing its weights' values, and another attention; not calibrated."""
-        config = self.get_config() | {"attention": attention}
+        config = self.get_config() | {"attention": attention, "background": self.background}
         other = InFlow(**config)
         other.flow.set_weights(self.flow.get_weights())
         return other

@@ -193,29 +193,29 @@ class TiltedVAE(Detector):
 
         return np.asarray(self.compiled_function("log_weights", lambda: forward(weights, self))(images, noise))
 
-    def posterior_parameters(self, images: np.ndarray) -> np.ndarray:
-        """Return `loc(x)`, and beside it `log scale(x)` for tilt = 0: `(batch, d)` or `(batch, 2 d)`."""
+    def posterior_parameters(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `loc(x)` and `scale(x)`, `(batch, latent_dim)` each, of preprocessed images."""
 
         def parameters(images: Any) -> Any:
             posterior = self.posterior(images)
-            parts = [posterior.mean()] if self.tilt else [posterior.mean(), ops.log(posterior.stddev())]
-            return ops.concatenate(parts, axis=-1)
+            return posterior.mean(), posterior.stddev() * ops.ones_like(posterior.mean())
 
-        return np.asarray(self.compiled_function("posterior_parameters", lambda: forward(parameters, self))(images))
+        loc, scale = self.compiled_function("posterior_parameters", lambda: forward(parameters, self))(images)
+        return loc, scale
 
-    def posterior_nll(self, parameters: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nll in nats, `(batch,)`, under a posterior of these parameters, and its gradient in them.
+    def posterior_nll(self, loc: np.ndarray, scale: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nll in nats, `(batch,)`, at `z = loc` under a posterior of these parameters, and its gradient in `loc`.
 
         Args:
-            parameters: As `posterior_parameters` returns them.
+            loc: `(batch, latent_dim)`.
+            scale: `(batch, latent_dim)`; a tilted VAE's is 1.
             images: Preprocessed, `(batch, *image_shape)`.
         """
 
-        def nll(parameters: Any, images: Any) -> Any:
-            posterior = self._posterior(parameters[:, : self.latent_dim], parameters[:, self.latent_dim :])
-            return self._kl(posterior) - self.likelihood(posterior.mean()).log_prob(images)
+        def nll(loc: Any, scale: Any, images: Any) -> Any:
+            return self._kl(self._posterior(loc, ops.log(scale))) - self.likelihood(loc).log_prob(images)
 
-        values, slope = self.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(parameters, images)
+        values, slope = self.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(loc, scale, images)
         return values, slope
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:

@@ -16,7 +16,8 @@ class DensityOfStates(Score):
 
     An image is suspicious when the model's statistics of it are unusual together: a low error is so for a rich image, a high
     one for a smooth image. The statistics are `keras_ood.scores.features.FEATURES` as far as the detector has them: errors and
-    contrasts at three scales, norms of the latent, brightness and saturation, the log-determinant of a flow; in logarithms. The
+    contrasts at three scales, norms of the latent, brightness and saturation, the log-determinant of a flow; in logarithms
+    (contrasts, brightness and saturation are the image's alone: they count for untrained networks too). The
     number of components is the one of 1, 2, 4, 8 with the least BIC. After Morningstar et al., "Density of States Estimation
     for Out-of-Distribution Detection", AISTATS 2021, who take a kernel density or a one-class SVM over other statistics. The
     mixture is scikit-learn's. Cost: one pass.

@@ -18,7 +18,7 @@ FEATURES = (
     "saturation",
     "log_det",
 )
-"""Statistics that say something of their own; `nll`, `kl`, ... are functions of these, up to a model's constants."""
+"""Statistics that say something of their own, of the model's view or of the image alone; `nll`, ... follow from them."""
 
 _SIGNED = frozenset({"log_det"})
 

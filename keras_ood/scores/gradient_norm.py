@@ -21,6 +21,7 @@ class GradientNorm(Score):
     name = "gradient_norm"
     cost = "2 passes, both ways"
     needs = ("nll",)
+    measures = ("gradient_norm_00",)
     cheap = False
     fits = True
 

@@ -27,6 +27,7 @@ class InputComplexity(Score):
     name = "input_complexity"
     cost = "1 pass + 3 codecs"
     needs = ("nll",)
+    measures = ("code_length",)
     cheap = False
 
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:

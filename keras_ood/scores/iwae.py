@@ -11,7 +11,7 @@ DRAWS, CHUNK = 64, 8
 
 
 class ImportanceWeighted(Score):
-    """`-log (1/k) sum_i p(x|z_i) p(z_i) / q(z_i|x)` in nats, `k = 64` draws of the posterior: bounds -log p(x) from above.
+    """`-log (1/k) sum_i p(x|z_i) p(z_i) / q(z_i|x)` in nats, `k = 64` draws of the posterior: in the mean over draws a bound.
 
     The draws' noise is the same for every image, and decoded in chunks of 8, so that memory does not grow with `k`. Burda,
     Grosse, Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016. For TiltedVAE. Cost: one pass and 64 of the decoder.
@@ -20,6 +20,7 @@ class ImportanceWeighted(Score):
     name = "iwae"
     cost = "1 pass + 64 decoder"
     needs = ("reconstruction", "kl")
+    measures = ("iwae",)
     calls = ("draw_noise", "log_weights")
     cheap = False
 

@@ -17,6 +17,7 @@ class LikelihoodRatio(Score):
     name = "likelihood_ratio"
     cost = "2 passes"
     needs = ("nll",)
+    measures = ("background_nll",)
 
     def serves(self, detector: Any) -> bool:
         """Return whether there is a background model."""

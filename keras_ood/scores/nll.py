@@ -4,7 +4,7 @@ from keras_ood.scores.score import Score
 
 
 class NegativeLogLikelihood(Score):
-    """`-log p(x)` in nats, or the model's bound on it: plain likelihood, the baseline in every table.
+    """`-log p(x)` in nats, of a VAE its estimate at `z = loc(x)`: plain likelihood, the baseline in every table.
 
     Known to fail on images smoother than the in-distribution ones, which it prefers (Nalisnick et al., "Do Deep Generative
     Models Know What They Don't Know?", ICLR 2019). Cost: one pass.

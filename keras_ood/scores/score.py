@@ -18,6 +18,7 @@ class Score:
         name: What callers write as `method`.
         cost: For one image, as tables print it.
         needs: Names of the statistics of the cheap pass that it reads. Unless it says otherwise, a score is the first of them.
+        measures: Names of the statistics that it measures itself, or of one of them.
         calls: Names of the detector's methods and attributes that `measure` uses.
         cheap: Whether it costs no more than a further pass through a network. Cheap scores are calibrated unasked.
         fits: Whether it must be fitted before use.
@@ -27,6 +28,7 @@ class Score:
     name: str
     cost: str
     needs: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     cheap: bool = True
     fits: bool = False

@@ -29,7 +29,7 @@ class Quality:
         sharpness_reconstructions: The same of reconstructions.
         sharpness_samples: The same of samples: real images' value is the aim, not a maximum.
         frechet: Squared Frechet distance of samples from real test images in a classifier's features.
-        frechet_real: The same of real training images: the floor.
+        frechet_real: The same of real training images, which the classifier has seen: the floor.
         frechet_reconstructions: The same of reconstructed test images.
     """
 
@@ -59,22 +59,22 @@ class SampleQuality:
         classifier = train_classifier(dataset, runs / f"classifier-{dataset}")
         self._features = keras.Model(classifier.inputs, classifier.layers[-3].output)  # before dropout and logits
         self.real = real[:IMAGES]
-        training = datasets.load(dataset, "train")[0]
-        self._moments = self._gaussian(self.real)
-        self._floor = frechet_distance(*self._gaussian(training[-len(self.real) :]), *self._moments)
+        self._training = datasets.load(dataset, "train")[0][: len(self.real)]
 
     def measure(self, detector: TiltedVAE, seed: int = 0) -> Quality:
         """Measure as many samples and reconstructions as there are real images."""
-        originals, reconstructed = detector.reconstruct(self.real)
+        originals, reconstructed = detector.reconstruct(self.real)  # all images take the way through the detector's own size
         samples = detector.sample(len(self.real), seed)
+        moments = self._gaussian(originals)
+        resized = keras.ops.convert_to_numpy(detector.preprocessing(self._training))
         return Quality(
             squared_error=float(np.mean(np.square(originals - reconstructed))),
             sharpness_real=sharpness(originals),
             sharpness_reconstructions=sharpness(reconstructed),
             sharpness_samples=sharpness(samples),
-            frechet=frechet_distance(*self._gaussian(samples), *self._moments),
-            frechet_real=self._floor,
-            frechet_reconstructions=frechet_distance(*self._gaussian(reconstructed), *self._moments),
+            frechet=frechet_distance(*self._gaussian(samples), *moments),
+            frechet_real=frechet_distance(*self._gaussian(resized), *moments),
+            frechet_reconstructions=frechet_distance(*self._gaussian(reconstructed), *moments),
         )
 
     def _gaussian(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

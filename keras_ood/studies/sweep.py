@@ -68,14 +68,16 @@ def sweep(
         path: CSV file.
         runs: Folder of trainings, for the classifier.
     """
+    if recipe.family != "TiltedVAE" or seconds <= 0:
+        raise ValueError(f"A sweep is of a TiltedVAE, for seconds > 0. Received: {recipe.family}, {seconds} s")
     training, held_out = recipe.training_split()
     records: list[dict[str, Any]] = list(read_records(path)) if path.exists() else []
-    done = {(record["architecture"], int(record["latent_dim"]), float(record["tilt"])) for record in records}
+    keys = ("architecture", "latent_dim", "tilt", "processor_seconds")
+    done = {tuple(str(record[key]) for key in keys) for record in records}
     quality = None
     for setting in settings:
         model = recipe.model | setting
-        key = (str(model["architecture"]), int(model["latent_dim"]), float(model["tilt"]))
-        if key in done:
+        if (str(model["architecture"]), str(int(model["latent_dim"])), str(float(model["tilt"])), str(float(seconds))) in done:
             continue
         quality = quality or SampleQuality(recipe.dataset, held_out, runs)
         row = _measure(recipe, model, training, held_out, seconds, quality).record()
@@ -115,7 +117,7 @@ def _measure(
         latent_dim=exact.latent_dim,
         tilt=exact.tilt,
         parameters=sum(int(np.prod(weight.shape)) for weight in exact.trainable_weights),
-        processor_seconds=seconds,
+        processor_seconds=float(seconds),
         steps=budget.steps,
         nll=round(bound["nll"], 2),
         reconstruction=round(bound["reconstruction"], 2),

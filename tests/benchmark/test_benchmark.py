@@ -49,7 +49,7 @@ def test_every_score_is_measured_trained_and_untrained(folder):
 
 def test_a_killed_run_goes_on_where_it_stopped(folder, monkeypatch):
     """Only the cell whose file is gone is measured again; an unfinished file counts for nothing."""
-    gone = next((folder / runner.CELLS).glob("*untrained*gradient_norm.csv"))
+    gone = next((folder / runner.CELLS).glob("*untrained*gradient_norm.*.csv"))
     before = read_records(gone)
     gone.rename(gone.with_suffix(".unfinished"))
     measured, measure = [], Cell.measure
@@ -57,8 +57,17 @@ def test_a_killed_run_goes_on_where_it_stopped(folder, monkeypatch):
     for _ in benchmark.run([PRESET], folder, folder / "runs", COSTLY, LIMITS):
         pass
     assert [cell.group for cell in measured] == ["gradient_norm"]
+    gone.with_suffix(".unfinished").unlink()
     again = read_records(gone)
     assert [row["auroc"] for row in again] == [row["auroc"] for row in before]
+
+
+def test_other_limits_are_measured_anew(folder, monkeypatch):
+    """Rows measured under other limits are not mixed with these."""
+    keys = {runner._key(Cell(PRESET, "trained", 0, "cheap"), ["digits"], limits) for limits in (LIMITS, benchmark.Limits())}
+    assert len(keys) == 2
+    with pytest.raises(ValueError, match=r"Costly scores are .*Received: \['nll'\]"):
+        benchmark.plan([PRESET], ["nll"], folder)
 
 
 def test_report(folder):

@@ -210,6 +210,18 @@ def test_transductive_scores_have_no_calibration():
     """What depends on the batch cannot be ranked against other batches."""
     with pytest.raises(ValueError, match=r"transductive .*Received: \['will_it_move'\]"):
         vae().calibrate(noise_images(), methods=["will_it_move"])
+    with pytest.raises(ValueError, match=r"transductive .*Received: 'will_it_move'"):
+        vae().p_values(noise_images(), "will_it_move")
+
+
+@pytest.mark.parametrize("tilt", [0.0, 6.0])
+def test_log_weights_hold_the_exact_kl(tilt):
+    """With pixels that say nothing, the mean of log p(z) - log q(z|x) over draws is minus the exact KL."""
+    detector = vae(tilt, kl="exact", scale=100.0)
+    images = noise_images(5) / np.float32(255)
+    weights = detector.log_weights(images, detector.draw_noise(4000, seed=1)).mean(axis=0)
+    statistics = detector.statistics(images)
+    np.testing.assert_allclose(weights + statistics["reconstruction"], -statistics["kl"], rtol=0.02, atol=0.05)
 
 
 def test_iwae_is_a_tighter_bound():
@@ -229,10 +241,14 @@ def test_likelihood_regret_is_a_gain(tilt):
     """The regret is never negative, and the posterior it starts from has the detector's own nll."""
     detector = vae(tilt)
     images = noise_images() / np.float32(255)
-    values, slope = detector.posterior_nll(detector.posterior_parameters(images), images)
+    loc, scale = detector.posterior_parameters(images)
+    values, slope = detector.posterior_nll(loc, scale, images)
     np.testing.assert_allclose(values, detector.score(images), rtol=1e-5)
-    assert slope.shape == (48, 3 if tilt else 6)
-    assert np.all(detector.score(images, "likelihood_regret") >= 0)
+    regret = detector.score(images, "likelihood_regret")
+    assert np.all(regret >= 0)
+    np.testing.assert_allclose(detector.score(images[7:8], "likelihood_regret"), regret[7:8], rtol=0.01)  # each on its own
+    uphill, _ = detector.posterior_nll(loc + 1e-3 * np.sign(slope), scale, images)
+    assert np.all(uphill >= values)
 
 
 def test_gradient_norms_are_those_of_each_image_alone():
@@ -243,7 +259,7 @@ def test_gradient_norms_are_those_of_each_image_alone():
     assert norms.shape == (3, len(detector.trainable_weights))
     bias = detector.decoder.layers[-1].bias  # of the image: d nll / d bias = sum of the errors / scale^2
     index = [weight is bias for weight in detector.trainable_weights].index(True)
-    originals, latents = images, detector.posterior_parameters(images)
+    originals, (latents, _) = images, detector.posterior_parameters(images)
     errors = ops.convert_to_numpy(detector.likelihood(ops.convert_to_tensor(latents)).mean()) - originals
     expected = (errors.sum(axis=(1, 2, 3)) / 0.3**2) ** 2
     np.testing.assert_allclose(norms[:, index], expected, rtol=1e-3)
@@ -255,7 +271,7 @@ def test_compiled_functions_see_new_weights():
     images = noise_images(4) / np.float32(255)
     detector.posterior_parameters(images)
     detector.set_weights(other.get_weights())
-    np.testing.assert_allclose(detector.posterior_parameters(images), other.posterior_parameters(images), rtol=1e-5)
+    np.testing.assert_allclose(detector.posterior_parameters(images)[0], other.posterior_parameters(images)[0], rtol=1e-5)
 
 
 def test_input_complexity_is_that_of_the_image():
@@ -272,8 +288,55 @@ def test_waic_is_of_the_members():
     detector, images = Ensemble(members), noise_images()
     each = np.stack([member.score(images) for member in members])
     np.testing.assert_allclose(detector.score(images, "waic"), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
-    with pytest.raises(ValueError, match=r"two or more .*Received: 1"):
-        Ensemble(members[:1])
+    for wrong, message in ((members[:1], "two or more .*Received: 1"), ([vae(), vae(0.0)], "same settings")):
+        with pytest.raises(ValueError, match=message):
+            Ensemble(wrong)
+
+
+def test_ensemble_is_saved(tmp_path):
+    """Members' weights and the ensemble's calibration come back."""
+    detector = DETECTORS["ensemble"]()
+    detector.calibrate(noise_images())
+    detector.save_pretrained(tmp_path / "preset")
+    loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
+    np.testing.assert_allclose(loaded.score(noise_images()), detector.score(noise_images()), rtol=1e-5)
+    np.testing.assert_array_equal(loaded.p_values(noise_images()), detector.p_values(noise_images()))
+    assert detector.statistics(noise_images(), samples=2)["nll"].shape == (48,)
+
+
+def test_calibrating_one_more_score_keeps_the_others():
+    """The README's line: p-values of a costly score, and the default score goes on."""
+    detector = vae(default_score="density_of_states")
+    detector.calibrate(noise_images())
+    before = detector.score(noise_images())
+    detector.calibrate(noise_images(), methods=["iwae"])
+    np.testing.assert_array_equal(detector.score(noise_images()), before)
+    assert {"iwae", "density_of_states"} <= set(detector.calibrated_scores())
+
+
+def test_sizes_that_calibration_needs():
+    """20 images, 40 for scores that are fitted: the error names both."""
+    detector = vae(default_score="typicality")
+    for count in (2, 30):
+        with pytest.raises(ValueError, match=rf"at least 20 images, 40 .*Received: {count} for"):
+            detector.calibrate(noise_images(count))
+
+
+def test_backgrounds_are_kept_and_checked():
+    """Another attention or another background leaves the rest as it is; what is no detector of such images is refused."""
+    first, second = vae(), vae()
+    detector = vae(background=first)
+    images = noise_images()
+    other = detector.with_background(second)
+    np.testing.assert_allclose(other.score(images), detector.score(images), rtol=1e-5)
+    expected = detector.score(images) - second.score(images)
+    np.testing.assert_allclose(other.score(images, "likelihood_ratio"), expected, rtol=1e-3, atol=1e-2)
+    flow = InFlow((8, 8, 1), depth=1, background=first)
+    np.testing.assert_allclose(flow.with_attention(0.5).background.score(images), first.score(images), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"`background` must be a detector of \(8, 8, 1\).*Received: "):
+        vae(background=TiltedVAE((16, 16, 1), latent_dim=3, tilt=6.0))
+    with pytest.raises(ValueError, match=r"needs the statistics \('nll', 'background_nll'\)"):
+        detector.score_statistics(detector.statistics(images), "likelihood_ratio")
 
 
 def test_will_it_move_starts_anew_with_every_batch():
@@ -282,7 +345,8 @@ def test_will_it_move_starts_anew_with_every_batch():
     before = detector.get_weights()
     first = detector.score(images, "will_it_move")
     detector.score(255 - images, "will_it_move")
-    np.testing.assert_allclose(detector.score(images, "will_it_move"), first, rtol=2e-3)
+    for again in (detector, detector.inference_copy()):
+        np.testing.assert_allclose(again.score(images, "will_it_move"), first, rtol=1e-4)
     assert np.any(first != detector.score(images))
     for one, other in zip(before, detector.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
