@@ -79,8 +79,9 @@ def _sweep(folder: Path) -> str:
     header = "| " + " | ".join(name.replace("_", " ") for name in columns) + " |\n" + "|---" * len(columns) + "|"
     return (
         f"### Choice of tilt and latent size\n\nEach setting trained for {float(records[0]['processor_seconds']):g} s of processor time, "
-        "measured on the held-out training images; no test image and no out-of-distribution image was looked at. The tilt and the "
-        "latent size with the least nll (a bound, z drawn, committed rate included) were taken. Tilt 0 is the Gaussian VAE.\n\n"
+        "one seed, measured on the held-out training images (which calibrate too); no test image and no out-of-distribution image was "
+        "looked at. Of the tilted settings of this architecture the one with the least nll (a bound, z drawn, committed rate "
+        "included) was taken. Tilt 0 is the Gaussian VAE.\n\n"
         + header
         + "\n"
         + "\n".join(lines)
