@@ -139,7 +139,7 @@ def test_calibrate_on_own_images(digits, tmp_path):
     run("calibrate", MODEL, tmp_path / "mine.npy", "--out", tmp_path / "mine")
     detector = keras_ood.from_pretrained(tmp_path / "mine")
     assert (len(detector.calibration("nll")), len(detector.calibration())) == (100, 50)
-    np.testing.assert_array_equal(detector.score(digits[1]), keras_ood.from_pretrained(MODEL).score(digits[1]))
+    np.testing.assert_array_equal(detector.score(digits[1], "nll"), keras_ood.from_pretrained(MODEL).score(digits[1], "nll"))
     assert "--in" in run("evaluate", tmp_path / "mine", "--ood", "noise", code=1).output
     run("evaluate", tmp_path / "mine", "--ood", "noise", "--in", tmp_path / "mine.npy", "-m", "nll")
 

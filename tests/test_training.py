@@ -64,7 +64,7 @@ def test_a_background_model_is_trained_on_perturbed_images(recipe_path, tmp_path
     detector = keras_ood.from_pretrained(folder)
     assert len(detector.calibration("likelihood_ratio")) == 1200
     images = np.full((1, 8, 8, 1), 99, np.uint8)
-    assert detector.background.score(images) != detector.score(images, "nll")
+    assert detector.background.score(images, "nll") != detector.score(images, "nll")
     content = json.loads((folder / "preset.json").read_text())
     assert content["background"]["epochs"] == 1
     assert content["parameters"] == sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights)

@@ -81,10 +81,7 @@ def _sweep(folder: Path) -> str:
         f"### Choice of tilt and latent size\n\nEach setting trained for {float(records[0]['processor_seconds']):g} s of processor time, "
         "one seed, measured on the held-out training images (which calibrate too); no test image and no out-of-distribution image was "
         "looked at. Of the tilted settings of this architecture the one with the least nll (a bound, z drawn, committed rate "
-        "included) was taken. Tilt 0 is the Gaussian VAE.\n\n"
-        + header
-        + "\n"
-        + "\n".join(lines)
+        "included) was taken. Tilt 0 is the Gaussian VAE.\n\n" + header + "\n" + "\n".join(lines)
     )
 
 

@@ -162,7 +162,7 @@ class TiltedVAE(Detector):
 
     def _squared_errors(self, errors: Any) -> dict[str, Any]:
         """Squared norms at each octave, `(batch,)`, of `(samples, batch, *image_shape)` errors: means over the samples."""
-        samples = errors.shape[0]
+        samples = ops.shape(errors)[0]
         errors = ops.reshape(errors, (-1, *self.image_shape))
         squared = {
             octave_name("squared_error", octave): ops.sum(ops.square(shrink(errors, octave)), axis=(1, 2, 3))
