@@ -53,6 +53,13 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out on JAX what is marked `once`."""
+    if keras.backend.backend() == "jax":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("once")])
+        items[:] = [item for item in items if not item.get_closest_marker("once")]
+
+
 def pytest_report_header(config):
     """Say which backend runs."""
     return f"keras backend: {keras.backend.backend()}"

@@ -152,6 +152,7 @@ def test_train(tmp_path, monkeypatch):
     assert seen == {"recipe": tmp_path / "recipe.toml", "runs": tmp_path / "runs"}
 
 
+@pytest.mark.once
 def test_demo(tmp_path, monkeypatch):
     """Offline, with the embedded data alone: a verdict for every set, pictures on disk, sets not at hand named."""
     monkeypatch.setattr(keras_ood.datasets, "local_file", lambda name, split: None)

@@ -10,6 +10,7 @@ GENERATOR = np.random.default_rng(0)
 OUTSIDE = {f"set {index}": GENERATOR.normal(index, 1, 50) for index in range(12)}
 
 
+@pytest.mark.once
 def test_every_set_has_a_panel_and_a_curve():
     """Twelve sets, more than there are colours: none is left out."""
     inside = GENERATOR.normal(0, 1, 60)

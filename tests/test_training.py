@@ -63,6 +63,7 @@ def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
         training.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
 
 
+@pytest.mark.once
 def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
     """A recipe with a base trains the base, fits a gate to it, and reports gate, density and sets."""
     flow = (

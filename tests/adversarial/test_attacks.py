@@ -78,6 +78,7 @@ def test_deepfool_finds_the_nearest_boundary(images, labels):
     assert np.all(np.argmax(logits(attacked), axis=-1)[inside] != labels[inside])
 
 
+@pytest.mark.once
 def test_classifier_is_trained_once(tmp_path, digits):
     """The classifier learns, and the second call reads it back."""
     trained = train_classifier("digits", tmp_path, epochs=15)

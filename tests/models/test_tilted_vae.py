@@ -11,6 +11,7 @@ from keras_ood.distributions import TiltedGaussian
 from keras_ood.models import TiltedVAE
 
 
+@pytest.mark.once
 def test_paper_architecture_has_the_published_number_of_parameters():
     """592,991 parameters at 32x32x1 and 10 latents: 243,742 encode, 349,249 decode; 1,608,783 for colour and 100 latents."""
     vae = TiltedVAE((32, 32, 1), latent_dim=10, tilt=15.0, architecture="paper", scale=1.0)
@@ -22,6 +23,7 @@ def test_paper_architecture_has_the_published_number_of_parameters():
     assert learned.count_params() == 592_991 + 1
 
 
+@pytest.mark.once
 def test_paper_architecture_trains_and_scores(fresh, images):
     """One step moves every weight of the paper's networks; statistics stay finite."""
     vae = fresh(image_shape=(32, 32, 1), architecture="paper")

@@ -52,6 +52,7 @@ def test_set_scores_share_an_attention(detector):
     np.testing.assert_array_equal(scores[sets[-1]], closed[sets[-1]])
 
 
+@pytest.mark.once
 def test_protocol_and_why(detector):
     """The published protocol finds in-distribution images "out-of-distribution" of themselves; the honest numbers do not."""
     flow = InFlow((32, 32, 1), depth=1, attention=detector.attention)
@@ -67,6 +68,7 @@ def test_protocol_and_why(detector):
     assert protocol.per_image > 0.9
 
 
+@pytest.mark.once
 def test_attacked_images(detector):
     """Each attack fools the classifier more as it grows; strong changes are noticed, and every AUROC is one."""
     keras.utils.set_random_seed(3)
