@@ -77,10 +77,11 @@ def _weighted_metrics(scores: np.ndarray, is_out: np.ndarray, weights: np.ndarra
     fpr, tpr, _ = roc_curve(is_out, scores, sample_weight=weights, drop_intermediate=False)
     out_total = np.sum(is_out if weights is None else weights[is_out])
     in_total = np.sum(~is_out if weights is None else weights[~is_out])
+    out_flagged, in_flagged = np.round(tpr * out_total), np.round(fpr * in_total)  # images: whole numbers add without rounding
     return {
-        "auroc": float(auc(fpr, tpr)),
-        "aupr_in": _average_precision((1 - fpr[::-1]) * in_total, (1 - tpr[::-1]) * out_total),
-        "aupr_out": _average_precision(tpr * out_total, fpr * in_total),
+        "auroc": float(auc(in_flagged, out_flagged) / (in_total * out_total)),
+        "aupr_in": _average_precision(in_total - in_flagged[::-1], out_total - out_flagged[::-1]),
+        "aupr_out": _average_precision(out_flagged, in_flagged),
         "fpr95": float(fpr[np.argmax(tpr >= 0.95 - 1e-12)]),
     }
 
