@@ -144,7 +144,6 @@ def test_a_fresh_flow_starts_from_its_images():
     np.testing.assert_array_equal(steps[0].shift.numpy(), before)
 
 
-@pytest.mark.once
 def test_mixed_precision_keeps_log_determinants_in_float32():
     """Under mixed precision the networks compute in 16 bits; statistics stay float32, near those of full precision."""
     exact = perturbed(InFlow((4, 4, 1), depth=1))
@@ -165,7 +164,6 @@ def test_mixed_precision_keeps_log_determinants_in_float32():
     assert np.all(np.isfinite(mixed.score(images)))
 
 
-@pytest.mark.once
 def test_training_on_structure_beats_the_start():
     """A short training lowers the bits per dimension of held-out images by much."""
     generator = np.random.default_rng(0)

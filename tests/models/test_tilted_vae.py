@@ -23,7 +23,6 @@ def test_paper_architecture_has_the_published_number_of_parameters():
     assert learned.count_params() == 592_991 + 1
 
 
-@pytest.mark.once
 def test_paper_architecture_trains_and_scores(fresh, images):
     """One step moves every weight of the paper's networks; statistics stay finite."""
     vae = fresh(image_shape=(32, 32, 1), architecture="paper")

@@ -106,13 +106,29 @@ def test_density_of_states_sees_what_single_statistics_do_not():
 
 
 def test_ensemble_combines_p_values_of_both_tails():
-    """Fisher's sum: the median of every statistic scores 0; far out on either side each adds the most."""
+    """Fisher's sum over standardised logarithms: 0 in their middle, a normal law's -2 log(2 Phi(-z)) for each z sds out."""
     score, statistics = scores.get("ensemble"), sample(2000)
     fitted = score.fit(statistics)
-    for value, expected in ((np.median, 0.0), (lambda x: x.min() - 9, 1001), (lambda x: x.max() + 9, 1001)):
-        images = {name: np.full(1, value(values)) for name, values in statistics.items()}
-        total = 4 * 2 * math.log(expected) if expected else 0.0
-        np.testing.assert_allclose(score(images, fitted), total, atol=0.05)
+    for sds in (0.0, 3.0, -3.0, 30.0):
+        logarithms = fitted["mean"] + sds * fitted["sd"]
+        images = {
+            name: np.array([value if name == "log_det" else np.exp(value) - offset])
+            for name, value, offset in zip(features_of(statistics), logarithms, fitted["offset"], strict=True)
+        }
+        expected = 4 * -2 * (math.log(2) + stats.norm.logsf(abs(sds)))
+        np.testing.assert_allclose(score(images, fitted), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_ensemble_passes_over_what_never_varies():
+    """A statistic that never varies, such as the saturation of grey images, says nothing of an image that has it too."""
+    score, statistics = scores.get("ensemble"), sample(200)
+    constant = statistics | {"saturation": np.zeros(200)}
+    np.testing.assert_allclose(score(constant, score.fit(constant)), score(statistics, score.fit(statistics)), atol=1e-9)
+
+
+def features_of(statistics):
+    """Names in the order of the features."""
+    return [name for name in features.FEATURES if name in statistics]
 
 
 def noise_images(count=48):

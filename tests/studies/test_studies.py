@@ -68,7 +68,6 @@ def test_protocol_and_why(detector):
     assert protocol.per_image > 0.9
 
 
-@pytest.mark.once
 def test_attacked_images(detector):
     """Each attack fools the classifier more as it grows; strong changes are noticed, and every AUROC is one."""
     keras.utils.set_random_seed(3)
