@@ -137,3 +137,9 @@ def _items(source: Any) -> Iterator[Any]:
         yield from (source[index] for index in range(source.num_batches))
     else:
         yield from source
+
+
+def pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
+    """Repeat the last image up to a power of two, or to `batch_size`: few shapes are ever compiled."""
+    length = min(batch_size, 1 << (len(batch) - 1).bit_length())
+    return batch if len(batch) == length else np.concatenate([batch, np.repeat(batch[-1:], length - len(batch), axis=0)])

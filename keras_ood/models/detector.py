@@ -2,17 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ood import scores
-from keras_ood.batches import check_images, count_images, iterate_batches
+from keras_ood.batches import check_images, count_images, iterate_batches, pad
 from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
-from keras_ood.compiled import weight_gradient_norms
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
 from keras_ood.progress import track_images
@@ -43,9 +41,9 @@ class Detector(keras.Model):  # type: ignore[misc]
         self, image_shape: tuple[int, int, int], default_score: str = "nll", background: Any = None, **kwargs: Any
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.image_shape = _check_image_shape(image_shape)
         self.default_score = scores.get(default_score).name
-        self.preprocessing = Preprocessing(self.image_shape, name="preprocessing")
+        self.preprocessing = Preprocessing(image_shape, name="preprocessing")
+        self.image_shape = self.preprocessing.image_shape
         self.background = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
         if self.background is not None:
             if not isinstance(self.background, Detector) or self.background.image_shape != self.image_shape:
@@ -103,7 +101,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         parts: list[dict[str, np.ndarray]] = []
         batches = iterate_batches(images, batch_size, self.preprocessing)
         for batch in track_images(batches, count_images(images), progress):
-            padded = _pad(batch, batch_size)
+            padded = pad(batch, batch_size)
             if padded.shape[1:] != self.image_shape:  # here, so that the compiled pass only ever sees its own image shape
                 padded = self.preprocessing(padded)
             values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
@@ -176,15 +174,6 @@ class Detector(keras.Model):  # type: ignore[misc]
         if name not in self._functions:
             self._functions[name] = build()
         return self._functions[name]
-
-    def weight_gradient_norms(self, images: np.ndarray) -> np.ndarray:
-        """Return the squared norms of each image's gradient of the nll, `(batch, number of trainable weights)`.
-
-        Args:
-            images: Preprocessed, `(batch, *image_shape)`.
-        """
-        build = partial(weight_gradient_norms, lambda image: self(image)["nll"], self)
-        return np.asarray(self.compiled_function("weight_gradient_norms", build)(images))
 
     def calibration(self, method: str | None = None) -> Calibration:
         """Return the calibration of a score.
@@ -305,20 +294,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         }
 
 
-def _check_image_shape(image_shape: Any) -> tuple[int, int, int]:
-    shape = tuple(int(size) for size in image_shape)
-    if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
-        raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
-    return shape
-
-
 def _check_samples(samples: int) -> int:
     if samples < 1:
         raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
     return samples
-
-
-def _pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
-    """Repeat the last image up to a power of two, or to `batch_size`: few shapes are ever compiled."""
-    length = min(batch_size, 1 << (len(batch) - 1).bit_length())
-    return batch if len(batch) == length else np.concatenate([batch, np.repeat(batch[-1:], length - len(batch), axis=0)])

@@ -20,7 +20,10 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, image_shape: tuple[int, int, int], **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
-        self.image_shape = tuple(image_shape)
+        shape = tuple(int(size) for size in image_shape)
+        if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
+            raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
+        self.image_shape: tuple[int, int, int] = shape
         self.built = True
 
     def call(self, images: Any) -> Any:

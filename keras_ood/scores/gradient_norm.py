@@ -1,9 +1,11 @@
 """How much an image would change the weights."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from keras_ood.compiled import weight_gradient_norms
 from keras_ood.scores.score import Arrays, Score
 
 _PREFIX = "gradient_norm_"
@@ -27,7 +29,8 @@ class GradientNorm(Score):
 
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return `gradient_norm_00`, `gradient_norm_01`, ...: squared norms, one for each trainable weight array."""
-        norms = detector.weight_gradient_norms(images)
+        build = partial(weight_gradient_norms, lambda image: detector(image)["nll"], detector)
+        norms = detector.compiled_function("weight_gradient_norms", build)(images)
         return {f"{_PREFIX}{index:02d}": norms[:, index].astype(np.float32) for index in range(norms.shape[1])}
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
