@@ -14,7 +14,8 @@ if keras.backend.backend() not in ("tensorflow", "jax"):
 from keras_ood import attention, bijectors, datasets, distributions, models, scores
 from keras_ood.calibrated_scores import NotCalibratedError
 from keras_ood.hub.handles import list_models
-from keras_ood.hub.preset import PresetError, from_pretrained
+from keras_ood.hub.preset import PresetError
+from keras_ood.hub.serialization import from_pretrained
 from keras_ood.models import Detector
 
 if TYPE_CHECKING:

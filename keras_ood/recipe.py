@@ -14,7 +14,7 @@ import numpy as np
 from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate, trained_encoder
 from keras_ood.datasets.synthetic import perturb
-from keras_ood.hub import handles, preset
+from keras_ood.hub import handles, preset, serialization
 from keras_ood.models import Detector, InFlow, TiltedVAE
 
 if sys.version_info >= (3, 11):
@@ -181,7 +181,7 @@ class Recipe:
                 f"The encoder must be trained on the same images of {self.dataset}, all but {self.calibration_size}. "
                 f"Received: {handle!r}, trained on {inside['name']}, all but {inside['calibration_images']}"
             )
-        detector = preset.from_pretrained(handle)
+        detector = serialization.from_pretrained(handle)
         if not trained:
             detector = type(detector).from_config(detector.get_config())
         training, held_out = self._split()

@@ -1,5 +1,19 @@
 """Fixtures shared by all tests."""
 
+# ruff: noqa: E402
+
+import os
+import socket
+import tempfile
+
+REAL_HUB = os.environ.get("KERAS_OOD_HUB_TESTS") == "1"
+if not REAL_HUB:  # before huggingface_hub is imported, which reads this once: no test reaches the real Hub
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{free.getsockname()[1]}"
+    os.environ |= {"HF_HOME": tempfile.mkdtemp(), "HF_HUB_DISABLE_XET": "1"}
+    os.environ.pop("HF_TOKEN", None)
+
 import keras
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ from typing import Any
 from keras_ood import scores
 from keras_ood.benchmark.cell import ALL_SEEDS, CHEAP, Cell, Limits
 from keras_ood.evaluation import read_records, write_records
-from keras_ood.hub import handles, preset
+from keras_ood.hub import handles, preset, serialization
 from keras_ood.models import Detector
 from keras_ood.recipe import Recipe
 from keras_ood.training import LOG, equipped, train_seed
@@ -95,7 +95,7 @@ def _networks(name: str, runs: Path) -> tuple[Recipe, dict[int, Detector]]:
     folder = handles.resolve(name)
     recipe = Recipe.read(folder / "recipe.toml")
     base = recipe.base or recipe
-    networks: dict[int, Detector] = {recipe.seeds[0]: preset.from_pretrained(name)}
+    networks: dict[int, Detector] = {recipe.seeds[0]: serialization.from_pretrained(name)}
     for seed in recipe.seeds[1:]:
         finished = runs / base.name / f"seed-{seed}"
         if (finished / LOG).exists():

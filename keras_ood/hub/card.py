@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from keras_ood.evaluation import CONVENTION, read_records
-from keras_ood.hub import card_sections, handles, preset
+from keras_ood.hub import card_sections, handles, manifest, preset
 
 CARD, RESULTS = "README.md", "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
@@ -23,14 +24,22 @@ _README_SETS = {
 
 _README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
 
+_TAGS = ("keras_ood", "out-of-distribution-detection", "anomaly-detection")
+_TOLD = ("format", "code_version", "family", "input_shape", "parameters", "default_score", "calibration_size", "golden_scores", "files")
+
 Records = list[dict[str, str]]
 
 
 def write(folder: Path) -> None:
-    """Render the card of a preset folder, write it as `README.md` and renew the checksums in `preset.json`."""
+    """Render the card of a preset folder, write it as `README.md` and renew the checksums: in `preset.json`, of it in the manifest.
+
+    A folder that no recipe has measured gets the short card: what the detector itself knows.
+    """
     content = preset.read(folder)
-    (folder / CARD).write_text(render(folder))
+    (folder / CARD).write_text(render(folder) if (folder / RESULTS).exists() else render_unmeasured(content))
     preset.seal(folder, content)
+    if folder.resolve().parent == handles.zoo_folder().resolve():
+        manifest.renew(folder.name, preset.sha256(folder / preset.PRESET))
 
 
 def render(folder: Path) -> str:
@@ -45,7 +54,7 @@ def render(folder: Path) -> str:
     data = ModelCardData(
         license="apache-2.0",
         library_name="keras",
-        tags=["keras_ood", "out-of-distribution-detection", "anomaly-detection", content["family"]],
+        tags=[*_TAGS, content["family"]],
         datasets=[inside["name"]],
         model_name=content["name"],
         eval_results=[
@@ -92,6 +101,25 @@ def render(folder: Path) -> str:
         "source_text": card_sections.SOURCES[content["family"]],
     }
     return str(ModelCard(_TEMPLATE.format(**fields)))
+
+
+def render_unmeasured(content: dict[str, Any]) -> str:
+    """Return the card of a detector of which `preset.json` says no more than `describe` does."""
+    data = ModelCardData(license="other", library_name="keras", tags=[*_TAGS, content["family"]])
+    calibrated = [f"`{name}` ({size:,} images)" for name, size in content["calibration_size"].items()]
+    known = {key: value for key, value in content.items() if key not in _TOLD}
+    fields = {
+        "header": data.to_yaml(),
+        "family": content["family"],
+        "shape": "x".join(map(str, content["input_shape"])),
+        "parameters": f"{content['parameters']:,}",
+        "score": content["default_score"],
+        "calibrated": ", ".join(calibrated) or "nothing: `calibrate` it before you ask for p-values",
+        "version": content["code_version"],
+        "further": "".join(f"\n- {key}: `{json.dumps(value)}`" for key, value in known.items()),
+        "source_text": card_sections.SOURCES.get(content["family"], ""),
+    }
+    return str(ModelCard(_UNMEASURED.format(**fields)))
 
 
 def preset_table() -> str:
@@ -157,6 +185,30 @@ def _failures(auroc: dict[str, float], score: str) -> str:
         return f"No set above has an AUROC below {WEAK} under `{score}`; sets not listed here were not tried."
     return f"AUROC below {WEAK} under `{score}`, the default score: {', '.join(weak)}. Do not rely on it for such images."
 
+
+_UNMEASURED = """---
+{header}
+---
+
+# A {family} for out-of-distribution detection
+
+```python
+import keras_ood
+
+detector = keras_ood.from_pretrained("user/repo")   # this repository
+scores = detector.score(images)                     # (N,) float32, higher = more out-of-distribution
+```
+
+`images`: (N, height, width, 1 or 3), uint8 or float in 0..1, any size; they are converted to {shape} inside the model.
+{parameters} parameters; default score `{score}`; calibrated: {calibrated}. Saved by keras_ood {version}.{further}
+
+**Nothing was measured for this card**: how well the detector tells other images from its own is not known. Measure it with
+`keras-ood evaluate`.
+
+## Source
+
+{source_text}
+"""
 
 _TEMPLATE = """---
 {header}

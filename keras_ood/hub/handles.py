@@ -4,8 +4,13 @@ import fnmatch
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from keras_ood.hub import manifest, preset
 from keras_ood.names import did_you_mean
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_SOURCES = (None, "embedded", "hub")
 
 
 def zoo_folder() -> Path:
@@ -15,34 +20,86 @@ def zoo_folder() -> Path:
     return embedded if embedded.is_dir() else package.parent / "zoo"
 
 
+def embedded(name: str) -> bool:
+    """Return whether the package holds a preset of that name itself."""
+    return name in {folder.name for folder in zoo_folder().iterdir() if (folder / "preset.json").exists()}
+
+
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of the presets that match a wildcard pattern, in natural order.
+    """Return the names of the zoo's presets that match a wildcard pattern, in natural order.
 
     >>> list_models("*digits*")
     ['tilted-vae-digits']
     """
-    names = (folder.name for folder in zoo_folder().iterdir() if (folder / "preset.json").exists())
-    return sorted(fnmatch.filter(names, pattern), key=_natural)
+    return sorted(fnmatch.filter(manifest.entries(), pattern), key=_natural)
 
 
-def resolve(handle: str | os.PathLike[str]) -> Path:
-    """Return the preset folder that a handle names.
+def resolve(
+    handle: str | os.PathLike[str], *, revision: str | None = None, source: str | None = None, **download: Any
+) -> Path:
+    """Return the preset folder that a handle names, downloaded if need be.
 
     Args:
-        handle: A zoo name such as `"tilted-vae-digits"`, or the path of a preset folder.
+        handle: A zoo name such as `"tilted-vae-digits"`, the path of a preset folder, or a model repository of the Hugging
+            Face Hub, `"user/repo"` or `"hf://user/repo@revision"`. A folder that exists comes before a repository.
+        revision: Branch, tag or commit on the Hub; None for the zoo's pinned commit, or a repository's default branch.
+        source: Of a zoo name: `"embedded"` in the package, `"hub"`; None for the package, and for the Hub what it does not hold.
+        **download: `cache_dir`, `local_files_only` and `token`, as in huggingface_hub.
 
     Raises:
-        ValueError: Neither; the error lists close names. A nearly right name never loads other weights.
+        ValueError: None of these; the error lists close names. A nearly right name never loads other weights.
+        PresetError: A file differs from its digest.
+        OSError: The Hub or the cache does not give the preset.
     """
+    from keras_ood.hub.pull import pull
+
+    if source not in _SOURCES:
+        raise ValueError(f"`source` is one of {_SOURCES}. Received: {source!r}")
     name = os.fspath(handle)
-    if name in list_models():
-        return zoo_folder() / name
+    entry = manifest.entries().get(name)
+    if entry is not None:
+        if revision is None and source != "hub" and embedded(name):
+            preset.verify_digest(zoo_folder() / name, entry.preset_sha256)
+            return zoo_folder() / name
+        if source == "embedded" or entry.repo_id is None:
+            raise ValueError(
+                f"Preset {name!r} is embedded in the package{', without revisions' if revision else ''}; the Hub "
+                f"{'does not hold it yet' if entry.repo_id is None else 'is asked with source=`hub`'}. "
+                f"Received: revision={revision!r}, source={source!r}"
+            )
+        digest = entry.preset_sha256 if revision is None else None
+        return pull(entry.repo_id, revision or entry.revision, preset_sha256=digest, **download)
+    if source is not None:
+        raise ValueError(f"`source` goes with a zoo name ({', '.join(list_models())}). Received: {name!r}, {source=}")
     if name and Path(name).is_dir():
+        if revision is not None:
+            raise ValueError(f"A folder has no revisions. Received: {name!r}, {revision=}")
         return Path(name)
+    repository, named = parse_repository(name)
+    if named is not None and revision is not None:
+        raise ValueError(f"The revision belongs in the handle or beside it, not both. Received: {name!r}, {revision=}")
+    return pull(repository, revision or named, **download)
+
+
+def parse_repository(name: str) -> tuple[str, str | None]:
+    """Return repository and revision (None if unnamed) of `"user/repo"` or `"hf://user/repo@revision"`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    from huggingface_hub.utils import parse_hf_uri
+
+    if _REPOSITORY.fullmatch(name) or name.startswith("hf://"):
+        try:
+            uri = parse_hf_uri(name if name.startswith("hf://") else f"hf://{name}")
+            if uri.type == "model" and not uri.path_in_repo:
+                return uri.id, uri.revision
+        except ValueError:
+            pass
     known = list_models()
     raise ValueError(
-        f"A handle is a zoo name ({', '.join(known)}) or the path of a preset folder."
-        f"{did_you_mean(name, known)} Received: {name!r}"
+        f"A handle is a zoo name ({', '.join(known)}), the path of a preset folder that exists, or a model repository, "
+        f"'user/repo' or 'hf://user/repo@revision'.{did_you_mean(name, known)} Received: {name!r}"
     )
 
 

@@ -1,56 +1,32 @@
-"""The preset folder: weights, configuration and provenance, each file with its checksum."""
+"""The preset folder as files: `preset.json`, and size and SHA-256 of all others."""
 
 import hashlib
 import json
-import os
-from importlib.metadata import version
+import re
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_ood.hub import handles
-from keras_ood.models import Detector
-
 PRESET = "preset.json"
 REQUIRED = ("config.json", "metadata.json", "model.weights.h5")
-GOLDEN_TOLERANCE = 1e-4  # of the largest golden score
+LONGEST_JSON = 2**20  # bytes that are read into memory unverified
+LARGEST = 2**31  # bytes of all files together that a preset may declare
+_FILE_NAME = re.compile(r"\w[\w.-]*")
 
 
 class PresetError(ValueError):
     """A preset folder is incomplete, damaged or not what it says."""
 
 
-def save(detector: Detector, folder: str | os.PathLike[str], provenance: dict[str, Any]) -> None:
-    """Write `detector` as a preset folder; see `Detector.save_pretrained`.
+class DamagedFileError(PresetError):
+    """A file is not the one that was published.
 
-    `config.json`, `metadata.json` and `model.weights.h5` are what `keras.saving.load_model(folder)` reads.
+    Attributes:
+        path: Of the file.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"A preset is a folder. Received: {folder}, which is a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*REQUIRED, PRESET):
-        (folder / name).unlink(missing_ok=True)
-    keras.saving.save_model(detector.inference_copy(), folder, zipped=False, overwrite=True)
-    if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
-        (folder / "assets").rmdir()
-    seal(folder, describe(detector) | provenance)
 
-
-def describe(detector: Detector) -> dict[str, Any]:
-    """Return what a detector itself knows of its preset."""
-    return {
-        "format": 1,
-        "code_version": version("keras-ood"),
-        "family": type(detector).__name__,
-        "input_shape": list(detector.image_shape),
-        "parameters": sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights),
-        "default_score": detector.default_score,
-        "calibration_size": {name: len(detector.calibration(name)) for name in detector.calibrated_scores()},
-        "golden_scores": [float(score) for score in golden_scores(detector)],
-    }
+    def __init__(self, path: Path, quantity: str, expected: Any, found: Any) -> None:
+        super().__init__(f"A file of the preset is damaged: {path}. Expected {quantity}: {expected}. Received: {found}")
+        self.path = path
 
 
 def seal(folder: Path, content: dict[str, Any]) -> None:
@@ -60,50 +36,33 @@ def seal(folder: Path, content: dict[str, Any]) -> None:
     (folder / PRESET).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def from_pretrained(handle: str | os.PathLike[str]) -> Detector:
-    """Return a pretrained detector, with its calibration, after checking every file and its golden scores.
-
-    Args:
-        handle: A zoo name (`keras_ood.list_models()`) or the path of a preset folder. No network is used.
-
-    Raises:
-        ValueError: No preset has that name.
-        PresetError: A file is missing, damaged or truncated, or the scores are not those it was published with.
-
-    >>> detector = from_pretrained("tilted-vae-digits")
-    >>> detector.score(np.zeros((2, 8, 8, 1), np.uint8)).shape
-    (2,)
-    """
-    folder = handles.resolve(handle)
-    preset = read(folder)
-    verify(folder, preset)
-    detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
-    if not isinstance(detector, Detector):
-        raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(detector).__name__} in {folder}")
-    found, expected = golden_scores(detector), np.asarray(preset["golden_scores"], np.float32)
-    if found.shape != expected.shape or np.max(np.abs(found - expected)) > GOLDEN_TOLERANCE * np.max(np.abs(expected)):
-        raise PresetError(
-            f"The detector in {folder} does not give its golden scores on this machine. "
-            f"Expected: {expected.tolist()}. Received: {found.tolist()}"
-        )
-    return detector
-
-
 def read(folder: Path) -> dict[str, Any]:
-    """Return the content of `preset.json`.
+    """Return the content of `preset.json`, its list of files checked: plain names, sizes within bounds.
 
     Raises:
-        PresetError: It is missing or not JSON of the expected form.
+        PresetError: It is missing, not JSON of the expected form, or lists what no preset holds.
     """
     path = folder / PRESET
+    if path.is_file() and path.stat().st_size > LONGEST_JSON:
+        raise PresetError(f"A {PRESET} has at most {LONGEST_JSON} bytes. Received: {path} of {path.stat().st_size}")
     try:
         content = json.loads(path.read_text())
-        if not isinstance(content["files"], dict) or not isinstance(content["golden_scores"], list):
-            raise TypeError("`files` or `golden_scores` has the wrong type")
+        declared = {str(name): (int(file["size"]), str(file["sha256"])) for name, file in content["files"].items()}
+        if not isinstance(content["golden_scores"], list):
+            raise TypeError("`golden_scores` is not a list")
     except FileNotFoundError as error:
         raise PresetError(f"A preset folder holds {PRESET}. Received: {folder} without it") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PresetError(f"Expected a {PRESET} as written by `save_pretrained`. Received: {path} ({error!r})") from error
+    missing = [name for name in REQUIRED if name not in declared]
+    if missing:
+        raise PresetError(f"A preset lists {REQUIRED}. Received: {path} without {missing}")
+    for name in declared:
+        if not _FILE_NAME.fullmatch(name):
+            raise PresetError(f"A preset names files of its own folder alone. Received: {name!r} in {path}")
+    total = sum(size for size, _ in declared.values())
+    if min(size for size, _ in declared.values()) < 0 or total > LARGEST:
+        raise PresetError(f"The files of a preset have at most {LARGEST} bytes together. Received: {total} in {path}")
     return dict(content)
 
 
@@ -111,33 +70,29 @@ def verify(folder: Path, preset: dict[str, Any]) -> None:
     """Check size and SHA-256 of every file that `preset.json` names.
 
     Raises:
-        PresetError: The first file that differs, with what was expected and what was found.
+        PresetError: The first file that is missing, lies elsewhere or differs, with what was expected and what was found.
     """
-    missing = [name for name in REQUIRED if name not in preset["files"]]
-    if missing:
-        raise PresetError(f"A preset lists {REQUIRED}. Received: {folder / PRESET} without {missing}")
+    homes = {folder.resolve(), (folder.parent.parent / "blobs").resolve()}  # of the Hub's cache, which links there
     for name, expected in preset["files"].items():
         path = folder / name
-        if Path(name).name != name:
-            raise PresetError(f"A preset names files of its own folder alone. Received: {name!r} in {folder / PRESET}")
         if not path.is_file():
             raise PresetError(f"A file of the preset is missing. Expected: {path}. Received: no such file")
+        if path.resolve().parent not in homes:
+            raise PresetError(f"A preset's files lie in its own folder. Received: {path}, a link to {path.resolve()}")
         for quantity, found in (("size", path.stat().st_size), ("sha256", sha256(path))):
             if found != expected[quantity]:
-                raise PresetError(
-                    f"A file of the preset is damaged: {path}. Expected {quantity}: {expected[quantity]}. Received: {found}"
-                )
+                raise DamagedFileError(path, quantity, expected[quantity], found)
 
 
-def golden_scores(detector: Detector) -> np.ndarray:
-    """Return the scores of eight fixed synthetic images of the detector's own size, made without a generator.
+def verify_digest(folder: Path, expected: str | None) -> None:
+    """Check the SHA-256 of `preset.json` itself, where it is known.
 
-    The default score; `nll`, where that one is not fitted yet.
+    Raises:
+        DamagedFileError: It differs.
     """
-    image, row, column, channel = np.ogrid[:8, : detector.image_shape[0], : detector.image_shape[1], : detector.image_shape[2]]
-    pattern = 37 * image + (image + 3) * column + (2 * image + 5) * row + 11 * channel
-    method = detector.default_score if detector.default_score in detector.ready_scores() else "nll"
-    return detector.score((pattern % 256).astype(np.uint8), method, progress=False)
+    found = sha256(folder / PRESET)
+    if expected is not None and found != expected:
+        raise DamagedFileError(folder / PRESET, "sha256", expected, found)
 
 
 def sha256(path: Path) -> str:

@@ -1,7 +1,9 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -248,9 +250,39 @@ class Detector(keras.Model):  # type: ignore[misc]
             folder: Created where absent; files of an earlier preset in it are replaced.
             **provenance: What `preset.json` shall say of the detector's origin, JSON values.
         """
-        from keras_ood.hub import preset
+        from keras_ood.hub import serialization
 
-        preset.save(self, folder, provenance)
+        serialization.save(self, folder, provenance)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        create_pr: bool = False,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+        **provenance: Any,
+    ) -> Any:
+        """Publish the detector on the Hugging Face Hub, with its calibration and a card; `keras_ood.hub.push.Published`.
+
+        Args:
+            repo_id: `"user/repo"`, created where absent.
+            private: Of a new repository; None for the account's default.
+            create_pr: Whether to open a pull request in place of a commit to the default branch.
+            commit_message: None for one that names the version.
+            token: None for the one that `hf auth login` has kept.
+            **provenance: As in `save_pretrained`.
+
+        Raises:
+            OSError: The Hub refused; nothing was changed.
+        """
+        from keras_ood.hub import card, push
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **provenance)
+            card.write(Path(folder))
+            return push.push(Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token)
 
     def inference_copy(self) -> "Detector":
         """Return a detector of the same weights and calibration, without optimizer."""

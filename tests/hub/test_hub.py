@@ -1,0 +1,318 @@
+"""Presets travel: huggingface_hub's own client, unmodified, against a Hub on loopback."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import keras
+import numpy as np
+import pytest
+from hub_server import Fault
+from huggingface_hub import ModelCard
+
+import keras_ood
+from keras_ood import PresetError
+from keras_ood.hub import handles, manifest, preset
+from keras_ood.hub.preset import DamagedFileError
+from keras_ood.hub.pull import pull
+from keras_ood.hub.push import push
+
+
+def changed(folder, note):
+    """Make a preset another one: its `preset.json` and card differ, its weights do not."""
+    (folder / "README.md").write_text((folder / "README.md").read_text() + f"\n{note}\n")
+    preset.seal(folder, preset.read(folder) | {"note": note})
+    return folder
+
+
+def note_of(folder):
+    return preset.read(folder).get("note")
+
+
+def test_a_preset_travels_bit_for_bit(repo, pretrained, digits):
+    """`push_to_hub`, then `from_pretrained` of the repository: the same weights, calibration and scores."""
+    published = pretrained.push_to_hub(repo, note="mine")
+    assert len(published.revision) == 40
+    again = keras_ood.from_pretrained(repo)
+    for mine, theirs in zip(pretrained.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(again.score(digits[1]), pretrained.score(digits[1]))
+    np.testing.assert_array_equal(again.p_values(digits[1]), pretrained.p_values(digits[1]))
+    np.testing.assert_array_equal(keras_ood.from_pretrained(f"hf://{repo}@{published.revision}").score(digits[1][:9]), again.score(digits[1][:9]))
+
+
+def test_plain_keras_loads_it(repo, folder, pretrained, digits):
+    """`keras.saving.load_model("hf://user/repo")` gives a calibrated detector."""
+    push(folder, repo)
+    detector = keras.saving.load_model(f"hf://{repo}")
+    np.testing.assert_array_equal(detector.p_values(digits[1]), pretrained.p_values(digits[1]))
+
+
+def test_one_commit_a_tag_and_a_valid_card(hub, repo, folder):
+    """All files in one commit under the version's tag; large ones beside git; what is no file of the preset goes."""
+    published = push(folder, repo)
+    repository = hub.repositories[repo]
+    assert repository.git("rev-list", "--count", "main") == b"2"  # the repository's own first one, and ours
+    assert repository.resolve(f"refs/tags/v{keras_ood.__version__}") == published.revision == repository.resolve("main")
+    files = repository.tree("main")
+    assert set(files) == {path.name for path in folder.iterdir()}
+    assert "lfs" in files["model.weights.h5"]
+    for name, entry in files.items():
+        assert repository.read(entry) == (folder / name).read_bytes()
+    assert ModelCard(repository.read(files["README.md"]).decode()).data.library_name == "keras"
+    (folder / "samples.png").unlink(missing_ok=True)
+    (folder / "results.csv").unlink()
+    preset.seal(folder, preset.read(folder))
+    push(folder, repo)
+    assert "results.csv" not in repository.tree("main")
+
+
+def test_an_unchanged_preset_makes_no_commit(hub, repo, folder):
+    """Publishing the same files again gives the same revision, and sends no file."""
+    first = push(folder, repo)
+    assert first.created
+    hub.requests.clear()
+    again = push(folder, repo)
+    assert not again.created
+    assert again.revision == first.revision
+    assert not [line for line in hub.requests if line.startswith("PUT") or "/commit/" in line]
+
+
+def test_an_old_revision_stays_pinned(repo, folder):
+    """Commits and tags give what they gave; the branch gives the newest."""
+    first = push(folder, repo)
+    second = push(changed(folder, "second"), repo)
+    assert note_of(pull(repo)) == "second"
+    assert note_of(pull(repo, first.revision)) is None
+    assert note_of(pull(repo, f"v{keras_ood.__version__}")) is None  # a tag is a pin: it does not move
+    assert note_of(handles.resolve(f"hf://{repo}@{second.revision}")) == "second"
+    assert note_of(handles.resolve(repo, revision=first.revision)) is None
+
+
+def test_a_branch_that_moves_meanwhile_mixes_nothing(hub, repo, folder, tmp_path):
+    """The branch moves after `preset.json` was fetched: every file is of the commit before."""
+    first = push(folder, repo)
+    other = changed(shutil.copytree(folder, tmp_path / "other"), "moved")
+    hub.faults.append(Fault("GET /me/detector/resolve/.*/config.json", before=lambda: push(other, repo)))
+    assert pull(repo).name == first.revision
+    assert hub.faults[0].times == 0
+    assert note_of(pull(repo)) == "moved"
+
+
+def test_an_interrupted_download_goes_on(hub, repo, folder, monkeypatch):
+    """The connection breaks within the weights: the rest is asked for, not all of it."""
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 2**16)  # of 10 MB, which the client resumes by
+    push(folder, repo)
+    hub.faults.append(Fault("GET /lfs/", truncate=1000))
+    preset.verify(pull(repo), preset.read(folder))
+    assert any("bytes=" in line for line in hub.requests)
+
+
+def test_a_corrupted_file_does_not_stay(hub, repo, folder, cache):
+    """One bit turned on the way: the error names file, expected and found; the cache is rid of it, and the next pull is whole."""
+    push(folder, repo)
+    hub.faults.append(Fault("GET /lfs/", corrupt=True))
+    with pytest.raises(DamagedFileError, match=r"Expected sha256: [0-9a-f]{64}\. Received: [0-9a-f]{64}") as caught:
+        pull(repo)
+    name = caught.value.path.name
+    assert name.endswith((".h5", ".png"))
+    assert not list(cache.rglob(name))
+    expected = preset.read(folder)["files"][name]["sha256"]
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.name == expected]
+    preset.verify(pull(repo), preset.read(folder))
+
+
+@pytest.mark.parametrize(
+    ("at", "status", "message"),
+    [
+        ("GET /api/models", 401, "did not give me/detector.*401"),
+        ("GET /api/models", 403, "did not give me/detector.*403"),
+        ("HEAD /me/detector/resolve/.*/config.json", 404, "did not give me/detector"),
+        ("GET /api/models", 429, "did not give me/detector.*429"),
+        ("GET /api/models", 500, "did not give me/detector.*500"),
+        ("GET /lfs/", 503, "did not give me/detector.*503"),
+    ],
+)
+def test_refusals_are_errors_in_a_line(hub, repo, folder, at, status, message):
+    """Every refusal is an `OSError` of one line that names the repository, and the same call goes on once the Hub is well."""
+    push(folder, repo)
+    hub.faults.append(Fault(at, status=status, times=99))
+    with pytest.raises(OSError, match=message) as caught:
+        pull(repo)
+    assert "\n" not in str(caught.value)
+    hub.faults.clear()
+    preset.verify(pull(repo), preset.read(folder))
+
+
+def test_what_is_not_there(hub, repo, folder, monkeypatch):
+    """No such repository, revision, file; a private repository without a token."""
+    with pytest.raises(FileNotFoundError, match=r"no repository me/detector.*Received: 'me/detector'"):
+        pull(repo)
+    push(folder, repo, private=True)
+    with pytest.raises(FileNotFoundError, match="no such branch, tag or commit"):
+        pull(repo, "v9")
+    with pytest.raises(FileNotFoundError, match="asks for a token"):
+        pull(repo, token=False)
+    hub.create("me/empty")
+    with pytest.raises(OSError, match="did not give me/empty"):
+        pull("me/empty")
+
+
+def test_without_the_network(hub, repo, folder, cache, tmp_path, monkeypatch):
+    """A warm cache serves branch, tag and commit offline, by argument, by `HF_HUB_OFFLINE` and on a broken line; a cold one says so."""
+    first = push(folder, repo)
+    pull(repo)
+    monkeypatch.setattr(hub, "faults", [Fault("", status=500, times=10**6)])
+    for revision in (None, "main", first.revision):
+        hub.requests.clear()
+        assert pull(repo, revision, local_files_only=True).name == first.revision
+        assert hub.requests == []
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert pull(repo).name == first.revision
+    assert hub.requests == []
+    with pytest.raises(OSError, match="Hub and cache did not give"):
+        pull(repo, cache_dir=tmp_path / "cold")
+
+
+def test_publishing_fails_half_way(hub, repo, folder):
+    """A refused commit leaves the repository as it was; the next try sends only what is missing."""
+    before = push(folder, repo)
+    changed(folder, "new")
+    weights = folder / "samples.png"
+    weights.write_bytes(b"a new large file")
+    preset.seal(folder, preset.read(folder))
+    hub.faults.append(Fault("POST /api/models/me/detector/commit", status=500, times=99))
+    with pytest.raises(OSError, match="is as it was: nothing was committed.*Publish again"):
+        push(folder, repo)
+    assert hub.repositories[repo].resolve("main") == before.revision
+    assert note_of(pull(repo)) is None
+    hub.faults.clear()
+    hub.requests.clear()
+    push(folder, repo)
+    assert note_of(pull(repo)) == "new"
+    assert not [line for line in hub.requests if line.startswith("PUT")]
+
+
+def test_publishing_beside_somebody_else(hub, repo, folder, tmp_path):
+    """A commit that came between is not overwritten."""
+    push(folder, repo)
+    other = changed(shutil.copytree(folder, tmp_path / "other"), "theirs")
+    hub.faults.append(Fault("POST /api/models/me/detector/preupload", before=lambda: push(other, repo)))
+    with pytest.raises(OSError, match="nothing was committed"):
+        push(changed(folder, "mine"), repo)
+    assert note_of(pull(repo)) == "theirs"
+
+
+def test_a_tag_that_failed_is_set_the_next_time(hub, repo, folder):
+    """The commit stands, the error says so; publishing again only tags it."""
+    hub.faults.append(Fault("POST /api/models/me/detector/tag", status=500, times=99))
+    with pytest.raises(OSError, match=f"but not the tag v{keras_ood.__version__}"):
+        push(folder, repo)
+    hub.faults.clear()
+    again = push(folder, repo)
+    assert not again.created
+    assert hub.repositories[repo].resolve(f"refs/tags/v{keras_ood.__version__}") == again.revision
+
+
+def test_a_pull_request(hub, repo, folder):
+    """The branch stays; the request's reference loads."""
+    before = push(folder, repo)
+    asked = push(changed(folder, "asked"), repo, create_pr=True)
+    assert asked.pull_request.endswith("/discussions/1")
+    assert hub.repositories[repo].resolve("main") == before.revision
+    assert note_of(handles.resolve(f"hf://{repo}@refs/pr/1")) == "asked"
+
+
+def test_writing_needs_the_right(hub, folder, monkeypatch):
+    """Another's namespace and a missing token are refused in one message."""
+    with pytest.raises(OSError, match="nothing was committed"):
+        push(folder, "others/detector")
+    with pytest.raises(OSError, match="nothing was committed"):
+        push(folder, "me/detector", token=False)
+
+
+def test_damaged_presets_are_not_published(hub, folder):
+    """What would not load is not sent."""
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(PresetError, match="damaged"):
+        push(folder, "me/detector")
+    assert hub.repositories == {}
+
+
+def test_a_zoo_name_from_the_hub(hub, repo, folder):
+    """With `source="hub"` a zoo name is its pinned commit, whose `preset.json` must have the manifest's digest."""
+    with pytest.raises(ValueError, match="the Hub does not hold it yet"):
+        handles.resolve("tilted-vae-digits", source="hub")
+    published = push(folder, repo)
+    digest = preset.sha256(folder / "preset.json")
+    manifest.record("tilted-vae-digits", manifest.Entry(digest, repo, published.revision))
+    push(changed(folder, "later"), repo)
+    assert handles.resolve("tilted-vae-digits", source="hub").name == published.revision
+    assert note_of(handles.resolve("tilted-vae-digits", revision="main")) == "later"
+    manifest.record("tilted-vae-digits", manifest.Entry("0" * 64, repo, published.revision))
+    with pytest.raises(DamagedFileError, match=f"preset.json. Expected sha256: {'0' * 64}"):
+        handles.resolve("tilted-vae-digits", source="hub")
+    with pytest.raises(DamagedFileError, match="preset.json. Expected sha256: 0000"):
+        handles.resolve("tilted-vae-digits")
+
+
+def test_the_manifest_knows_the_zoo():
+    """Every embedded preset has its digest there, and every revision is a whole commit hash."""
+    for name, entry in manifest.entries().items():
+        assert entry.preset_sha256 == preset.sha256(handles.resolve(name) / "preset.json")
+        assert entry.revision is None or (len(entry.revision) == 40 and set(entry.revision) <= set("0123456789abcdef"))
+    assert set(manifest.entries()) == {path.parent.name for path in handles.zoo_folder().glob("*/preset.json")}
+
+
+def test_a_changed_preset_loses_its_pin(own_manifest):
+    """A preset that was trained again is not what was published."""
+    manifest.record("tilted-vae-digits", manifest.Entry("1" * 64, "me/detector", "a" * 40))
+    manifest.renew("tilted-vae-digits", "1" * 64)
+    assert manifest.entries()["tilted-vae-digits"].revision == "a" * 40
+    manifest.renew("tilted-vae-digits", "2" * 64)
+    assert manifest.entries()["tilted-vae-digits"] == manifest.Entry("2" * 64, "me/detector")
+
+
+_PULL = """
+import sys
+from keras_ood.hub.pull import pull
+print(pull("me/detector", cache_dir=sys.argv[1]).name)
+"""
+
+
+@pytest.mark.once
+def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder, cache):
+    """Two pulls at once into one cache; a third by a user who may only read it."""
+    revision = push(folder, repo).revision
+    command = [sys.executable, "-c", _PULL, str(cache)]
+    pulling = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in pulling] == [revision, revision]
+    preset.verify(pull(repo), preset.read(folder))
+    for path in [cache, *cache.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    assert pull(repo).name == revision
+    for path in [cache, *cache.rglob("*")]:
+        if path.is_dir():
+            path.chmod(0o755)
+
+
+def test_other_peoples_presets_are_listed(hub, repo, folder):
+    """`list_models` of the Hub's client finds what carries the library's tag."""
+    push(folder, repo)
+    hub.create("me/something-else")
+    assert [model.id for model in huggingface_hub.HfApi().list_models(filter="keras_ood")] == [repo]
+
+
+def test_json_of_the_server_is_that_of_the_client(hub, repo, folder):
+    """What the client reads of a commit is what was committed: names, sizes, hashes."""
+    push(folder, repo)
+    tree = {entry.path: entry for entry in huggingface_hub.HfApi().list_repo_tree(repo, recursive=True)}
+    for name, file in json.loads((folder / "preset.json").read_text())["files"].items():
+        assert tree[name].size == file["size"]
+        if tree[name].lfs:
+            assert tree[name].lfs.sha256 == file["sha256"]
+    assert Path(folder / "preset.json").stat().st_size == tree["preset.json"].size
