@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from keras_ood import cli_benchmark, cli_studies
+from keras_ood import cli_benchmark, cli_hub, cli_studies
 from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, out
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("list")(cli_hub.list_presets)
+app.command("publish")(cli_hub.publish)
 app.command("benchmark")(cli_benchmark.benchmark)
 app.command("sweep")(cli_benchmark.sweep)
 app.command("set-level")(cli_studies.set_level)
@@ -31,31 +33,6 @@ BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Image
 
 FLAGGED = 3
 """Exit code of `score --fail-on-ood` when an image was flagged."""
-
-
-@app.command("list")
-def list_presets(
-    pattern: Annotated[str, typer.Argument(help="Wildcards * and ?.")] = "*",
-) -> None:
-    """List the presets of the zoo.
-
-    Example: keras-ood list '*fashion*'
-    """
-    from keras_ood.hub import handles, preset
-
-    with errors_in_a_line():
-        names = handles.list_models(pattern)
-        if not names:
-            raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
-        table = Table("preset", "family", "in-distribution", "parameters", "size", "score", "AUROC, worst and best set")
-        for name in names:
-            content = preset.read(handles.resolve(name))
-            size = sum(file["size"] for file in content["files"].values())
-            auroc = sorted(content["auroc"].items(), key=lambda item: item[1])
-            ends = f"{auroc[0][1]:.3f} {auroc[0][0]}, {auroc[-1][1]:.3f} {auroc[-1][0]}"
-            cells = (content["family"], content["in_distribution"]["title"], f"{content['parameters']:,}")
-            table.add_row(name, *cells, f"{size / 2**20:.2f} MiB", content["default_score"], ends)
-        out.print(table)
 
 
 @app.command()

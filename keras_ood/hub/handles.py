@@ -81,6 +81,22 @@ def resolve(
     return pull(repository, revision or named, **download)
 
 
+def find(name: str) -> tuple[Path | None, str]:
+    """Return the folder of a zoo preset where it is on this machine, and in a word where that is."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if embedded(name):
+        return zoo_folder() / name, "embedded"
+    entry = manifest.entries()[name]
+    cached = try_to_load_from_cache(entry.repo_id, preset.PRESET, revision=entry.revision) if entry.repo_id else None
+    return (Path(cached).parent, "cached") if isinstance(cached, str) else (None, "on the Hub")
+
+
+def pin(name: str, repo_id: str, revision: str) -> None:
+    """Note in the manifest which commit of which repository holds a zoo preset as it is now."""
+    manifest.record(name, manifest.Entry(preset.sha256(zoo_folder() / name / preset.PRESET), repo_id, revision))
+
+
 def parse_repository(name: str) -> tuple[str, str | None]:
     """Return repository and revision (None if unnamed) of `"user/repo"` or `"hf://user/repo@revision"`.
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 import keras_ood
-from keras_ood.hub import handles
+from keras_ood.hub import handles, manifest
 
 
 @pytest.mark.parametrize("handle", ["tilted-vae-digit", "tilted-vae-digits/", "no/such/folder", "", "hf://datasets/me/images", "hf://me/repo/folder"])
@@ -29,12 +29,11 @@ def test_a_folder_of_the_same_name_does_not_hide_a_preset(tmp_path, monkeypatch)
 
 
 def test_patterns_and_natural_order(tmp_path, monkeypatch):
-    """Wildcards filter; x2 comes before x10; a folder without preset.json is not a preset."""
+    """Wildcards filter; x2 comes before x10."""
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr(manifest, "FILE", tmp_path / "manifest.json")
     for name in ("x10", "x2", "y1"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "preset.json").touch()
-    (tmp_path / "x3").mkdir()
-    monkeypatch.setattr(handles, "zoo_folder", lambda: tmp_path)
+        manifest.record(name, manifest.Entry("0" * 64))
     assert handles.list_models() == ["x2", "x10", "y1"]
     assert handles.list_models("x*") == ["x2", "x10"]
     assert handles.list_models("z*") == []

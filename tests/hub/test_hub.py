@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hub_server import Fault
 from huggingface_hub import ModelCard
+from typer.testing import CliRunner
 
 import keras_ood
-from keras_ood import PresetError
+from keras_ood import PresetError, cli, cli_hub, console
 from keras_ood.hub import handles, manifest, preset
 from keras_ood.hub.preset import DamagedFileError
 from keras_ood.hub.pull import pull
@@ -276,6 +277,81 @@ def test_a_changed_preset_loses_its_pin(own_manifest):
     assert manifest.entries()["tilted-vae-digits"] == manifest.Entry("2" * 64, "me/detector")
 
 
+def run(*arguments):
+    return CliRunner().invoke(cli.app, list(arguments))
+
+
+def test_publishing_from_the_command_line(hub, folder, own_manifest):
+    """A zoo preset is published, its commit pinned in the manifest; a folder needs a repository; nothing is sent by --dry-run."""
+    shown = run("publish", "tilted-vae-digits", "--dry-run", "--repo", "me/tilted-vae-digits")
+    assert shown.exit_code == 0
+    assert "model.weights.h5" in shown.stdout
+    assert "library_name: keras" in shown.stdout
+    assert hub.repositories == {}
+    assert run("publish", "tilted-vae-digits", "--repo", "me/tilted-vae-digits").exit_code == 0
+    entry = manifest.entries()["tilted-vae-digits"]
+    assert (entry.repo_id, entry.revision) == ("me/tilted-vae-digits", hub.repositories["me/tilted-vae-digits"].resolve("main"))
+    assert handles.resolve("tilted-vae-digits", source="hub").name == entry.revision
+    assert run("publish", str(folder), "--repo", "me/other", "--private").exit_code == 0
+    assert hub.repositories["me/other"].private
+    again = run("publish", str(folder), "--repo", "me/other", "--create-pr", "--message", "same")
+    assert "unchanged" in again.stderr or "discussions" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "takes presets or --all. Received: neither"),
+        (["tilted-vae-digits", "--all"], "takes presets or --all"),
+        (["a", "b", "--repo", "me/x"], "--repo goes with one preset"),
+        (["some/folder"], "needs --repo user/repo. Received: 'some/folder'"),
+        (["tilted-vae-digits", "--repo", "nowhere"], "A handle is a zoo name"),
+        (["no/such", "--repo", "me/x"], "A preset folder holds preset.json"),
+    ],
+)
+def test_publishing_what_cannot_be(hub, arguments, message):
+    """One line on standard error that says what is accepted."""
+    result = run("publish", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert hub.repositories == {}
+
+
+def test_all_presets_go_one_after_the_other(hub, monkeypatch):
+    """A failure in the middle keeps what is published, and the same command goes on from there."""
+    monkeypatch.setattr(cli_hub, "NAMESPACE", "me")
+    names = keras_ood.list_models()[:3]
+    monkeypatch.setattr(handles, "list_models", lambda pattern="*": names)
+    hub.faults.append(Fault(f"POST /api/models/me/{names[1]}/commit", status=500, times=99))
+    assert run("publish", "--all").exit_code == 1
+    assert [manifest.entries()[name].revision is not None for name in names] == [True, False, False]
+    hub.faults.clear()
+    first = manifest.entries()[names[0]].revision
+    resumed = run("publish", "--all")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert all(manifest.entries()[name].revision for name in names)
+    assert manifest.entries()[names[0]].revision == first
+
+
+def test_lists(hub, repo, folder, monkeypatch):
+    """The zoo's table says what is embedded; --hub lists what carries the library's tag."""
+    monkeypatch.setattr(console.out, "width", 200)
+    assert "embedded" in run("list", "*digits*").stdout
+    push(folder, repo)
+    hub.create("me/something-else")
+    listed = run("list", "--hub").stdout
+    assert repo in listed
+    assert "something-else" not in listed
+    hub.faults.append(Fault("GET /api/models", status=500, times=99))
+    assert "did not give its list" in run("list", "--hub").stderr
+
+
+def test_info_and_scores_of_a_repository(hub, repo, folder, images, tmp_path):
+    """Every command that takes a model takes a repository."""
+    push(folder, repo)
+    assert "files verified" in run("info", repo).stdout
+
+
 _PULL = """
 import sys
 from keras_ood.hub.pull import pull
@@ -298,13 +374,6 @@ def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder, cac
     for path in [cache, *cache.rglob("*")]:
         if path.is_dir():
             path.chmod(0o755)
-
-
-def test_other_peoples_presets_are_listed(hub, repo, folder):
-    """`list_models` of the Hub's client finds what carries the library's tag."""
-    push(folder, repo)
-    hub.create("me/something-else")
-    assert [model.id for model in huggingface_hub.HfApi().list_models(filter="keras_ood")] == [repo]
 
 
 def test_json_of_the_server_is_that_of_the_client(hub, repo, folder):
