@@ -12,7 +12,7 @@ Runs = Annotated[Path, typer.Option(help="Where finished trainings are kept.")]
 
 def benchmark(
     presets: Annotated[list[str] | None, typer.Argument(help="Zoo names; all if absent.", metavar="[PRESETS]...")] = None,
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("zoo/benchmark"),
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("benchmark"),
     runs: Runs = Path("runs"),
     methods: Annotated[
         list[str] | None, typer.Option("--costly", "-c", help="Costly score to measure, repeatable; all if absent.")

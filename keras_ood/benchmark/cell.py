@@ -24,13 +24,15 @@ class Limits:
 
     Attributes:
         images: Of each set, for the cheap scores.
-        costly_images: Of each set, for the others; without corruptions.
+        corrupted_images: Of each kind and severity of corruption, for the cheap scores.
+        costly_images: Of each set, for the others.
         calibration: Held-out images for scores that are fitted, of the costly ones at most as many as `costly_images`.
         resamples: Of the bootstrap.
         further: Out-of-distribution sets beside the other presets' in-distribution sets and the corruptions.
     """
 
     images: int = 2000
+    corrupted_images: int = 500
     costly_images: int = 300
     calibration: int = 10_000
     resamples: int = 100
@@ -79,7 +81,9 @@ class Cell:
         if fitted:
             detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted)
         inside = datasets.load(recipe.dataset, "test")[0][:count]
-        sets = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further], corruptions=cheap)
+        sets = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further])
+        if cheap:
+            sets |= corrupted_sets(inside[: limits.corrupted_images])
         rate = {name: _images_per_second(detector, inside, name) for name in methods}
         shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
         report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
@@ -113,18 +117,22 @@ class Cell:
         return untrained(recipe, int(self.seed), recipe.gate(trained=False))
 
 
-def outside_sets(dataset: str, inside: np.ndarray, names: list[str], corruptions: bool) -> dict[str, np.ndarray]:
-    """Return `{name: images}`, no more of each than `inside` has: the sets named, but its own, and perhaps corruptions."""
-    count = len(inside)
-    sets = {name: named_images(name, inside)[:count] for name in dict.fromkeys(names) if name != dataset}
-    if corruptions:
-        for name in datasets.CORRUPTIONS:
-            sets |= {f"{name}-{severity}": datasets.corrupt(name, inside, severity) for severity in datasets.SEVERITIES}
-    return sets
+def outside_sets(dataset: str, inside: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Return `{name: images}` of the sets named, but the detector's own; no more images of each than `inside` has."""
+    return {name: named_images(name, inside)[: len(inside)] for name in dict.fromkeys(names) if name != dataset}
+
+
+def corrupted_sets(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return `{"kind-severity": images}`, every kind and severity of corruption."""
+    return {
+        f"{name}-{severity}": datasets.corrupt(name, images, severity)
+        for name in datasets.CORRUPTIONS
+        for severity in datasets.SEVERITIES
+    }
 
 
 def _images_per_second(detector: Detector, images: np.ndarray, method: str) -> float:
-    images = images[: max(len(images) // BATCH, 1) * BATCH]  # no smaller batch: it would be compiled while the clock runs
+    images = images[: min(max(len(images) // BATCH, 1), 3) * BATCH]  # whole batches: another would be compiled by the clock
     detector.score(images[:BATCH], method, batch_size=BATCH, progress=False)
     start = time.perf_counter()
     detector.score(images, method, batch_size=BATCH, progress=False)

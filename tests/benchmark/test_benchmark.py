@@ -4,7 +4,7 @@ import pytest
 
 from keras_ood import benchmark, scores
 from keras_ood.benchmark import runner
-from keras_ood.benchmark.cell import Cell, outside_sets
+from keras_ood.benchmark.cell import Cell, corrupted_sets, outside_sets
 from keras_ood.datasets import load
 from keras_ood.evaluation import read_records
 
@@ -91,7 +91,7 @@ def test_no_report_of_nothing(tmp_path):
 def test_outside_sets_are_as_large_as_the_inside():
     """Each set once, never the in-distribution one, as many images as there are inside."""
     inside = load("digits", "test")[0][:20]
-    sets = outside_sets("digits", inside, ["digits", "noise", "constant", "noise"], corruptions=True)
+    sets = outside_sets("digits", inside, ["digits", "noise", "constant", "noise"]) | corrupted_sets(inside)
     assert "digits" not in sets
     assert len(sets) == 2 + 25
     assert all(len(images) == 20 for images in sets.values())
