@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_ood import cli_benchmark, cli_hub, cli_studies
-from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, out
+from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, locate, out
 
 app = typer.Typer(
     help="Out-of-distribution detection with pretrained, calibrated Keras models.",
@@ -51,7 +51,9 @@ def info(model: Model) -> None:
         for key, value in content.items():
             if key not in ("files", "golden_scores"):
                 text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
-                table.add_row(key, escape(text))
+                table.add_row(
+                    *(escape("".join(filter(str.isprintable, part))) for part in (key, text))
+                )  # a stranger wrote them
         out.print(table)
 
 
@@ -107,8 +109,9 @@ def evaluate(
     from keras_ood import evaluation
 
     with errors_in_a_line():
-        detector = load(model)
-        inside = inside or in_distribution(model)
+        folder = locate(model)
+        detector = load(folder)
+        inside = inside or in_distribution(folder)
         report = evaluation.evaluate(detector, inside, dict.fromkeys(ood), methods, batch_size=batch_size)
         table = Table("OOD set", "score", "images", "AUROC", "AUPR-in", "AUPR-out", "FPR95", title=f"{model}, in: {inside}")
         for row in report.rows:

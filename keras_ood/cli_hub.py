@@ -41,7 +41,12 @@ def _zoo_table(pattern: str) -> Table:
         size = sum(file["size"] for file in content["files"].values())
         auroc = sorted(content["auroc"].items(), key=lambda item: item[1])
         ends = f"{auroc[0][1]:.3f} {auroc[0][0]}, {auroc[-1][1]:.3f} {auroc[-1][0]}"
-        cells = (content["family"], content["in_distribution"]["title"], f"{content['parameters']:,}", f"{size / 2**20:.2f} MiB")
+        cells = (
+            content["family"],
+            content["in_distribution"]["title"],
+            f"{content['parameters']:,}",
+            f"{size / 2**20:.2f} MiB",
+        )
         table.add_row(name, *cells, where, content["default_score"], ends)
     return table
 
@@ -49,15 +54,17 @@ def _zoo_table(pattern: str) -> Table:
 def _hub_table(pattern: str) -> Table:
     import fnmatch
 
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HTTPError
 
     from keras_ood.hub.pull import client, first_line
 
     try:
         models = [model for model in client().list_models(filter="keras_ood") if fnmatch.fnmatch(model.id, pattern)]
-    except HfHubHTTPError as error:
+    except HTTPError as error:
         raise OSError(f"The Hub did not give its list: {first_line(error)}") from error
-    table = Table("repository", "downloads", "likes", "changed", title="Not checked by us; files are verified when one is loaded")
+    table = Table(
+        "repository", "downloads", "likes", "changed", title="Not checked by us; files are verified when one is loaded"
+    )
     for model in models:
         changed = "" if model.last_modified is None else f"{model.last_modified:%Y-%m-%d}"
         table.add_row(escape(model.id), str(model.downloads), str(model.likes), changed)
@@ -94,17 +101,17 @@ def publish(
             target = repo or (f"{NAMESPACE}/{name}" if zoo else None)
             if target is None:
                 raise ValueError(f"A preset that is not the zoo's needs --repo user/repo. Received: {name!r}")
-            handles.parse_repository(target)
+            target, _ = handles.parse_repository(target)
             content = preset.read(folder)
             preset.verify(folder, content)
             if dry_run:
                 _show(folder, target, content)
                 continue
             published = push(folder, target, private=private or None, create_pr=create_pr, commit_message=message)
-            if zoo and not create_pr:
-                handles.pin(name, published.repo_id, published.revision)
             done = published.pull_request or ("new commit" if published.created else "unchanged, no commit")
             err.print(f"{published.repo_id}@{published.revision}: {done}")
+            if target == f"{NAMESPACE}/{name}" and not create_pr:  # a copy elsewhere is not the zoo's
+                handles.pin(name, published.repo_id, published.revision)
 
 
 def _show(folder: Path, target: str, content: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ def set_level(
     from keras_ood.studies import set_level as study
 
     with errors_in_a_line():
-        measure = study.SetLevel(load(model), in_distribution(model), sets)
+        folder = locate(model)
+        measure = study.SetLevel(load(folder), in_distribution(folder), sets)
         rows = list(measure.rejections(ood))
         table = Table(
             "images", "drawn", "set of", "OOD share", "rejected", title=f"{model}: share of {sets} sets rejected at 5 %"
@@ -54,7 +55,8 @@ def attack(
     from keras_ood.studies import adversarial
 
     with errors_in_a_line():
-        rows, accuracy = adversarial.measure(load(model), in_distribution(model), runs, count)
+        folder = locate(model)
+        rows, accuracy = adversarial.measure(load(folder), in_distribution(folder), runs, count)
         records = [asdict(row) for row in rows]
         _print(records, f"{model}: AUROC, attacked positive; classifier {accuracy:.1%} accurate")
         if out_file:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,12 @@ from rich.markup import escape
 
 out, err = Console(), Console(stderr=True)
 
-Model = Annotated[str, typer.Argument(help="Zoo name (see `keras-ood list`) or preset folder.", metavar="MODEL")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Zoo name (see `keras-ood list`), preset folder, or user/repo on the Hugging Face Hub.", metavar="MODEL"
+    ),
+]
 
 
 @contextmanager
@@ -23,20 +29,27 @@ def errors_in_a_line() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def load(model: str) -> Any:
+def load(model: str | Path) -> Any:
     """Return the detector of a handle."""
     import keras_ood
 
     return keras_ood.from_pretrained(model)
 
 
-def in_distribution(model: str) -> str:
-    """Return the data set that a preset names as its own."""
-    from keras_ood.hub import handles, preset
+def locate(model: str) -> Path:
+    """Return the preset folder of a handle: what is read of it twice is read of one commit."""
+    from keras_ood.hub import handles
 
-    described = preset.read(handles.resolve(model)).get("in_distribution")
+    return handles.resolve(model)
+
+
+def in_distribution(folder: Path) -> str:
+    """Return the data set that a preset names as its own."""
+    from keras_ood.hub import preset
+
+    described = preset.read(folder).get("in_distribution")
     if not described:
         raise ValueError(
-            f"This preset names no data set: `evaluate` takes images with --in, studies need the name. Received: {model!r}"
+            f"This preset names no data set: `evaluate` takes images with --in, studies need the name. Received: {folder}"
         )
     return str(described["name"])

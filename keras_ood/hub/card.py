@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from keras_ood.evaluation import CONVENTION, read_records
 from keras_ood.hub import card_sections, handles, manifest, preset
+from keras_ood.metrics import NAMES
 
 CARD, RESULTS = "README.md", "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
@@ -25,18 +26,28 @@ _README_SETS = {
 _README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
 
 _TAGS = ("keras_ood", "out-of-distribution-detection", "anomaly-detection")
-_TOLD = ("format", "code_version", "family", "input_shape", "parameters", "default_score", "calibration_size", "golden_scores", "files")
+_TOLD = (
+    "format",
+    "code_version",
+    "family",
+    "input_shape",
+    "parameters",
+    "default_score",
+    "calibration_size",
+    "golden_scores",
+    "files",
+)
 
 Records = list[dict[str, str]]
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, handle: str = "path/to/this/folder") -> None:
     """Render the card of a preset folder, write it as `README.md` and renew the checksums: in `preset.json`, of it in the manifest.
 
-    A folder that no recipe has measured gets the short card: what the detector itself knows.
+    A folder that no recipe has measured gets the short card: what the detector itself knows, and `handle` to load it by.
     """
     content = preset.read(folder)
-    (folder / CARD).write_text(render(folder) if (folder / RESULTS).exists() else render_unmeasured(content))
+    (folder / CARD).write_text(render(folder) if (folder / RESULTS).exists() else render_unmeasured(content, handle))
     preset.seal(folder, content)
     if folder.resolve().parent == handles.zoo_folder().resolve():
         manifest.renew(folder.name, preset.sha256(folder / preset.PRESET))
@@ -60,12 +71,15 @@ def render(folder: Path) -> str:
         eval_results=[
             EvalResult(
                 task_type="out-of-distribution-detection",
-                dataset_type=name,
-                dataset_name=f"{inside['title']} test against {name}",
-                metric_type="auroc",
-                metric_value=value,
+                dataset_type=record["out_of_distribution"],
+                dataset_name=f"{inside['title']} test against {record['out_of_distribution']}",
+                metric_type=metric,
+                metric_name=f"{metric}, {score}",
+                metric_value=round(float(record[metric]), 5),
             )
-            for name, value in content["auroc"].items()
+            for record in _shipped(records, content["training"]["seed"])
+            if record["method"] == score
+            for metric in NAMES
         ],
     )
     fields = {
@@ -103,13 +117,14 @@ def render(folder: Path) -> str:
     return str(ModelCard(_TEMPLATE.format(**fields)))
 
 
-def render_unmeasured(content: dict[str, Any]) -> str:
+def render_unmeasured(content: dict[str, Any], handle: str) -> str:
     """Return the card of a detector of which `preset.json` says no more than `describe` does."""
-    data = ModelCardData(license="other", library_name="keras", tags=[*_TAGS, content["family"]])
+    data = ModelCardData(license=content.get("license", "unknown"), library_name="keras", tags=[*_TAGS, content["family"]])
     calibrated = [f"`{name}` ({size:,} images)" for name, size in content["calibration_size"].items()]
     known = {key: value for key, value in content.items() if key not in _TOLD}
     fields = {
         "header": data.to_yaml(),
+        "handle": handle,
         "family": content["family"],
         "shape": "x".join(map(str, content["input_shape"])),
         "parameters": f"{content['parameters']:,}",
@@ -157,13 +172,17 @@ def _side_by_side(zoo: Path, dataset: str) -> str:
 def _by_score(records: Records, seed: int) -> str:
     """All scores and metrics of the weights that the preset holds."""
     lines = ["| OOD set | score | AUROC | AUPR-in | AUPR-out | FPR95 |", "|---|---|---|---|---|---|"]
-    for record in records:
-        if record["weights"] == "trained" and int(record["seed"]) == seed:
-            interval = f"[{float(record['auroc_low']):.4f}, {float(record['auroc_high']):.4f}]"
-            cells = [f"{float(record['auroc']):.4f} {interval}"]
-            cells += [f"{float(record[metric]):.4f}" for metric in ("aupr_in", "aupr_out", "fpr95")]
-            lines.append(f"| {record['out_of_distribution']} | `{record['method']}` | " + " | ".join(cells) + " |")
+    for record in _shipped(records, seed):
+        interval = f"[{float(record['auroc_low']):.4f}, {float(record['auroc_high']):.4f}]"
+        cells = [f"{float(record['auroc']):.4f} {interval}"]
+        cells += [f"{float(record[metric]):.4f}" for metric in ("aupr_in", "aupr_out", "fpr95")]
+        lines.append(f"| {record['out_of_distribution']} | `{record['method']}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _shipped(records: Records, seed: int) -> Records:
+    """The rows of the weights that the preset holds."""
+    return [record for record in records if record["weights"] == "trained" and int(record["seed"]) == seed]
 
 
 def _cell(records: Records, weights: str, out: str, score: str, untrained: bool = False) -> str:
@@ -195,8 +214,8 @@ _UNMEASURED = """---
 ```python
 import keras_ood
 
-detector = keras_ood.from_pretrained("user/repo")   # this repository
-scores = detector.score(images)                     # (N,) float32, higher = more out-of-distribution
+detector = keras_ood.from_pretrained("{handle}")
+scores = detector.score(images)              # (N,) float32, higher = more out-of-distribution
 ```
 
 `images`: (N, height, width, 1 or 3), uint8 or float in 0..1, any size; they are converted to {shape} inside the model.

@@ -22,7 +22,7 @@ def zoo_folder() -> Path:
 
 def embedded(name: str) -> bool:
     """Return whether the package holds a preset of that name itself."""
-    return name in {folder.name for folder in zoo_folder().iterdir() if (folder / "preset.json").exists()}
+    return (zoo_folder() / name / preset.PRESET).is_file()
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -34,9 +34,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(manifest.entries(), pattern), key=_natural)
 
 
-def resolve(
-    handle: str | os.PathLike[str], *, revision: str | None = None, source: str | None = None, **download: Any
-) -> Path:
+def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, source: str | None = None, **download: Any) -> Path:
     """Return the preset folder that a handle names, downloaded if need be.
 
     Args:
@@ -51,8 +49,6 @@ def resolve(
         PresetError: A file differs from its digest.
         OSError: The Hub or the cache does not give the preset.
     """
-    from keras_ood.hub.pull import pull
-
     if source not in _SOURCES:
         raise ValueError(f"`source` is one of {_SOURCES}. Received: {source!r}")
     name = os.fspath(handle)
@@ -61,14 +57,13 @@ def resolve(
         if revision is None and source != "hub" and embedded(name):
             preset.verify_digest(zoo_folder() / name, entry.preset_sha256)
             return zoo_folder() / name
-        if source == "embedded" or entry.repo_id is None:
+        if source == "embedded" or entry.repo_id is None or (revision or entry.revision) is None:
+            places = [*(["embedded in the package"] if embedded(name) else []), *([entry.repo_id] if entry.revision else [])]
             raise ValueError(
-                f"Preset {name!r} is embedded in the package{', without revisions' if revision else ''}; the Hub "
-                f"{'does not hold it yet' if entry.repo_id is None else 'is asked with source=`hub`'}. "
-                f"Received: revision={revision!r}, source={source!r}"
+                f"Preset {name!r} is to be had from: {', '.join(map(str, places)) or 'nowhere yet'}. Received: {revision=}, {source=}"
             )
         digest = entry.preset_sha256 if revision is None else None
-        return pull(entry.repo_id, revision or entry.revision, preset_sha256=digest, **download)
+        return _pull(entry.repo_id, revision or entry.revision, preset_sha256=digest, **download)
     if source is not None:
         raise ValueError(f"`source` goes with a zoo name ({', '.join(list_models())}). Received: {name!r}, {source=}")
     if name and Path(name).is_dir():
@@ -78,7 +73,13 @@ def resolve(
     repository, named = parse_repository(name)
     if named is not None and revision is not None:
         raise ValueError(f"The revision belongs in the handle or beside it, not both. Received: {name!r}, {revision=}")
-    return pull(repository, revision or named, **download)
+    return _pull(repository, revision or named, **download)
+
+
+def _pull(*arguments: Any, **options: Any) -> Path:
+    from keras_ood.hub.pull import pull  # imports the Hub's client, which nothing else of a local preset needs
+
+    return pull(*arguments, **options)
 
 
 def find(name: str) -> tuple[Path | None, str]:

@@ -1,6 +1,7 @@
 """What the package knows of the zoo's presets before any of their files is read: digest, repository, pinned commit."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def record(name: str, entry: Entry) -> None:
     """Write the entry of one preset, in place of the one before."""
     changed = entries() | {name: entry}
     fields = {name: {key: value for key, value in asdict(changed[name]).items() if value} for name in sorted(changed)}
-    FILE.write_text(json.dumps(fields, indent=2) + "\n")
+    written = FILE.with_suffix(".unfinished")
+    written.write_text(json.dumps(fields, indent=2) + "\n")
+    os.replace(written, FILE)
 
 
 def renew(name: str, preset_sha256: str) -> None:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+FORMAT = 1
 PRESET = "preset.json"
 REQUIRED = ("config.json", "metadata.json", "model.weights.h5")
 LONGEST_JSON = 2**20  # bytes that are read into memory unverified
@@ -43,16 +45,18 @@ def read(folder: Path) -> dict[str, Any]:
         PresetError: It is missing, not JSON of the expected form, or lists what no preset holds.
     """
     path = folder / PRESET
-    if path.is_file() and path.stat().st_size > LONGEST_JSON:
+    if not path.is_file():
+        raise PresetError(f"A preset folder holds {PRESET}. Received: {folder} without it")
+    if path.stat().st_size > LONGEST_JSON:
         raise PresetError(f"A {PRESET} has at most {LONGEST_JSON} bytes. Received: {path} of {path.stat().st_size}")
     try:
         content = json.loads(path.read_text())
         declared = {str(name): (int(file["size"]), str(file["sha256"])) for name, file in content["files"].items()}
-        if not isinstance(content["golden_scores"], list):
-            raise TypeError("`golden_scores` is not a list")
-    except FileNotFoundError as error:
-        raise PresetError(f"A preset folder holds {PRESET}. Received: {folder} without it") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, read here: {FORMAT}")
+        if not all(isinstance(score, float) and math.isfinite(score) for score in content["golden_scores"]):
+            raise TypeError("`golden_scores` are not finite numbers")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PresetError(f"Expected a {PRESET} as written by `save_pretrained`. Received: {path} ({error!r})") from error
     missing = [name for name in REQUIRED if name not in declared]
     if missing:
@@ -72,16 +76,17 @@ def verify(folder: Path, preset: dict[str, Any]) -> None:
     Raises:
         PresetError: The first file that is missing, lies elsewhere or differs, with what was expected and what was found.
     """
-    homes = {folder.resolve(), (folder.parent.parent / "blobs").resolve()}  # of the Hub's cache, which links there
+    in_cache = folder.parent.name == "snapshots"  # of huggingface_hub, whose files are links to blobs of the whole cache
+    home = (folder.parents[2] if in_cache else folder).resolve()
     for name, expected in preset["files"].items():
         path = folder / name
         if not path.is_file():
             raise PresetError(f"A file of the preset is missing. Expected: {path}. Received: no such file")
-        if path.resolve().parent not in homes:
+        if not path.resolve().is_relative_to(home):
             raise PresetError(f"A preset's files lie in its own folder. Received: {path}, a link to {path.resolve()}")
-        for quantity, found in (("size", path.stat().st_size), ("sha256", sha256(path))):
-            if found != expected[quantity]:
-                raise DamagedFileError(path, quantity, expected[quantity], found)
+        for quantity, measure in (("size", _size), ("sha256", sha256)):
+            if measure(path) != expected[quantity]:
+                raise DamagedFileError(path, quantity, expected[quantity], measure(path))
 
 
 def verify_digest(folder: Path, expected: str | None) -> None:
@@ -93,6 +98,10 @@ def verify_digest(folder: Path, expected: str | None) -> None:
     found = sha256(folder / PRESET)
     if expected is not None and found != expected:
         raise DamagedFileError(folder / PRESET, "sha256", expected, found)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def sha256(path: Path) -> str:

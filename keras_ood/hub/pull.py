@@ -1,22 +1,28 @@
 """From the Hugging Face Hub to a verified folder in the cache."""
 
+import contextlib
+import hashlib
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
+    DryRunError,
     EntryNotFoundError,
-    FileMetadataError,
-    HfHubHTTPError,
+    GatedRepoError,
+    HTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
     RevisionResolutionError,
 )
 
 from keras_ood.hub import preset
+
+_GIT_HASH = re.compile(r"[0-9a-f]{40}")
 
 
 def client(token: str | bool | None = None) -> HfApi:
@@ -36,7 +42,7 @@ def pull(
     """Return the folder of a repository's preset in the cache, every file checked against its SHA-256.
 
     A branch or tag is resolved to a commit once, and all files come from that commit. Only files that `preset.json` names are
-    fetched. What is in the cache already is not fetched again; a whole commit in it needs no network.
+    fetched, none larger than it says. What is in the cache already is not fetched again; a whole commit in it needs no network.
 
     Args:
         repo_id: `"user/repo"`.
@@ -51,46 +57,76 @@ def pull(
         OSError: The repository, the revision or a file is not to be had.
     """
     api = client(token)
-    cache_dir = None if cache_dir is None else os.fspath(cache_dir)
-    try:
-        commit = api.resolve_revision(
-            repo_id, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
-        ).resolved
-        where = {"revision": commit, "cache_dir": cache_dir, "local_files_only": local_files_only, "token": token}
-        folder = Path(api.hf_hub_download(repo_id, preset.PRESET, **where)).parent
-        with _discarding(folder):
-            preset.verify_digest(folder, preset_sha256)
+    where: dict[str, Any] = {"cache_dir": cache_dir and os.fspath(cache_dir), "local_files_only": local_files_only}
+    with _told(repo_id, revision):
+        where["revision"] = api.resolve_revision(repo_id, revision=revision, **where).resolved
+        described = _fetch(api, repo_id, preset.PRESET, preset.LONGEST_JSON, where)
+    folder = described.parent
+    with _discarding(folder):
+        _verify_git_hash(described)
+        preset.verify_digest(folder, preset_sha256)
         content = preset.read(folder)
-        for name in content["files"]:
-            api.hf_hub_download(repo_id, name, **where)
-        with _discarding(folder):
-            preset.verify(folder, content)
-    except RevisionNotFoundError as error:
-        raise FileNotFoundError(f"Repository {repo_id} has no such branch, tag or commit. Received: {revision!r}") from error
-    except RepositoryNotFoundError as error:
-        raise FileNotFoundError(
-            f"The Hub shows no repository {repo_id}. A private or gated one asks for a token: `hf auth login`, or `token=`. "
-            f"Received: {repo_id!r}"
-        ) from error
-    except (RevisionResolutionError, EntryNotFoundError, HfHubHTTPError, FileMetadataError) as error:
-        raise OSError(
-            f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} What has arrived is "
-            "kept; run it again to go on."
-        ) from error
+    with _told(repo_id, revision):
+        for name, file in content["files"].items():
+            _fetch(api, repo_id, name, file["size"], where)
+    with _discarding(folder):
+        preset.verify(folder, content)
     return folder
 
 
 def first_line(error: Exception) -> str:
-    """Return what the client's error says, without its advice for browsers."""
+    """Return what the client's error says in one line, without its advice for browsers."""
     return " ".join(str(error).split("\nFor more information")[0].split())
 
 
-@contextmanager
-def _discarding(folder: Path) -> Iterator[None]:
-    """Take a damaged file, and the blob that it links to, out of the cache."""
+def _fetch(api: HfApi, repo_id: str, name: str, largest: int, where: dict[str, Any]) -> Path:
+    if not where["local_files_only"]:
+        size = api.hf_hub_download(repo_id, name, dry_run=True, **where).file_size
+        if size > largest:
+            raise preset.PresetError(f"{name} of {repo_id} must have at most {largest} bytes. Received: {size}")
+    return Path(api.hf_hub_download(repo_id, name, **where))
+
+
+@contextlib.contextmanager
+def _told(repo_id: str, revision: str | None) -> Iterator[None]:
+    """Turn the client's errors into an `OSError` of one line that names the repository and what to do."""
     try:
         yield
-    except preset.DamagedFileError as error:
-        for path in (error.path.resolve(), folder / error.path.name):
-            path.unlink(missing_ok=True)
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(f"Repository {repo_id} has no such branch, tag or commit. Received: {revision!r}") from error
+    except GatedRepoError as error:
+        raise PermissionError(
+            f"Repository {repo_id} is gated: ask for access on its page. Received: {first_line(error)}"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"The Hub shows no repository {repo_id}. A private one asks for a token: `hf auth login`, or `token=`. "
+            f"Received: {repo_id!r}"
+        ) from error
+    except (OSError, HTTPError, EntryNotFoundError, RevisionResolutionError, DryRunError) as error:
+        raise OSError(
+            f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} Whole files that have "
+            "arrived are kept; run it again to go on."
+        ) from error
+
+
+@contextlib.contextmanager
+def _discarding(folder: Path) -> Iterator[None]:
+    """Take what is damaged out of the cache: the file, and `preset.json`, which may be what is wrong."""
+    try:
+        yield
+    except preset.PresetError as error:
+        for path in {getattr(error, "path", folder / preset.PRESET), folder / preset.PRESET}:
+            with contextlib.suppress(OSError):  # a cache that cannot be written keeps it
+                path.resolve().unlink()
+                path.unlink(missing_ok=True)
         raise
+
+
+def _verify_git_hash(path: Path) -> None:
+    """Check a small file against its hash in git, by which the cache names it."""
+    blob = path.resolve()
+    content = blob.read_bytes()
+    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if _GIT_HASH.fullmatch(blob.name) and found != blob.name:
+        raise preset.DamagedFileError(path, "git hash", blob.name, found)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import HTTPError
 
-from keras_ood.hub import preset
+from keras_ood.hub import preset, safety
 from keras_ood.hub.card import CARD
 from keras_ood.hub.pull import client, first_line
 
@@ -43,7 +43,8 @@ def push(
     """Publish a preset folder in one commit, tagged with the package's version.
 
     The repository holds the preset's files and nothing else afterwards. Files that it holds already are not sent again; where
-    nothing differs no commit is made, though a tag that was missing is set. A tag that exists stays where it is: it may be somebody's pin.
+    nothing differs no commit is made, though a tag that was missing is set. A tag that exists stays where it is: it may be
+    somebody's pin.
 
     Args:
         folder: Of the preset; verified first.
@@ -54,36 +55,59 @@ def push(
         token: As in huggingface_hub.
 
     Raises:
-        PresetError: The folder is damaged, or has no card.
+        PresetError: The folder is damaged, has no card, or could not be loaded again.
+        FileExistsError: The repository holds something else.
         OSError: The Hub refused; the message says what was done and how to go on.
     """
     content = preset.read(folder)
     preset.verify(folder, content)
+    safety.check(folder)
     if CARD not in content["files"]:
         raise preset.PresetError(f"A preset is published with its card, {CARD}. Received: {folder} without it")
-    api, tag = client(token), f"v{version('keras-ood')}"
+    api = client(token)
     names = [preset.PRESET, *content["files"]]
-    message = commit_message or f"{content.get('name', folder.name)}, keras_ood {version('keras-ood')}"
+    before = None
     try:
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-        before = api.model_info(repo_id)
-        gone = {file.rfilename for file in before.siblings or ()} - {*names, *_KEPT}
-        operations = [CommitOperationAdd(name, folder / name) for name in names]
+        head = api.model_info(repo_id)
+        before = str(head.sha)
+        present = {file.rfilename for file in head.siblings or ()} - set(_KEPT)
+        if present and preset.PRESET not in present:
+            raise FileExistsError(f"A preset takes a repository of its own. Received: {repo_id}, which holds {sorted(present)}")
         done = api.create_commit(
             repo_id,
-            [*operations, *(CommitOperationDelete(name) for name in sorted(gone))],
-            commit_message=message,
-            parent_commit=before.sha,
+            [
+                *(CommitOperationAdd(name, folder / name) for name in names),
+                *(CommitOperationDelete(name) for name in sorted(present - set(names))),
+            ],
+            commit_message=commit_message or f"{content.get('name', content['family'])}, keras_ood {version('keras-ood')}",
+            parent_commit=before,
             create_pr=create_pr,
         )
-    except (HfHubHTTPError, RuntimeError) as error:
-        raise OSError(
-            f"{repo_id} is as it was: nothing was committed ({first_line(error)}). Publish again to go on: what was sent is not sent twice"
-        ) from error
-    published = Published(repo_id, done.oid, done.oid != before.sha, done.pr_url)
+    except (HTTPError, RuntimeError) as error:
+        raise OSError(f"{_state(api, repo_id, before)} ({first_line(error)})") from error
+    published = Published(repo_id, done.oid, done.oid != before, done.pr_url)
     if not create_pr:
+        tag = f"v{version('keras-ood')}"
         try:
             api.create_tag(repo_id, tag=tag, revision=done.oid, exist_ok=True)
-        except HfHubHTTPError as error:
-            raise OSError(f"{repo_id} holds the preset, commit {done.oid}, but not the tag {tag} ({first_line(error)})") from error
+        except HTTPError as error:
+            raise OSError(
+                f"{repo_id} holds the preset, commit {done.oid}, but not the tag {tag} ({first_line(error)})"
+            ) from error
     return published
+
+
+def _state(api: HfApi, repo_id: str, before: str | None) -> str:
+    """Say what a publication that failed has left behind: the answer to a commit may be lost though the commit was made."""
+    if before is None:
+        return f"{repo_id} could not be read or created: nothing was committed"
+    try:
+        now = api.model_info(repo_id).sha
+    except HTTPError:
+        return f"It is not known whether {repo_id} holds the preset: publish again to find out"
+    if now == before:
+        return (
+            f"{repo_id} is as it was, {before}: nothing was committed. Publish again to go on: what was sent is not sent twice"
+        )
+    return f"{repo_id} has moved to {now}: somebody else's commit, or ours whose answer was lost. Publish again to find out"

@@ -1,4 +1,4 @@
-"""What a preset may hold: checked before Keras reads it, so that loading runs no code of the preset and takes no memory for it."""
+"""What a preset may hold: checked before Keras reads it, so that loading runs no code of the preset and takes little memory for it."""
 
 import json
 import math
@@ -11,40 +11,34 @@ import keras
 
 from keras_ood.hub.preset import LONGEST_JSON, PresetError
 
-LARGEST_INTEGER = 2**14
-LARGEST_SHAPE = 2**22  # values of one image
-MOST_OBJECTS = 512
-DEEPEST = 64
+MOST_OBJECTS = 128
+DEEPEST = 32
+LARGEST_NUMBER = 2**20
+LARGEST_DETECTORS = 2**28  # sum over the detectors of values of an image times size of the latent
+
+_LARGEST = {
+    "batch_shape": 512,
+    "build_input_shape": 512,
+    "components": 1024,
+    "depth": 64,
+    "dilation_rate": 8,
+    "filters": 512,
+    "groups": 512,
+    "image_shape": 512,
+    "input_shape": 512,
+    "kernel_size": 8,
+    "latent_dim": 1024,
+    "strides": 8,
+}
+"""Integers, or lists of integers, and how large each may be."""
+
+_ACTIVATIONS = ("linear", "relu", "elu", "silu", "tanh", "sigmoid", "softplus", "gelu", "leaky_relu")
+_OBJECTS_OR_NONE = ("_initializer", "_regularizer", "_constraint")
 
 _KERAS = {
-    "keras": {"DTypePolicy", "Functional", "Sequential"},
-    "keras.initializers": {"Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Ones", "RandomNormal", "Zeros"},
-    "keras.layers": {
-        "Activation",
-        "Add",
-        "AveragePooling2D",
-        "BatchNormalization",
-        "Concatenate",
-        "Conv2D",
-        "Conv2DTranspose",
-        "Dense",
-        "DepthwiseConv2D",
-        "Dropout",
-        "Flatten",
-        "GlobalAveragePooling2D",
-        "GroupNormalization",
-        "InputLayer",
-        "LayerNormalization",
-        "LeakyReLU",
-        "MaxPooling2D",
-        "Multiply",
-        "ReLU",
-        "Rescaling",
-        "Reshape",
-        "SeparableConv2D",
-        "UpSampling2D",
-        "ZeroPadding2D",
-    },
+    "keras": {"DTypePolicy", "Sequential"},
+    "keras.initializers": {"HeNormal", "Zeros"},
+    "keras.layers": {"Conv2D", "Flatten", "InputLayer", "LeakyReLU", "ReLU"},
 }
 _PACKAGE = "keras_ood>"
 
@@ -67,26 +61,31 @@ def _check_config(path: Path) -> None:
         config = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise PresetError(f"Expected JSON as written by Keras. Received: {path} ({error})") from error
-    objects = 0
-    for value in _values(config, path):
-        if isinstance(value, dict) and "class_name" in value:
+    objects, detectors = 0, 0
+    for entry in _dictionaries(config, path):
+        if "class_name" in entry:
             objects += 1
-            _check_class(value, path)
-        if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
-            raise PresetError(f"Numbers in a configuration are at most {LARGEST_INTEGER}. Received: {value} in {path}")
-        if isinstance(value, list) and value and all(isinstance(size, (int, type(None))) for size in value):
-            if abs(math.prod(size or 1 for size in value)) > LARGEST_SHAPE:
-                raise PresetError(f"Shapes in a configuration have at most {LARGEST_SHAPE} values. Received: {value} in {path}")
+            _check_class(entry, path)
+        for key, value in entry.items():
+            _check_value(key, value, path)
+        if isinstance(entry.get("image_shape"), list):
+            latent = entry.get("latent_dim")
+            detectors += math.prod(size or 1 for size in entry["image_shape"]) * (latent if isinstance(latent, int) else 1)
     if not 0 < objects <= MOST_OBJECTS:
         raise PresetError(f"A configuration has 1 to {MOST_OBJECTS} objects. Received: {objects} in {path}")
+    if detectors > LARGEST_DETECTORS:
+        raise PresetError(
+            f"Detectors have at most {LARGEST_DETECTORS} latent times image values. Received: {detectors} in {path}"
+        )
 
 
-def _values(value: Any, path: Path, depth: int = 0) -> Iterator[Any]:
+def _dictionaries(value: Any, path: Path, depth: int = 0) -> Iterator[dict[str, Any]]:
     if depth > DEEPEST:
         raise PresetError(f"A configuration nests at most {DEEPEST} deep. Received: {path}, which nests deeper")
-    yield value
+    if isinstance(value, dict):
+        yield value
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _values(part, path, depth + 1)
+        yield from _dictionaries(part, path, depth + 1)
 
 
 def _check_class(entry: dict[str, Any], path: Path) -> None:
@@ -95,7 +94,7 @@ def _check_class(entry: dict[str, Any], path: Path) -> None:
         known = keras.saving.get_registered_object(registered)
         if known is not None and (known.__name__, known.__module__) == (name, module):
             return
-    elif registered in (None, name) and isinstance(module, str) and name in _KERAS.get(module, ()):
+    elif isinstance(name, str) and registered in (None, name) and isinstance(module, str) and name in _KERAS.get(module, ()):
         return
     raise PresetError(
         f"A preset is built of keras_ood's own classes and of {sorted(set().union(*_KERAS.values()))}; none of it is code. "
@@ -103,28 +102,51 @@ def _check_class(entry: dict[str, Any], path: Path) -> None:
     )
 
 
+def _check_value(key: str, value: Any, path: Path) -> None:
+    if key in _LARGEST:
+        parts = value if isinstance(value, list) else [value]
+        if not all(part is None or (type(part) is int and abs(part) <= _LARGEST[key]) for part in parts):
+            raise PresetError(f"{key!r} holds integers of at most {_LARGEST[key]}. Received: {value!r} in {path}")
+    elif isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
+        raise PresetError(f"Numbers in a configuration are at most {LARGEST_NUMBER}. Received: {key}={value} in {path}")
+    if key.endswith(_OBJECTS_OR_NONE) and not (value is None or isinstance(value, dict)):
+        raise PresetError(f"{key!r} is written out, not called by a name. Received: {value!r} in {path}")
+    if key == "activation" and value not in _ACTIVATIONS:
+        raise PresetError(f"An activation is one of {_ACTIVATIONS}. Received: {value!r} in {path}")
+    if key == "compile_config" and value:
+        raise PresetError(f"A preset is not compiled: no optimizer comes with it. Received: {key}={value!r} in {path}")
+
+
 def _check_weights(path: Path) -> None:
     size, total = path.stat().st_size, 0
     try:
         with h5py.File(path, "r") as file:
-            for dataset in _datasets(file, path):
+            for dataset in _datasets(file, path, set()):
                 total += int(dataset.nbytes)
-                if dataset.dtype.hasobject or dataset.dtype.kind not in "biuf":
+                if dataset.dtype.kind not in "biuf":
                     raise PresetError(f"Weights are numbers. Received: dtype {dataset.dtype} of {dataset.name} in {path}")
-                if dataset.is_virtual or dataset.external:
-                    raise PresetError(f"Weights lie in their file alone. Received: {dataset.name} in {path}, stored elsewhere")
-    except OSError as error:
+                if dataset.is_virtual or dataset.external or dataset.chunks is not None:
+                    raise PresetError(f"Weights lie in their file in one piece. Received: {dataset.name} in {path}")
+    except PresetError:
+        raise
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:  # h5py's, at a damaged file
         raise PresetError(f"Expected weights as written by Keras. Received: {path} ({error})") from error
     if total > size:
         raise PresetError(f"A weights file holds all that it declares. Received: {path}, {total} bytes declared in {size}")
 
 
-def _datasets(group: Any, path: Path) -> Iterator[Any]:
+def _datasets(group: Any, path: Path, visited: set[int]) -> Iterator[Any]:
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise PresetError(f"Weights lie in their file alone. Received: {group.name}/{name} in {path}, a link")
         child = group[name]
+        address = h5py.h5o.get_info(child.id).addr
+        if address in visited:
+            raise PresetError(f"A weights file is a tree. Received: {child.name} in {path}, which is in it twice")
+        visited.add(address)
         if isinstance(child, h5py.Group):
-            yield from _datasets(child, path)
-        else:
+            yield from _datasets(child, path, visited)
+        elif isinstance(child, h5py.Dataset):
             yield child
+        else:
+            raise PresetError(f"A weights file holds groups and arrays. Received: {child!r} in {path}")

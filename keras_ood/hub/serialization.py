@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_ood.hub import handles, safety
-from keras_ood.hub.preset import PRESET, REQUIRED, PresetError, read, seal, verify
+from keras_ood.hub.preset import FORMAT, PRESET, REQUIRED, PresetError, read, seal, verify
 from keras_ood.models import Detector
 
 GOLDEN_TOLERANCE = 1e-4  # of the largest golden score
@@ -30,12 +30,13 @@ def save(detector: Detector, folder: str | os.PathLike[str], provenance: dict[st
     if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
         (folder / "assets").rmdir()
     seal(folder, describe(detector) | provenance)
+    safety.check(folder)  # what could not be loaded again is refused now
 
 
 def describe(detector: Detector) -> dict[str, Any]:
     """Return what a detector itself knows of its preset."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "code_version": version("keras-ood"),
         "family": type(detector).__name__,
         "input_shape": list(detector.image_shape),
@@ -84,11 +85,15 @@ def from_pretrained(
     preset = read(folder)
     verify(folder, preset)
     safety.check(folder)
-    detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
+    try:
+        detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
+    except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
+        raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
     if not isinstance(detector, Detector):
         raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(detector).__name__} in {folder}")
     found, expected = golden_scores(detector), np.asarray(preset["golden_scores"], np.float32)
-    if found.shape != expected.shape or np.max(np.abs(found - expected)) > GOLDEN_TOLERANCE * np.max(np.abs(expected)):
+    tolerance = GOLDEN_TOLERANCE * np.max(np.abs(expected), initial=0.0)
+    if found.shape != expected.shape or not np.max(np.abs(found - expected)) <= tolerance:
         raise PresetError(
             f"The detector in {folder} does not give its golden scores on this machine. "
             f"Expected: {expected.tolist()}. Received: {found.tolist()}"

@@ -272,17 +272,19 @@ class Detector(keras.Model):  # type: ignore[misc]
             create_pr: Whether to open a pull request in place of a commit to the default branch.
             commit_message: None for one that names the version.
             token: None for the one that `hf auth login` has kept.
-            **provenance: As in `save_pretrained`.
+            **provenance: As in `save_pretrained`; `license` goes to the head of the card.
 
         Raises:
-            OSError: The Hub refused; nothing was changed.
+            OSError: The Hub refused; the message says what was done and how to go on.
         """
         from keras_ood.hub import card, push
 
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, **provenance)
-            card.write(Path(folder))
-            return push.push(Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token)
+            card.write(Path(folder), repo_id)
+            return push.push(
+                Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
+            )
 
     def inference_copy(self) -> "Detector":
         """Return a detector of the same weights and calibration, without optimizer."""

@@ -8,7 +8,9 @@ import keras_ood
 from keras_ood.hub import handles, manifest
 
 
-@pytest.mark.parametrize("handle", ["tilted-vae-digit", "tilted-vae-digits/", "no/such/folder", "", "hf://datasets/me/images", "hf://me/repo/folder"])
+@pytest.mark.parametrize(
+    "handle", ["tilted-vae-digit", "tilted-vae-digits/", "no/such/folder", "", "hf://datasets/me/images", "hf://me/repo/folder"]
+)
 def test_a_nearly_right_name_fails_loudly(handle):
     """No other weights are ever loaded; the error lists what there is."""
     with pytest.raises(ValueError, match=r"tilted-vae-digits.*Received: '"):

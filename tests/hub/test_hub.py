@@ -1,9 +1,12 @@
 """Presets travel: huggingface_hub's own client, unmodified, against a Hub on loopback."""
 
-import json
+import base64
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import huggingface_hub
@@ -21,12 +24,24 @@ from keras_ood.hub.preset import DamagedFileError
 from keras_ood.hub.pull import pull
 from keras_ood.hub.push import push
 
+ROOT = Path(keras_ood.__file__).parents[1]
+
 
 def changed(folder, note):
     """Make a preset another one: its `preset.json` and card differ, its weights do not."""
     (folder / "README.md").write_text((folder / "README.md").read_text() + f"\n{note}\n")
     preset.seal(folder, preset.read(folder) | {"note": note})
     return folder
+
+
+def commit_files(hub, repo, files):
+    """Commit behind the client's back."""
+    repository = hub.repositories[repo]
+    operations = [
+        {"key": "file", "value": {"path": path, "content": base64.b64encode(content).decode()}}
+        for path, content in files.items()
+    ]
+    repository.commit(operations, "by hand", "refs/heads/main", repository.resolve("main"))
 
 
 def note_of(folder):
@@ -42,7 +57,9 @@ def test_a_preset_travels_bit_for_bit(repo, pretrained, digits):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(again.score(digits[1]), pretrained.score(digits[1]))
     np.testing.assert_array_equal(again.p_values(digits[1]), pretrained.p_values(digits[1]))
-    np.testing.assert_array_equal(keras_ood.from_pretrained(f"hf://{repo}@{published.revision}").score(digits[1][:9]), again.score(digits[1][:9]))
+    np.testing.assert_array_equal(
+        keras_ood.from_pretrained(f"hf://{repo}@{published.revision}").score(digits[1][:9]), again.score(digits[1][:9])
+    )
 
 
 def test_plain_keras_loads_it(repo, folder, pretrained, digits):
@@ -126,10 +143,70 @@ def test_a_corrupted_file_does_not_stay(hub, repo, folder, cache):
     preset.verify(pull(repo), preset.read(folder))
 
 
+def test_a_damaged_preset_json_does_not_stay(hub, repo, folder):
+    """One bit of the small file that names the others' digests: noticed by its hash in git, and fetched anew the next time."""
+    push(folder, repo)
+    hub.faults.append(Fault("GET /me/detector/resolve/.*/preset.json", corrupt=True))
+    with pytest.raises(DamagedFileError, match="Expected git hash"):
+        pull(repo)
+    assert pull(repo).joinpath("preset.json").read_bytes() == (folder / "preset.json").read_bytes()
+
+
+def test_a_preset_json_that_is_none_does_not_stay(hub, repo, folder):
+    """A repository whose `preset.json` cannot be read is refused; once it is mended, the cache is no hindrance."""
+    push(folder, repo)
+    whole = hub.repositories[repo].resolve("main")
+    commit_files(hub, repo, {"preset.json": b"[]"})
+    with pytest.raises(PresetError, match="Expected a preset.json"):
+        pull(repo)
+    assert pull(repo, whole).name == whole
+
+
+def test_files_larger_than_they_say_are_not_fetched(hub, repo, folder):
+    """A file beyond its declared size, or a `preset.json` beyond all use, is refused before its content is asked for."""
+    push(folder, repo)
+    commit_files(hub, repo, {"config.json": b" " * 10**6})
+    hub.requests.clear()
+    with pytest.raises(PresetError, match="config.json of me/detector must have at most .* bytes. Received: 1000000"):
+        pull(repo)
+    assert not [line for line in hub.requests if line.startswith("GET") and line.endswith("config.json")]
+    commit_files(hub, repo, {"preset.json": b" " * (2**20 + 1)})
+    with pytest.raises(PresetError, match="preset.json of me/detector must have at most 1048576 bytes. Received: 1048577"):
+        pull(repo)
+
+
+def test_a_transfer_that_breaks_for_good(hub, repo, folder, monkeypatch):
+    """After the client's own retries the error is one line that names the repository."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    push(folder, repo)
+    hub.faults.append(Fault("GET /lfs/", truncate=1000, times=99))
+    with pytest.raises(OSError, match="did not give me/detector") as caught:
+        pull(repo)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_caches_links_may_be_two_deep(repo, folder, cache, request):
+    """huggingface_hub may keep a blob in a store shared by all repositories, with a link from the repository's blobs."""
+    request.getfixturevalue("hub")
+    push(folder, repo)
+    path = pull(repo) / "model.weights.h5"
+    blob = path.resolve()
+    shared = cache / "blobs" / "ab" / blob.name
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    keras_ood.from_pretrained(repo)
+    outside = cache.parent / blob.name
+    shared.rename(outside)
+    shared.symlink_to(outside)
+    with pytest.raises(PresetError, match="lie in its own folder"):
+        keras_ood.from_pretrained(repo)
+
+
 @pytest.mark.parametrize(
     ("at", "status", "message"),
     [
-        ("GET /api/models", 401, "did not give me/detector.*401"),
+        ("GET /api/models", 401, "shows no repository me/detector"),
         ("GET /api/models", 403, "did not give me/detector.*403"),
         ("HEAD /me/detector/resolve/.*/config.json", 404, "did not give me/detector"),
         ("GET /api/models", 429, "did not give me/detector.*429"),
@@ -167,6 +244,7 @@ def test_without_the_network(hub, repo, folder, cache, tmp_path, monkeypatch):
     first = push(folder, repo)
     pull(repo)
     monkeypatch.setattr(hub, "faults", [Fault("", status=500, times=10**6)])
+    assert pull(repo).name == first.revision  # the Hub is ill: the branch as it was last seen
     for revision in (None, "main", first.revision):
         hub.requests.clear()
         assert pull(repo, revision, local_files_only=True).name == first.revision
@@ -195,6 +273,25 @@ def test_publishing_fails_half_way(hub, repo, folder):
     push(folder, repo)
     assert note_of(pull(repo)) == "new"
     assert not [line for line in hub.requests if line.startswith("PUT")]
+
+
+def test_an_answer_that_is_lost(hub, repo, folder):
+    """The commit is made and its answer lost: the message does not claim that nothing happened, and the next try says unchanged."""
+    push(folder, repo)
+    hub.faults.append(Fault("POST /api/models/me/detector/commit", lose=True))
+    with pytest.raises(OSError, match="has moved to [0-9a-f]{40}: somebody else's commit, or ours"):
+        push(changed(folder, "new"), repo)
+    assert not push(folder, repo).created
+    assert note_of(pull(repo)) == "new"
+
+
+def test_a_repository_of_something_else_is_not_overwritten(hub, folder):
+    """Publishing deletes what is no file of the preset: only where a preset is already."""
+    hub.create("me/novel")
+    commit_files(hub, "me/novel", {"chapter-1.txt": b"It was"})
+    with pytest.raises(FileExistsError, match="repository of its own.*chapter-1.txt"):
+        push(folder, "me/novel")
+    assert "chapter-1.txt" in hub.repositories["me/novel"].tree("main")
 
 
 def test_publishing_beside_somebody_else(hub, repo, folder, tmp_path):
@@ -245,7 +342,7 @@ def test_damaged_presets_are_not_published(hub, folder):
 
 def test_a_zoo_name_from_the_hub(hub, repo, folder):
     """With `source="hub"` a zoo name is its pinned commit, whose `preset.json` must have the manifest's digest."""
-    with pytest.raises(ValueError, match="the Hub does not hold it yet"):
+    with pytest.raises(ValueError, match="is to be had from: embedded in the package"):
         handles.resolve("tilted-vae-digits", source="hub")
     published = push(folder, repo)
     digest = preset.sha256(folder / "preset.json")
@@ -281,21 +378,37 @@ def run(*arguments):
     return CliRunner().invoke(cli.app, list(arguments))
 
 
-def test_publishing_from_the_command_line(hub, folder, own_manifest):
-    """A zoo preset is published, its commit pinned in the manifest; a folder needs a repository; nothing is sent by --dry-run."""
-    shown = run("publish", "tilted-vae-digits", "--dry-run", "--repo", "me/tilted-vae-digits")
+def test_publishing_from_the_command_line(hub, folder, monkeypatch):
+    """A zoo preset is published, its commit pinned in the manifest; a copy elsewhere is not; --dry-run sends nothing."""
+    monkeypatch.setattr(cli_hub, "NAMESPACE", "me")
+    shown = run("publish", "tilted-vae-digits", "--dry-run")
     assert shown.exit_code == 0
     assert "model.weights.h5" in shown.stdout
     assert "library_name: keras" in shown.stdout
     assert hub.repositories == {}
-    assert run("publish", "tilted-vae-digits", "--repo", "me/tilted-vae-digits").exit_code == 0
+    assert run("publish", "tilted-vae-digits", "--repo", "me/copy").exit_code == 0
+    assert manifest.entries()["tilted-vae-digits"].repo_id is None
+    assert run("publish", "tilted-vae-digits").exit_code == 0
     entry = manifest.entries()["tilted-vae-digits"]
     assert (entry.repo_id, entry.revision) == ("me/tilted-vae-digits", hub.repositories["me/tilted-vae-digits"].resolve("main"))
     assert handles.resolve("tilted-vae-digits", source="hub").name == entry.revision
     assert run("publish", str(folder), "--repo", "me/other", "--private").exit_code == 0
     assert hub.repositories["me/other"].private
-    again = run("publish", str(folder), "--repo", "me/other", "--create-pr", "--message", "same")
-    assert "unchanged" in again.stderr or "discussions" in again.stderr
+    assert "unchanged" in run("publish", str(folder), "--repo", "me/other").stderr
+    assert "discussions/1" in run("publish", str(changed(folder, "new")), "--repo", "me/other", "--create-pr").stderr
+
+
+def test_a_zoo_preset_that_the_package_lacks(hub, repo, folder, cache, tmp_path, monkeypatch):
+    """It is found on the Hub, pulled at its pinned commit, and then listed as cached."""
+    published = push(folder, repo)
+    manifest.record("tilted-vae-digits", manifest.Entry(preset.sha256(folder / "preset.json"), repo, published.revision))
+    (tmp_path / "no-zoo").mkdir()
+    monkeypatch.setattr(handles, "zoo_folder", lambda: tmp_path / "no-zoo")
+    assert handles.find("tilted-vae-digits") == (None, "on the Hub")
+    assert handles.resolve("tilted-vae-digits").name == published.revision
+    assert handles.find("tilted-vae-digits") == (pull(repo), "cached")
+    with pytest.raises(ValueError, match=f"is to be had from: {repo}"):
+        handles.resolve("tilted-vae-digits", source="embedded")
 
 
 @pytest.mark.parametrize(
@@ -346,10 +459,14 @@ def test_lists(hub, repo, folder, monkeypatch):
     assert "did not give its list" in run("list", "--hub").stderr
 
 
-def test_info_and_scores_of_a_repository(hub, repo, folder, images, tmp_path):
-    """Every command that takes a model takes a repository."""
-    push(folder, repo)
-    assert "files verified" in run("info", repo).stdout
+def test_commands_take_repositories(hub, repo, folder, images, tmp_path):
+    """Every command that takes a model takes a repository, and a stranger's text does not reach the terminal as it is."""
+    push(changed(folder, "[/red]\x1b[31m"), repo)
+    shown = run("info", repo).stdout
+    assert "files verified" in shown
+    assert "\x1b" not in shown
+    np.save(tmp_path / "images.npy", images)
+    assert run("score", repo, str(tmp_path / "images.npy")).exit_code == 0
 
 
 _PULL = """
@@ -360,28 +477,21 @@ print(pull("me/detector", cache_dir=sys.argv[1]).name)
 
 
 @pytest.mark.once
-def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder, cache):
-    """Two pulls at once into one cache; a third by a user who may only read it."""
+def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder):
+    """Two pulls at once into one cache, the faster one made to wait; then one by a user who may only read it."""
     revision = push(folder, repo).revision
-    command = [sys.executable, "-c", _PULL, str(cache)]
-    pulling = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in pulling] == [revision, revision]
-    preset.verify(pull(repo), preset.read(folder))
-    for path in [cache, *cache.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o555 if path.is_dir() else 0o444)
-    assert pull(repo).name == revision
-    for path in [cache, *cache.rglob("*")]:
-        if path.is_dir():
-            path.chmod(0o755)
-
-
-def test_json_of_the_server_is_that_of_the_client(hub, repo, folder):
-    """What the client reads of a commit is what was committed: names, sizes, hashes."""
-    push(folder, repo)
-    tree = {entry.path: entry for entry in huggingface_hub.HfApi().list_repo_tree(repo, recursive=True)}
-    for name, file in json.loads((folder / "preset.json").read_text())["files"].items():
-        assert tree[name].size == file["size"]
-        if tree[name].lfs:
-            assert tree[name].lfs.sha256 == file["sha256"]
-    assert Path(folder / "preset.json").stat().st_size == tree["preset.json"].size
+    both = threading.Barrier(2)
+    hub.faults.append(Fault("GET /lfs/", before=lambda: both.wait(300), times=2))
+    with tempfile.TemporaryDirectory() as cache:  # not below `tmp_path`, where only its owner may look
+        command = [sys.executable, "-c", _PULL, cache]
+        settings = {"stdout": subprocess.PIPE, "text": True, "env": os.environ | {"HF_HOME": cache, "PYTHONPATH": str(ROOT)}}
+        pulling = [subprocess.Popen(command, **settings) for _ in range(2)]
+        assert [process.communicate()[0].strip() for process in pulling] == [revision, revision]
+        for path in [Path(cache), *Path(cache).rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o555 if path.is_dir() else 0o444)
+        nobody = {"user": 65534} if os.geteuid() == 0 else {}  # whom permissions bind
+        assert subprocess.run(command, **settings, **nobody, check=True).stdout.strip() == revision
+        for path in [Path(cache), *Path(cache).rglob("*")]:
+            if path.is_dir():
+                path.chmod(0o755)

@@ -1,16 +1,19 @@
 """Hostile presets: each is refused with its reason before Keras reads it, and none of its code runs."""
 
+import contextlib
 import json
+import math
 import os
 import pickle
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
 import keras_ood
 from keras_ood import PresetError
-from keras_ood.hub import preset
+from keras_ood.hub import handles, preset, safety
 
 RAN = "KERAS_OOD_TEST_CODE_RAN"
 
@@ -31,6 +34,14 @@ def setting(name, value):
         config = json.loads((folder / "config.json").read_text())
         config["config"][name] = value
         (folder / "config.json").write_text(json.dumps(config))
+
+    return change
+
+
+def both(**settings):
+    def change(folder):
+        for name, value in settings.items():
+            setting(name, value)(folder)
 
     return change
 
@@ -62,6 +73,14 @@ def linked(folder):
     (folder / "model.weights.h5").symlink_to(folder.parent / "elsewhere.h5")
 
 
+def piped(folder):
+    (folder / "preset.json").unlink()
+    os.mkfifo(folder / "preset.json")
+
+
+piped.seals = True
+
+
 def described(change):
     """Change `preset.json` alone."""
 
@@ -77,11 +96,23 @@ def described(change):
 _LAMBDA = {"class_name": "__lambda__", "config": {"value": f"import os; os.environ[{RAN!r}] = 'yes'"}}
 
 HOSTILE = {
-    "lambda layer": (config_with(module="keras.layers", class_name="Lambda", config={"function": _LAMBDA}), "none of it is code.*'Lambda'"),
+    "lambda layer": (
+        config_with(module="keras.layers", class_name="Lambda", config={"function": _LAMBDA}),
+        "none of it is code.*'Lambda'",
+    ),
     "bare lambda": (config_with(**_LAMBDA), "none of it is code.*'__lambda__'"),
-    "foreign module": (config_with(module="os", class_name="system", config={"command": "true"}), "none of it is code.*'system'"),
-    "foreign function": (config_with(module="builtins", class_name="function", config="exec"), "none of it is code.*'function'"),
-    "foreign class under a known name": (config_with(module="antigravity", class_name="Dense"), "none of it is code.*'antigravity'"),
+    "foreign module": (
+        config_with(module="os", class_name="system", config={"command": "true"}),
+        "none of it is code.*'system'",
+    ),
+    "foreign function": (
+        config_with(module="builtins", class_name="function", config="exec"),
+        "none of it is code.*'function'",
+    ),
+    "foreign class under a known name": (
+        config_with(module="antigravity", class_name="Dense"),
+        "none of it is code.*'antigravity'",
+    ),
     "own name, foreign module": (
         config_with(module="antigravity", class_name="TiltedVAE", registered_name="keras_ood>TiltedVAE"),
         "none of it is code.*'antigravity'",
@@ -90,43 +121,106 @@ HOSTILE = {
         config_with(module="builtins", class_name="Thing", registered_name="other>Thing"),
         "none of it is code.*'other>Thing'",
     ),
-    "a layer that reads files": (config_with(module="keras.layers", class_name="TFSMLayer", config={"filepath": "/"}), "none of it is code.*'TFSMLayer'"),
+    "a layer that reads files": (
+        config_with(module="keras.layers", class_name="TFSMLayer", config={"filepath": "/"}),
+        "none of it is code.*'TFSMLayer'",
+    ),
     "an object deep inside": (
-        config_with(module="keras", class_name="Sequential", config={"layers": [[{"a": {"class_name": "evil", "module": "os"}}]]}),
+        config_with(
+            module="keras", class_name="Sequential", config={"layers": [[{"a": {"class_name": "evil", "module": "os"}}]]}
+        ),
         "none of it is code.*'evil'",
     ),
-    "no object": (whole("{}"), "1 to 512 objects"),
-    "too many objects": (setting("kl", [{"class_name": "Zeros", "module": "keras.initializers"}] * 600), "1 to 512 objects"),
-    "endless nesting": (setting("kl", json.loads("[" * 200 + "]" * 200)), "nests at most 64 deep"),
+    "a class without a name": (config_with(module="keras", class_name=[]), "none of it is code"),
+    "a registered class called by name": (setting("kernel_initializer", "other>Thing"), "written out, not called by a name"),
+    "an optimizer": (setting("compile_config", {"optimizer": "adam"}), "is not compiled"),
+    "an activation by name": (setting("activation", "other>Thing"), "An activation is one of"),
+    "no object": (whole("{}"), "1 to 128 objects"),
+    "too many objects": (setting("kl", [{"class_name": "Zeros", "module": "keras.initializers"}] * 200), "1 to 128 objects"),
+    "endless nesting": (setting("kl", json.loads("[" * 200 + "]" * 200)), "nests at most 32 deep"),
     "nesting beyond the parser": (whole("[" * 200_000), "Expected JSON"),
     "long configuration": (whole(" " * (2**20 + 1)), "at most 1048576 bytes"),
     "not JSON": (whole("import os"), "Expected JSON"),
-    "a huge latent": (setting("latent_dim", 10**9), "at most 16384. Received: 1000000000"),
-    "a huge image": (setting("image_shape", [16000, 16000, 3]), "at most 4194304 values"),
+    "a huge latent": (setting("latent_dim", 10**9), "'latent_dim' holds integers of at most 1024. Received: 1000000000"),
+    "a huge latent as a float": (setting("latent_dim", 1e9), "'latent_dim' holds integers"),
+    "a huge latent as text": (setting("latent_dim", "1000000000"), "'latent_dim' holds integers"),
+    "a huge number": (setting("tilt", 1e30), "Numbers in a configuration are at most"),
+    "no number": (setting("tilt", math.nan), "Numbers in a configuration are at most"),
+    "a huge image": (setting("image_shape", [16000, 16000, 3]), "'image_shape' holds integers of at most 512"),
+    "a huge image as text": (setting("image_shape", ["16000", "16000", "3"]), "'image_shape' holds integers"),
+    "a large latent of a large image": (both(image_shape=[512, 512, 3], latent_dim=1024), "latent times image values"),
+    "a configuration that does not fit": (setting("latent_dim", 4), "cannot be built|golden"),
+    "a configuration without its weights": (setting("architecture", "evil"), "cannot be built"),
     "pickle in place of weights": (pickled, "Expected weights"),
     "weights that swell": (
         weights(lambda file: file.create_dataset("huge", shape=(10**6, 10**6), chunks=(1000, 1000), dtype="f4")),
-        "holds all that it declares",
+        "in one piece",
     ),
     "compressed weights": (
-        weights(lambda file: file.create_dataset("zeros", data=np.zeros(10**7, "f4"), compression="gzip")),
+        weights(
+            lambda file: file.create_dataset(
+                "zeros", data=np.zeros(10, "f4"), chunks=(2**20,), maxshape=(None,), compression="gzip"
+            )
+        ),
+        "in one piece",
+    ),
+    "weights that are not there": (
+        weights(lambda file: file.create_dataset("huge", shape=(10**6, 10**6), dtype="f4")),
         "holds all that it declares",
     ),
+    "a group in itself": (weights(lambda file: file["layers"].__setitem__("again", file["layers"])), "is a tree"),
+    "a committed type": (weights(lambda file: file.__setitem__("type", np.dtype("f4"))), "holds groups and arrays"),
     "weights in another file": (weights(lambda file: file.update({"link": h5py.ExternalLink("/etc/passwd", "/")})), "a link"),
     "a soft link": (weights(lambda file: file.update({"link": h5py.SoftLink("/layers")})), "a link"),
     "external storage": (
         weights(lambda file: file.create_dataset("raw", shape=(10,), dtype="u1", external=[("/etc/passwd", 0, 10)])),
-        "stored elsewhere",
+        "in one piece",
     ),
-    "objects among the weights": (weights(lambda file: file.create_dataset("text", data="code", dtype=h5py.string_dtype())), "Weights are numbers"),
+    "objects among the weights": (
+        weights(lambda file: file.create_dataset("text", data="code", dtype=h5py.string_dtype())),
+        "Weights are numbers",
+    ),
     "a link out of the folder": (linked, "lie in their own|lie in its own folder"),
-    "a path out of the folder": (described(lambda content: content["files"].update({"../evil": {"size": 1, "sha256": ""}})), "own folder alone"),
-    "an absolute path": (described(lambda content: content["files"].update({"/etc/passwd": {"size": 1, "sha256": ""}})), "own folder alone"),
-    "a hidden file": (described(lambda content: content["files"].update({".bashrc": {"size": 1, "sha256": ""}})), "own folder alone"),
-    "sizes beyond all use": (described(lambda content: content["files"].update({"a": {"size": 10**12, "sha256": ""}})), "at most 2147483648 bytes"),
-    "a negative size": (described(lambda content: content["files"].update({"a": {"size": -1, "sha256": ""}})), "at most 2147483648 bytes"),
+    "a path out of the folder": (
+        described(lambda content: content["files"].update({"../evil": {"size": 1, "sha256": ""}})),
+        "own folder alone",
+    ),
+    "an absolute path": (
+        described(lambda content: content["files"].update({"/etc/passwd": {"size": 1, "sha256": ""}})),
+        "own folder alone",
+    ),
+    "a hidden file": (
+        described(lambda content: content["files"].update({".bashrc": {"size": 1, "sha256": ""}})),
+        "own folder alone",
+    ),
+    "sizes beyond all use": (
+        described(lambda content: content["files"].update({"a": {"size": 10**12, "sha256": ""}})),
+        "at most 2147483648 bytes",
+    ),
+    "a negative size": (
+        described(lambda content: content["files"].update({"a": {"size": -1, "sha256": ""}})),
+        "at most 2147483648 bytes",
+    ),
     "files of another form": (described(lambda content: content.update(files=["config.json"])), "Expected a preset.json"),
-    "no weights listed": (described(lambda content: content["files"].pop("model.weights.h5")), "without \\['model.weights.h5'\\]"),
+    "no weights listed": (
+        described(lambda content: content["files"].pop("model.weights.h5")),
+        "without \\['model.weights.h5'\\]",
+    ),
+    "a golden score that is no number": (
+        described(lambda content: content.update(golden_scores=[math.nan] * 8)),
+        "finite numbers",
+    ),
+    "other golden scores": (
+        described(lambda content: content.update(golden_scores=[1.0] * 8)),
+        "does not give its golden scores",
+    ),
+    "no golden scores": (described(lambda content: content.update(golden_scores=[])), "does not give its golden scores"),
+    "another format": (described(lambda content: content.update(format=2)), "format 2, read here: 1"),
+    "an infinite size": (
+        described(lambda content: content["files"].update({"a": {"size": math.inf, "sha256": ""}})),
+        "Expected a preset.json",
+    ),
+    "a pipe in place of preset.json": (piped, "without it"),
     "a long preset.json": (described(lambda content: content.update(note=" " * 2**20)), "at most 1048576 bytes"),
 }
 
@@ -150,9 +244,31 @@ def test_an_honest_copy_loads(folder):
     keras_ood.from_pretrained(folder)
 
 
+def test_what_could_not_be_loaded_is_not_saved(fresh, tmp_path):
+    """A gate with an encoder beyond the allow-list is refused when it is saved, not when somebody loads it."""
+    encoder = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    flow = keras_ood.models.InFlow(
+        (8, 8, 1), depth=1, attention=keras_ood.attention.PerImageGate.from_images(encoder, images, images, components=2)
+    )
+    with pytest.raises(PresetError, match="'Dense'"):
+        flow.save_pretrained(tmp_path / "flow")
+
+
+def test_damaged_weights_are_one_kind_of_error(folder):
+    """Whatever h5py makes of turned bytes, the caller gets a `PresetError` or an honest detector."""
+    whole_file = (folder / "model.weights.h5").read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        content = bytearray(whole_file)
+        for at in generator.integers(0, min(len(content), 4096), 8):
+            content[at] ^= 255
+        (folder / "model.weights.h5").write_bytes(content)
+        with contextlib.suppress(PresetError):
+            safety.check(folder)
+
+
 @pytest.mark.parametrize("name", keras_ood.list_models())
 def test_the_zoo_is_within_the_bounds(name):
     """No preset of ours comes near what is refused."""
-    from keras_ood.hub import handles, safety
-
     safety.check(handles.resolve(name))

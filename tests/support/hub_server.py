@@ -31,6 +31,7 @@ class Fault:
     Attributes:
         pattern: Regular expression.
         status: Answer with this status and nothing else.
+        lose: Do what is asked and answer 504, as a gateway that waited too long.
         truncate: Send so many bytes of the body less than promised, and close the connection.
         corrupt: Turn one bit of the body.
         before: Called before the request is answered.
@@ -39,6 +40,7 @@ class Fault:
 
     pattern: str
     status: int = 0
+    lose: bool = False
     truncate: int = 0
     corrupt: bool = False
     before: Callable[[], Any] | None = None
@@ -77,7 +79,10 @@ class Repository:
             entry: dict[str, Any] = {"type": "file", "path": path, "oid": oid, "size": int(size)}
             pointer = _POINTER_PATTERN.fullmatch(self.git("cat-file", "blob", oid) + b"\n") if int(size) < 200 else None
             if pointer:
-                entry |= {"size": int(pointer[2]), "lfs": {"oid": pointer[1].decode(), "size": int(pointer[2]), "pointerSize": 1}}
+                entry |= {
+                    "size": int(pointer[2]),
+                    "lfs": {"oid": pointer[1].decode(), "size": int(pointer[2]), "pointerSize": 1},
+                }
             entries[path] = entry
         return entries
 
@@ -183,8 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         try:
             if fault and fault.status:
-                raise _error(fault.status)
+                raise _error(fault.status, "RepoNotFound" if fault.status == 401 else "")
             answer = self._route(body)
+            if fault and fault.lose:
+                raise _error(504)
         except _Answer as raised:
             answer = raised
         except Exception:  # a fault of the server itself is told to the test
@@ -294,7 +301,9 @@ class _Handler(BaseHTTPRequestHandler):
         references = [dict(zip(("ref", "targetCommit"), line.split(), strict=True)) for line in lines]
         named = [entry | {"name": entry["ref"].split("/", 2)[2]} for entry in references]
         kinds = {"branches": "refs/heads/", "tags": "refs/tags/"}
-        return _json({kind: [entry for entry in named if entry["ref"].startswith(at)] for kind, at in kinds.items()} | {"converts": []})
+        return _json(
+            {kind: [entry for entry in named if entry["ref"].startswith(at)] for kind, at in kinds.items()} | {"converts": []}
+        )
 
     def _preupload(self, body: bytes, query: Any, repo: str, revision: str) -> _Answer:
         repository = self._repository(repo, write=True)
