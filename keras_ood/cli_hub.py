@@ -54,13 +54,11 @@ def _zoo_table(pattern: str) -> Table:
 def _hub_table(pattern: str) -> Table:
     import fnmatch
 
-    from huggingface_hub.errors import HTTPError
-
-    from keras_ood.hub.pull import client, first_line
+    from keras_ood.hub.pull import HUB_ERRORS, client, first_line
 
     try:
         models = [model for model in client().list_models(filter="keras_ood") if fnmatch.fnmatch(model.id, pattern)]
-    except HTTPError as error:
+    except HUB_ERRORS as error:
         raise OSError(f"The Hub did not give its list: {first_line(error)}") from error
     table = Table(
         "repository", "downloads", "likes", "changed", title="Not checked by us; files are verified when one is loaded"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from keras_ood.console import Model, errors_in_a_line, in_distribution, load, out
+from keras_ood.console import Model, errors_in_a_line, in_distribution, load, locate, out
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")]
 

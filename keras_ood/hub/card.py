@@ -42,7 +42,7 @@ Records = list[dict[str, str]]
 
 
 def write(folder: Path, handle: str = "path/to/this/folder") -> None:
-    """Render the card of a preset folder, write it as `README.md` and renew the checksums: in `preset.json`, of it in the manifest.
+    """Render the card of a preset folder, write it as `README.md`, renew the checksums in `preset.json` and the manifest.
 
     A folder that no recipe has measured gets the short card: what the detector itself knows, and `handle` to load it by.
     """

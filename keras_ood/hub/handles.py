@@ -41,7 +41,7 @@ def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, sour
         handle: A zoo name such as `"tilted-vae-digits"`, the path of a preset folder, or a model repository of the Hugging
             Face Hub, `"user/repo"` or `"hf://user/repo@revision"`. A folder that exists comes before a repository.
         revision: Branch, tag or commit on the Hub; None for the zoo's pinned commit, or a repository's default branch.
-        source: Of a zoo name: `"embedded"` in the package, `"hub"`; None for the package, and for the Hub what it does not hold.
+        source: Of a zoo name: `"embedded"` in the package, `"hub"`; None for the package where it holds it.
         **download: `cache_dir`, `local_files_only` and `token`, as in huggingface_hub.
 
     Raises:
@@ -58,10 +58,8 @@ def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, sour
             preset.verify_digest(zoo_folder() / name, entry.preset_sha256)
             return zoo_folder() / name
         if source == "embedded" or entry.repo_id is None or (revision or entry.revision) is None:
-            places = [*(["embedded in the package"] if embedded(name) else []), *([entry.repo_id] if entry.revision else [])]
-            raise ValueError(
-                f"Preset {name!r} is to be had from: {', '.join(map(str, places)) or 'nowhere yet'}. Received: {revision=}, {source=}"
-            )
+            places = ["the package"] * embedded(name) + [str(entry.repo_id)] * (entry.revision is not None)
+            raise ValueError(f"{name!r} is in {' and '.join(places) or 'no place'}. Received: {revision=}, {source=}")
         digest = entry.preset_sha256 if revision is None else None
         return _pull(entry.repo_id, revision or entry.revision, preset_sha256=digest, **download)
     if source is not None:
@@ -104,7 +102,7 @@ def parse_repository(name: str) -> tuple[str, str | None]:
     Raises:
         ValueError: It is neither.
     """
-    from huggingface_hub.utils import parse_hf_uri
+    from huggingface_hub import parse_hf_uri
 
     if _REPOSITORY.fullmatch(name) or name.startswith("hf://"):
         try:

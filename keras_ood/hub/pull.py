@@ -9,18 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, errors
 from huggingface_hub.errors import (
     DryRunError,
     EntryNotFoundError,
     GatedRepoError,
-    HTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
     RevisionResolutionError,
 )
 
 from keras_ood.hub import preset
+
+HUB_ERRORS: tuple[type[Exception], ...] = (errors.HTTPError, errors.OfflineModeIsEnabled)  # type: ignore[attr-defined]
+"""What the client raises when the Hub refuses or is not to be reached."""
 
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
 
@@ -82,7 +84,7 @@ def first_line(error: Exception) -> str:
 def _fetch(api: HfApi, repo_id: str, name: str, largest: int, where: dict[str, Any]) -> Path:
     if not where["local_files_only"]:
         size = api.hf_hub_download(repo_id, name, dry_run=True, **where).file_size
-        if size > largest:
+        if size is None or size > largest:
             raise preset.PresetError(f"{name} of {repo_id} must have at most {largest} bytes. Received: {size}")
     return Path(api.hf_hub_download(repo_id, name, **where))
 
@@ -103,10 +105,10 @@ def _told(repo_id: str, revision: str | None) -> Iterator[None]:
             f"The Hub shows no repository {repo_id}. A private one asks for a token: `hf auth login`, or `token=`. "
             f"Received: {repo_id!r}"
         ) from error
-    except (OSError, HTTPError, EntryNotFoundError, RevisionResolutionError, DryRunError) as error:
+    except (OSError, *HUB_ERRORS, EntryNotFoundError, RevisionResolutionError, DryRunError) as error:
         raise OSError(
-            f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} Whole files that have "
-            "arrived are kept; run it again to go on."
+            f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} Files that have "
+            "arrived whole are kept; run it again to go on."
         ) from error
 
 

@@ -5,11 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HTTPError
 
 from keras_ood.hub import preset, safety
 from keras_ood.hub.card import CARD
-from keras_ood.hub.pull import client, first_line
+from keras_ood.hub.pull import HUB_ERRORS, client, first_line
 
 _KEPT = (".gitattributes",)  # of the Hub's own
 
@@ -84,14 +83,14 @@ def push(
             parent_commit=before,
             create_pr=create_pr,
         )
-    except (HTTPError, RuntimeError) as error:
+    except (*HUB_ERRORS, RuntimeError) as error:
         raise OSError(f"{_state(api, repo_id, before)} ({first_line(error)})") from error
     published = Published(repo_id, done.oid, done.oid != before, done.pr_url)
     if not create_pr:
         tag = f"v{version('keras-ood')}"
         try:
             api.create_tag(repo_id, tag=tag, revision=done.oid, exist_ok=True)
-        except HTTPError as error:
+        except HUB_ERRORS as error:
             raise OSError(
                 f"{repo_id} holds the preset, commit {done.oid}, but not the tag {tag} ({first_line(error)})"
             ) from error
@@ -104,7 +103,7 @@ def _state(api: HfApi, repo_id: str, before: str | None) -> str:
         return f"{repo_id} could not be read or created: nothing was committed"
     try:
         now = api.model_info(repo_id).sha
-    except HTTPError:
+    except HUB_ERRORS:
         return f"It is not known whether {repo_id} holds the preset: publish again to find out"
     if now == before:
         return (

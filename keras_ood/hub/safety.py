@@ -1,4 +1,4 @@
-"""What a preset may hold: checked before Keras reads it, so that loading runs no code of the preset and takes little memory for it."""
+"""What a preset may hold, checked before Keras reads it: loading runs no code of the preset and takes little memory for it."""
 
 import json
 import math

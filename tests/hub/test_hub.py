@@ -130,7 +130,7 @@ def test_an_interrupted_download_goes_on(hub, repo, folder, monkeypatch):
 
 
 def test_a_corrupted_file_does_not_stay(hub, repo, folder, cache):
-    """One bit turned on the way: the error names file, expected and found; the cache is rid of it, and the next pull is whole."""
+    """One bit turned on the way: the error names file, expected and found; the cache is rid of it, the next pull whole."""
     push(folder, repo)
     hub.faults.append(Fault("GET /lfs/", corrupt=True))
     with pytest.raises(DamagedFileError, match=r"Expected sha256: [0-9a-f]{64}\. Received: [0-9a-f]{64}") as caught:
@@ -157,7 +157,7 @@ def test_a_preset_json_that_is_none_does_not_stay(hub, repo, folder):
     push(folder, repo)
     whole = hub.repositories[repo].resolve("main")
     commit_files(hub, repo, {"preset.json": b"[]"})
-    with pytest.raises(PresetError, match="Expected a preset.json"):
+    with pytest.raises(PresetError, match=r"Expected a preset.json"):
         pull(repo)
     assert pull(repo, whole).name == whole
 
@@ -167,11 +167,11 @@ def test_files_larger_than_they_say_are_not_fetched(hub, repo, folder):
     push(folder, repo)
     commit_files(hub, repo, {"config.json": b" " * 10**6})
     hub.requests.clear()
-    with pytest.raises(PresetError, match="config.json of me/detector must have at most .* bytes. Received: 1000000"):
+    with pytest.raises(PresetError, match=r"config.json of me/detector must have at most .* bytes. Received: 1000000"):
         pull(repo)
     assert not [line for line in hub.requests if line.startswith("GET") and line.endswith("config.json")]
     commit_files(hub, repo, {"preset.json": b" " * (2**20 + 1)})
-    with pytest.raises(PresetError, match="preset.json of me/detector must have at most 1048576 bytes. Received: 1048577"):
+    with pytest.raises(PresetError, match=r"preset.json of me/detector must have at most 1048576 bytes. Received: 1048577"):
         pull(repo)
 
 
@@ -240,7 +240,7 @@ def test_what_is_not_there(hub, repo, folder, monkeypatch):
 
 
 def test_without_the_network(hub, repo, folder, cache, tmp_path, monkeypatch):
-    """A warm cache serves branch, tag and commit offline, by argument, by `HF_HUB_OFFLINE` and on a broken line; a cold one says so."""
+    """A warm cache serves branch, tag and commit offline, by argument, by `HF_HUB_OFFLINE`, while the Hub is ill."""
     first = push(folder, repo)
     pull(repo)
     monkeypatch.setattr(hub, "faults", [Fault("", status=500, times=10**6)])
@@ -264,7 +264,7 @@ def test_publishing_fails_half_way(hub, repo, folder):
     weights.write_bytes(b"a new large file")
     preset.seal(folder, preset.read(folder))
     hub.faults.append(Fault("POST /api/models/me/detector/commit", status=500, times=99))
-    with pytest.raises(OSError, match="is as it was: nothing was committed.*Publish again"):
+    with pytest.raises(OSError, match=r"is as it was: nothing was committed.*Publish again"):
         push(folder, repo)
     assert hub.repositories[repo].resolve("main") == before.revision
     assert note_of(pull(repo)) is None
@@ -276,10 +276,10 @@ def test_publishing_fails_half_way(hub, repo, folder):
 
 
 def test_an_answer_that_is_lost(hub, repo, folder):
-    """The commit is made and its answer lost: the message does not claim that nothing happened, and the next try says unchanged."""
+    """The commit is made, its answer lost: the message does not claim that nothing happened; the next try says unchanged."""
     push(folder, repo)
     hub.faults.append(Fault("POST /api/models/me/detector/commit", lose=True))
-    with pytest.raises(OSError, match="has moved to [0-9a-f]{40}: somebody else's commit, or ours"):
+    with pytest.raises(OSError, match=r"has moved to [0-9a-f]{40}: somebody else's commit, or ours"):
         push(changed(folder, "new"), repo)
     assert not push(folder, repo).created
     assert note_of(pull(repo)) == "new"
@@ -289,7 +289,7 @@ def test_a_repository_of_something_else_is_not_overwritten(hub, folder):
     """Publishing deletes what is no file of the preset: only where a preset is already."""
     hub.create("me/novel")
     commit_files(hub, "me/novel", {"chapter-1.txt": b"It was"})
-    with pytest.raises(FileExistsError, match="repository of its own.*chapter-1.txt"):
+    with pytest.raises(FileExistsError, match=r"repository of its own.*chapter-1.txt"):
         push(folder, "me/novel")
     assert "chapter-1.txt" in hub.repositories["me/novel"].tree("main")
 
@@ -342,7 +342,7 @@ def test_damaged_presets_are_not_published(hub, folder):
 
 def test_a_zoo_name_from_the_hub(hub, repo, folder):
     """With `source="hub"` a zoo name is its pinned commit, whose `preset.json` must have the manifest's digest."""
-    with pytest.raises(ValueError, match="is to be had from: embedded in the package"):
+    with pytest.raises(ValueError, match="is in the package"):
         handles.resolve("tilted-vae-digits", source="hub")
     published = push(folder, repo)
     digest = preset.sha256(folder / "preset.json")
@@ -353,7 +353,7 @@ def test_a_zoo_name_from_the_hub(hub, repo, folder):
     manifest.record("tilted-vae-digits", manifest.Entry("0" * 64, repo, published.revision))
     with pytest.raises(DamagedFileError, match=f"preset.json. Expected sha256: {'0' * 64}"):
         handles.resolve("tilted-vae-digits", source="hub")
-    with pytest.raises(DamagedFileError, match="preset.json. Expected sha256: 0000"):
+    with pytest.raises(DamagedFileError, match=r"preset.json. Expected sha256: 0000"):
         handles.resolve("tilted-vae-digits")
 
 
@@ -407,7 +407,7 @@ def test_a_zoo_preset_that_the_package_lacks(hub, repo, folder, cache, tmp_path,
     assert handles.find("tilted-vae-digits") == (None, "on the Hub")
     assert handles.resolve("tilted-vae-digits").name == published.revision
     assert handles.find("tilted-vae-digits") == (pull(repo), "cached")
-    with pytest.raises(ValueError, match=f"is to be had from: {repo}"):
+    with pytest.raises(ValueError, match=f"is in {repo}"):
         handles.resolve("tilted-vae-digits", source="embedded")
 
 

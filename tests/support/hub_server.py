@@ -161,7 +161,7 @@ class HubServer(ThreadingHTTPServer):
         return None
 
 
-class _Answer(Exception):
+class _Answer(Exception):  # noqa: N818 (most of them are no errors)
     def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.status, self.body, self.headers = status, body, {name.replace("_", "-"): text for name, text in headers.items()}
 
@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815
 
     def _route(self, body: bytes) -> _Answer:
         url = urlsplit(self.path)
