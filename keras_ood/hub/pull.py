@@ -24,6 +24,7 @@ from keras_ood.hub import preset
 HUB_ERRORS: tuple[type[Exception], ...] = (errors.HTTPError, errors.OfflineModeIsEnabled)  # type: ignore[attr-defined]
 """What the client raises when the Hub refuses or is not to be reached."""
 
+_NOT_HAD: tuple[type[Exception], ...] = (OSError, EntryNotFoundError, RevisionResolutionError, DryRunError, *HUB_ERRORS)
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
 
 
@@ -105,7 +106,7 @@ def _told(repo_id: str, revision: str | None) -> Iterator[None]:
             f"The Hub shows no repository {repo_id}. A private one asks for a token: `hf auth login`, or `token=`. "
             f"Received: {repo_id!r}"
         ) from error
-    except (OSError, *HUB_ERRORS, EntryNotFoundError, RevisionResolutionError, DryRunError) as error:
+    except _NOT_HAD as error:
         raise OSError(
             f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} Files that have "
             "arrived whole are kept; run it again to go on."

@@ -10,6 +10,7 @@ from keras_ood.hub import preset, safety
 from keras_ood.hub.card import CARD
 from keras_ood.hub.pull import HUB_ERRORS, client, first_line
 
+_REFUSED: tuple[type[Exception], ...] = (*HUB_ERRORS, RuntimeError)  # the latter wraps failures of large files
 _KEPT = (".gitattributes",)  # of the Hub's own
 
 
@@ -83,7 +84,7 @@ def push(
             parent_commit=before,
             create_pr=create_pr,
         )
-    except (*HUB_ERRORS, RuntimeError) as error:
+    except _REFUSED as error:
         raise OSError(f"{_state(api, repo_id, before)} ({first_line(error)})") from error
     published = Published(repo_id, done.oid, done.oid != before, done.pr_url)
     if not create_pr:
