@@ -33,7 +33,7 @@ class Detector(keras.Model):  # type: ignore[misc]
     Args:
         image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
         default_score: The score that methods use when none is named.
-        background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`.
+        background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`; copied.
     """
 
     reported: tuple[str, ...] = ("nll",)
@@ -46,10 +46,11 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(image_shape, name="preprocessing")
         self.image_shape = self.preprocessing.image_shape
-        self.background = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
+        given = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
+        if given is not None and not (isinstance(given, Detector) and given.image_shape == self.image_shape):
+            raise ValueError(f"`background` must be a detector of {self.image_shape} images. Received: {background!r}")
+        self.background = given and given.inference_copy()  # on JAX a pass of one model takes the arrays that another shares
         if self.background is not None:
-            if not isinstance(self.background, Detector) or self.background.image_shape != self.image_shape:
-                raise ValueError(f"`background` must be a detector of {self.image_shape} images. Received: {background!r}")
             self.background.trainable = False
         self._calibrated = CalibratedScores()
         self._functions: dict[str, Callable[..., Any]] = {}
@@ -297,7 +298,7 @@ class Detector(keras.Model):  # type: ignore[misc]
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
         other: Detector = type(self).from_config(self.get_config() | {"background": background})
         for variable, value in zip(other._own_variables(), self._own_variables(), strict=True):
-            variable.assign(value)
+            variable.assign(value.numpy())
         return other
 
     def _own_variables(self) -> list[Any]:

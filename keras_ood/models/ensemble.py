@@ -18,7 +18,7 @@ class Ensemble(Detector):
     by their number) in nats squared.
 
     Args:
-        members: Two or more detectors of one family with the same settings.
+        members: Two or more detectors of one family with the same settings; copied.
         default_score: The score that methods use when none is named.
 
     Raises:
@@ -33,7 +33,7 @@ class Ensemble(Detector):
         if len(kinds) > 1:
             raise ValueError(f"An ensemble's members are of one family with the same settings. Received: {kinds}")
         super().__init__(built[0].image_shape, default_score, **kwargs)
-        self.members = built
+        self.members = [member.inference_copy() for member in built]  # see `Detector`
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
