@@ -43,7 +43,7 @@ def write_report(folder: Path, default: str) -> None:
     rows = finished_rows(folder)
     if not rows:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
-    write_records(folder / RESULTS, rows)
+    write_records(folder / RESULTS, [{name: row[name] for name in row if name != "machine"} for row in rows])
     sections = [_summary(rows, default), *_scores(rows), _corruptions(rows, default), _costs(rows)]
     machines = ", ".join(_unique(row["machine"] for row in rows))
     introduction = (
