@@ -88,14 +88,24 @@ def test_one_commit_a_tag_and_a_valid_card(hub, repo, folder):
     assert "results.csv" not in repository.tree("main")
 
 
-def test_an_unchanged_preset_makes_no_commit(hub, repo, folder):
-    """Publishing the same files again gives the same revision, and sends no file."""
+def test_an_unchanged_preset_makes_no_commit(repo, folder):
+    """Publishing the same files again gives the same revision, and the version's tag names it."""
     first = push(folder, repo)
     assert first.created
-    hub.requests.clear()
     again = push(folder, repo)
     assert not again.created
-    assert again.revision == first.revision
+    api = huggingface_hub.HfApi()
+    assert again.revision == first.revision == api.model_info(repo).sha
+    assert {tag.name: tag.target_commit for tag in api.list_repo_refs(repo).tags} == {
+        f"v{keras_ood.__version__}": first.revision
+    }
+
+
+def test_what_is_there_is_not_sent_again(hub, repo, folder):
+    """An unchanged preset moves no file and asks for no commit."""
+    push(folder, repo)
+    hub.requests.clear()
+    push(folder, repo)
     assert not [line for line in hub.requests if line.startswith("PUT") or "/commit/" in line]
 
 
@@ -225,17 +235,21 @@ def test_refusals_are_errors_in_a_line(hub, repo, folder, at, status, message):
     preset.verify(pull(repo), preset.read(folder))
 
 
-def test_what_is_not_there(hub, repo, folder, monkeypatch):
-    """No such repository, revision, file; a private repository without a token."""
-    with pytest.raises(FileNotFoundError, match=r"no repository me/detector.*Received: 'me/detector'"):
+def test_what_is_not_there(repo, folder):
+    """No such repository or revision; a private repository without a token."""
+    with pytest.raises(FileNotFoundError, match=rf"no repository {repo}.*Received: '{repo}'"):
         pull(repo)
     push(folder, repo, private=True)
     with pytest.raises(FileNotFoundError, match="no such branch, tag or commit"):
         pull(repo, "v9")
     with pytest.raises(FileNotFoundError, match="asks for a token"):
         pull(repo, token=False)
+
+
+def test_a_repository_without_a_preset(hub):
+    """It is said which repository lacks what."""
     hub.create("me/empty")
-    with pytest.raises(OSError, match="did not give me/empty"):
+    with pytest.raises(OSError, match="did not give me/empty.*preset.json"):
         pull("me/empty")
 
 
@@ -315,12 +329,12 @@ def test_a_tag_that_failed_is_set_the_next_time(hub, repo, folder):
     assert hub.repositories[repo].resolve(f"refs/tags/v{keras_ood.__version__}") == again.revision
 
 
-def test_a_pull_request(hub, repo, folder):
+def test_a_pull_request(repo, folder):
     """The branch stays; the request's reference loads."""
     before = push(folder, repo)
     asked = push(changed(folder, "asked"), repo, create_pr=True)
     assert asked.pull_request.endswith("/discussions/1")
-    assert hub.repositories[repo].resolve("main") == before.revision
+    assert huggingface_hub.HfApi().model_info(repo).sha == before.revision
     assert note_of(handles.resolve(f"hf://{repo}@refs/pr/1")) == "asked"
 
 
