@@ -249,7 +249,7 @@ def test_what_is_not_there(repo, folder):
 def test_a_repository_without_a_preset(hub):
     """It is said which repository lacks what."""
     hub.create("me/empty")
-    with pytest.raises(OSError, match="did not give me/empty.*preset.json"):
+    with pytest.raises(OSError, match=r"did not give me/empty.*preset\.json"):
         pull("me/empty")
 
 
