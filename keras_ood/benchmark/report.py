@@ -44,7 +44,7 @@ def write_report(folder: Path, default: str) -> None:
     if not rows:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
     write_records(folder / RESULTS, [{name: row[name] for name in row if name != "machine"} for row in rows])
-    sections = [_summary(rows, default), *_scores(rows), _corruptions(rows, default), _costs(rows)]
+    sections = [_summary(rows, default), _means(rows), *_scores(rows), _corruptions(rows, default), _costs(rows)]
     machines = ", ".join(_unique(row["machine"] for row in rows))
     introduction = (
         "AUROC, OOD positive, mean ± standard deviation over the training seeds, the untrained networks in brackets. "
@@ -70,6 +70,31 @@ def _summary(rows: Rows, default: str) -> Section:
             lines.append([preset, method, *cells, f"{mean(known):.4f}" if known else "-"])
     text = f"`{default}` is the default score of every preset; `nll`, the plain likelihood, stands beside it."
     return Section("The default score", text, ["preset", "score", *outs, "mean"], lines)
+
+
+def _means(rows: Rows) -> Section:
+    """Every score's mean over the pairs of presets and sets that it was measured on."""
+    pairs = [row for row in rows if _is_pair(row)]
+    lines = []
+    for method in _unique(row["method"] for row in pairs):
+        cells = []
+        for sets in (datasets.DATASETS, _unique(row["out_of_distribution"] for row in pairs)):
+            own = [row for row in pairs if row["method"] == method and row["out_of_distribution"] in sets]
+            found: dict[str, list[float]] = {"trained": [], "untrained": []}
+            for preset in _unique(row["preset"] for row in own):
+                chosen = [row for row in own if row["preset"] == preset]
+                for out in _unique(row["out_of_distribution"] for row in chosen):
+                    for weights, values in found.items():
+                        values += [value for value in [_mean(chosen, out, weights)] if value is not None]
+            means = {weights: f"{mean(values):.4f}" if values else "-" for weights, values in found.items()}
+            cells += [str(len(found["trained"])), f"{means['trained']} ({means['untrained']})"]
+        lines.append([method, *cells])
+    lines.sort(key=lambda line: line[2], reverse=True)
+    text = (
+        "Mean AUROC over pairs of a preset and an out-of-distribution set, each pair the mean of its seeds. What fewer presets "
+        "have is a mean over fewer pairs."
+    )
+    return Section("Every score's mean", text, ["score", "pairs", "data sets", "pairs", "with noise and constant"], lines)
 
 
 def _scores(rows: Rows) -> list[Section]:
