@@ -1,9 +1,6 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,12 +10,13 @@ from keras_ood import scores
 from keras_ood.batches import check_images, count_images, iterate_batches, pad
 from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
+from keras_ood.models.portable import Portable
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
 from keras_ood.progress import track_images
 
 
-class Detector(keras.Model):  # type: ignore[misc]
+class Detector(Portable):
     """Out-of-distribution detector: images in; scores, p-values and flags out.
 
     The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
@@ -52,7 +50,6 @@ class Detector(keras.Model):  # type: ignore[misc]
         self.background = given and given.inference_copy()  # on JAX a pass of one model takes the arrays that another shares
         if self.background is not None:
             self.background.trainable = False
-        self._calibrated = CalibratedScores()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._statistic_names: tuple[str, ...] = ()
         self._means = [keras.metrics.Mean(name=name) for name in self.reported]
@@ -244,56 +241,6 @@ class Detector(keras.Model):  # type: ignore[misc]
             mean.update_state(y_pred[mean.name])
         return dict(self.get_metrics_result())
 
-    def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
-        """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
-
-        Args:
-            folder: Created where absent; files of an earlier preset in it are replaced.
-            **provenance: What `preset.json` shall say of the detector's origin, JSON values.
-        """
-        from keras_ood.hub import serialization
-
-        serialization.save(self, folder, provenance)
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        create_pr: bool = False,
-        commit_message: str | None = None,
-        token: str | bool | None = None,
-        **provenance: Any,
-    ) -> Any:
-        """Publish the detector on the Hugging Face Hub, with its calibration and a card; `keras_ood.hub.push.Published`.
-
-        Args:
-            repo_id: `"user/repo"`, created where absent.
-            private: Of a new repository; None for the account's default.
-            create_pr: Whether to open a pull request in place of a commit to the default branch.
-            commit_message: None for one that names the version.
-            token: None for the one that `hf auth login` has kept.
-            **provenance: As in `save_pretrained`; `license` goes to the head of the card.
-
-        Raises:
-            OSError: The Hub refused; the message says what was done and how to go on.
-        """
-        from keras_ood.hub import card, push
-
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder, **provenance)
-            card.write(Path(folder), repo_id)
-            return push.push(
-                Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
-            )
-
-    def inference_copy(self) -> "Detector":
-        """Return a detector of the same weights and calibration, without optimizer."""
-        copy: Detector = type(self).from_config(self.get_config())
-        copy.set_weights(self.get_weights())
-        copy._calibrated = self._calibrated
-        return copy
-
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
         other: Detector = type(self).from_config(self.get_config() | {"background": background})
@@ -304,19 +251,6 @@ class Detector(keras.Model):  # type: ignore[misc]
     def _own_variables(self) -> list[Any]:
         foreign = {id(variable) for variable in self.background.variables} if self.background is not None else set()
         return [variable for variable in self.variables if id(variable) not in foreign]
-
-    def save_own_variables(self, store: Any) -> None:
-        """Keep the calibration scores beside the weights (called by Keras)."""
-        super().save_own_variables(store)
-        for name, array in self._calibrated.arrays().items():
-            store[name] = array
-
-    def load_own_variables(self, store: Any) -> None:
-        """Read what `save_own_variables` wrote (called by Keras)."""
-        arrays = {name: store[name] for name in list(store.keys())}
-        kept = {name: np.asarray(array) for name, array in arrays.items() if CalibratedScores.owns(name)}
-        super().load_own_variables({name: array for name, array in arrays.items() if name not in kept})
-        self._calibrated = CalibratedScores.from_arrays(kept)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,0 +1,87 @@
+"""A model whose calibration travels with its weights."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import keras
+import numpy as np
+
+from keras_ood.calibrated_scores import CalibratedScores
+
+if TYPE_CHECKING:
+    from keras_ood.hub.push import Published
+
+Self = TypeVar("Self", bound="Portable")
+
+
+class Portable(keras.Model):  # type: ignore[misc]
+    """The part of a detector that is saved, published and copied: weights, configuration, and what it knows of its scores."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._calibrated = CalibratedScores()
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
+        """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
+
+        Args:
+            folder: Created where absent; files of an earlier preset in it are replaced.
+            **provenance: What `preset.json` shall say of the detector's origin, JSON values.
+        """
+        from keras_ood.hub import serialization
+
+        serialization.save(self, folder, provenance)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        create_pr: bool = False,
+        commit_message: str | None = None,
+        token: str | bool | None = None,
+        **provenance: Any,
+    ) -> "Published":
+        """Publish the detector on the Hugging Face Hub, with its calibration and a card; `keras_ood.hub.push.Published`.
+
+        Args:
+            repo_id: `"user/repo"`, created where absent.
+            private: Of a new repository; None for the account's default.
+            create_pr: Whether to open a pull request in place of a commit to the default branch.
+            commit_message: None for one that names the version.
+            token: None for the one that `hf auth login` has kept.
+            **provenance: As in `save_pretrained`; `license` goes to the head of the card.
+
+        Raises:
+            OSError: The Hub refused; the message says what was done and how to go on.
+        """
+        from keras_ood.hub import card, push
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **provenance)
+            card.write(Path(folder), repo_id)
+            return push.push(
+                Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
+            )
+
+    def inference_copy(self: Self) -> Self:
+        """Return a detector of the same weights and calibration, without optimizer."""
+        copy: Self = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        copy._calibrated = self._calibrated
+        return copy
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keep the calibration scores beside the weights (called by Keras)."""
+        super().save_own_variables(store)
+        for name, array in self._calibrated.arrays().items():
+            store[name] = array
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote (called by Keras)."""
+        arrays = {name: store[name] for name in list(store.keys())}
+        kept = {name: np.asarray(array) for name, array in arrays.items() if CalibratedScores.owns(name)}
+        super().load_own_variables({name: array for name, array in arrays.items() if name not in kept})
+        self._calibrated = CalibratedScores.from_arrays(kept)
