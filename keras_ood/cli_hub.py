@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from keras_ood.console import err, errors_in_a_line, out
 
@@ -31,7 +31,16 @@ def _zoo_table(pattern: str) -> Table:
     names = handles.list_models(pattern)
     if not names:
         raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
-    table = Table("preset", "family", "in-distribution", "parameters", "size", "where", "score", "AUROC, worst and best set")
+    table = Table(
+        Column("preset", no_wrap=True),
+        "family",
+        "in-distribution",
+        "parameters",
+        "size",
+        "where",
+        "score",
+        "AUROC, worst and best set",
+    )
     for name in names:
         folder, where = handles.find(name)
         if folder is None:

@@ -14,7 +14,7 @@ from keras_ood.hub.preset import LONGEST_JSON, PresetError
 MOST_OBJECTS = 128
 DEEPEST = 32
 LARGEST_NUMBER = 2**20
-LARGEST_DETECTORS = 2**28  # sum over the detectors of values of an image times size of the latent
+LARGEST_LAYER = 2**28  # weights, at most
 
 _LARGEST = {
     "batch_shape": 512,
@@ -28,17 +28,31 @@ _LARGEST = {
     "input_shape": 512,
     "kernel_size": 8,
     "latent_dim": 1024,
+    "pool_size": 8,
     "strides": 8,
+    "units": 1024,
 }
 """Integers, or lists of integers, and how large each may be."""
 
+_SHAPES = ("shape", "size", "strides", "rate")
 _ACTIVATIONS = ("linear", "relu", "elu", "silu", "tanh", "sigmoid", "softplus", "gelu", "leaky_relu")
 _OBJECTS_OR_NONE = ("_initializer", "_regularizer", "_constraint")
 
 _KERAS = {
     "keras": {"DTypePolicy", "Sequential"},
-    "keras.initializers": {"HeNormal", "Zeros"},
-    "keras.layers": {"Conv2D", "Flatten", "InputLayer", "LeakyReLU", "ReLU"},
+    "keras.initializers": {"GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Ones", "Zeros"},
+    "keras.layers": {
+        "AveragePooling2D",
+        "Conv2D",
+        "Dense",
+        "Dropout",
+        "Flatten",
+        "GlobalAveragePooling2D",
+        "InputLayer",
+        "LeakyReLU",
+        "MaxPooling2D",
+        "ReLU",
+    },
 }
 _PACKAGE = "keras_ood>"
 
@@ -61,22 +75,30 @@ def _check_config(path: Path) -> None:
         config = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise PresetError(f"Expected JSON as written by Keras. Received: {path} ({error})") from error
-    objects, detectors = 0, 0
-    for entry in _dictionaries(config, path):
+    entries = list(_dictionaries(config, path))
+    for entry in entries:
         if "class_name" in entry:
-            objects += 1
             _check_class(entry, path)
         for key, value in entry.items():
             _check_value(key, value, path)
-        if isinstance(entry.get("image_shape"), list):
-            latent = entry.get("latent_dim")
-            detectors += math.prod(size or 1 for size in entry["image_shape"]) * (latent if isinstance(latent, int) else 1)
+    objects = sum("class_name" in entry for entry in entries)
     if not 0 < objects <= MOST_OBJECTS:
         raise PresetError(f"A configuration has 1 to {MOST_OBJECTS} objects. Received: {objects} in {path}")
-    if detectors > LARGEST_DETECTORS:
-        raise PresetError(
-            f"Detectors have at most {LARGEST_DETECTORS} latent times image values. Received: {detectors} in {path}"
-        )
+    _check_sizes(entries, path)
+
+
+def _check_sizes(entries: list[dict[str, Any]], path: Path) -> None:
+    """Bound what the largest layers would take: a decoder's first, and a dense one after flattened features."""
+    detectors = sum(_values(entry.get("image_shape")) * (entry.get("latent_dim") or 1) for entry in entries)
+    features = max(_values(entry.get("batch_shape")) for entry in entries) * max(entry.get("filters") or 1 for entry in entries)
+    dense = features * sum(entry.get("units") or 0 for entry in entries)
+    for what, found in (("latent times image values", detectors), ("features times dense units", dense)):
+        if found > LARGEST_LAYER:
+            raise PresetError(f"A configuration has at most {LARGEST_LAYER} {what}. Received: {found} in {path}")
+
+
+def _values(shape: Any) -> int:
+    return math.prod(size or 1 for size in shape) if isinstance(shape, list) else 1
 
 
 def _dictionaries(value: Any, path: Path, depth: int = 0) -> Iterator[dict[str, Any]]:
@@ -104,10 +126,10 @@ def _check_class(entry: dict[str, Any], path: Path) -> None:
 
 def _check_value(key: str, value: Any, path: Path) -> None:
     if key in _LARGEST:
-        parts = value if isinstance(value, list) else [value]
+        parts = value if isinstance(value, list) and key.endswith(_SHAPES) else [value]
         if not all(part is None or (type(part) is int and abs(part) <= _LARGEST[key]) for part in parts):
             raise PresetError(f"{key!r} holds integers of at most {_LARGEST[key]}. Received: {value!r} in {path}")
-    elif isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
+    elif key != "shared_object_id" and isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
         raise PresetError(f"Numbers in a configuration are at most {LARGEST_NUMBER}. Received: {key}={value} in {path}")
     if key.endswith(_OBJECTS_OR_NONE) and not (value is None or isinstance(value, dict)):
         raise PresetError(f"{key!r} is written out, not called by a name. Received: {value!r} in {path}")

@@ -484,8 +484,10 @@ def test_commands_take_repositories(hub, repo, folder, images, tmp_path):
 
 
 _PULL = """
-import sys
+import os, sys
 from keras_ood.hub.pull import pull
+if len(sys.argv) > 2:
+    os.seteuid(int(sys.argv[2]))
 print(pull("me/detector", cache_dir=sys.argv[1]).name)
 """
 
@@ -504,8 +506,8 @@ def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder):
         for path in [Path(cache), *Path(cache).rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o555 if path.is_dir() else 0o444)
-        nobody = {"user": 65534} if os.geteuid() == 0 else {}  # whom permissions bind
-        assert subprocess.run(command, **settings, **nobody, check=True).stdout.strip() == revision
+        nobody = ["65534"] if os.geteuid() == 0 else []  # whom permissions bind, unlike root
+        assert subprocess.run(command + nobody, **settings, check=True).stdout.strip() == revision
         for path in [Path(cache), *Path(cache).rglob("*")]:
             if path.is_dir():
                 path.chmod(0o755)

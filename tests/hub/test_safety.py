@@ -148,6 +148,20 @@ HOSTILE = {
     "no number": (setting("tilt", math.nan), "Numbers in a configuration are at most"),
     "a huge image": (setting("image_shape", [16000, 16000, 3]), "'image_shape' holds integers of at most 512"),
     "a huge image as text": (setting("image_shape", ["16000", "16000", "3"]), "'image_shape' holds integers"),
+    "a wide dense layer of a large image": (
+        config_with(
+            module="keras",
+            class_name="Sequential",
+            config={
+                "layers": [
+                    {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 512, 512, 3]}},
+                    {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1024}},
+                ]
+            },
+        ),
+        "features times dense units",
+    ),
+    "a latent of many numbers": (setting("latent_dim", [8, 8]), "'latent_dim' holds integers"),
     "a large latent of a large image": (both(image_shape=[512, 512, 3], latent_dim=1024), "latent times image values"),
     "a configuration that does not fit": (setting("latent_dim", 4), "cannot be built|golden"),
     "a configuration without its weights": (setting("architecture", "evil"), "cannot be built"),
@@ -246,12 +260,12 @@ def test_an_honest_copy_loads(folder):
 
 def test_what_could_not_be_loaded_is_not_saved(fresh, tmp_path):
     """A gate with an encoder beyond the allow-list is refused when it is saved, not when somebody loads it."""
-    encoder = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    encoder = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.UpSampling2D(), keras.layers.Flatten()])
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
     flow = keras_ood.models.InFlow(
         (8, 8, 1), depth=1, attention=keras_ood.attention.PerImageGate.from_images(encoder, images, images, components=2)
     )
-    with pytest.raises(PresetError, match="'Dense'"):
+    with pytest.raises(PresetError, match="'UpSampling2D'"):
         flow.save_pretrained(tmp_path / "flow")
 
 
