@@ -79,7 +79,7 @@ def test_report(folder):
         assert text in markdown
     page = (folder / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 2
-    assert page.count("<table>") == 4
+    assert page.count("<table>") == 5
 
 
 def test_no_report_of_nothing(tmp_path):

@@ -500,7 +500,11 @@ def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder):
     hub.faults.append(Fault("GET /lfs/", before=lambda: both.wait(300), times=2))
     with tempfile.TemporaryDirectory() as cache:  # not below `tmp_path`, where only its owner may look
         command = [sys.executable, "-c", _PULL, cache]
-        settings = {"stdout": subprocess.PIPE, "text": True, "env": os.environ | {"HF_HOME": cache, "PYTHONPATH": str(ROOT)}}
+        settings = {
+            "stdout": subprocess.PIPE,
+            "text": True,
+            "env": os.environ | {"HF_HOME": cache, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
+        }
         pulling = [subprocess.Popen(command, **settings) for _ in range(2)]
         assert [process.communicate()[0].strip() for process in pulling] == [revision, revision]
         for path in [Path(cache), *Path(cache).rglob("*")]:
