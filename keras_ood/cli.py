@@ -51,9 +51,8 @@ def info(model: Model) -> None:
         for key, value in content.items():
             if key not in ("files", "golden_scores"):
                 text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
-                table.add_row(
-                    *(escape("".join(filter(str.isprintable, part))) for part in (key, text))
-                )  # a stranger wrote them
+                printable = ("".join(filter(str.isprintable, part)) for part in (key, text))  # a stranger wrote them
+                table.add_row(*map(escape, printable))
         out.print(table)
 
 

@@ -1,7 +1,7 @@
 """The commands that list presets and publish them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -93,26 +93,25 @@ def publish(
 
     Example: keras-ood publish my-detector/ --repo me/my-detector --dry-run
     """
-    from keras_ood.hub import handles, preset
+    from keras_ood.hub import handles
     from keras_ood.hub.push import push
 
     with errors_in_a_line():
-        names = handles.list_models() if everything else presets or []
+        known = handles.list_models()
+        names = known if everything else presets or []
         if not names or (presets and everything):
             raise ValueError(f"`publish` takes presets or --all. Received: {presets or 'neither'}")
         if repo and len(names) > 1:
             raise ValueError(f"--repo goes with one preset. Received: {names}")
         for name in names:
-            zoo = name in handles.list_models()
+            zoo = name in known
             folder = handles.resolve(name, source="embedded") if zoo else Path(name)
             target = repo or (f"{NAMESPACE}/{name}" if zoo else None)
             if target is None:
                 raise ValueError(f"A preset that is not the zoo's needs --repo user/repo. Received: {name!r}")
             target, _ = handles.parse_repository(target)
-            content = preset.read(folder)
-            preset.verify(folder, content)
             if dry_run:
-                _show(folder, target, content)
+                _show(folder, target)
                 continue
             published = push(folder, target, private=private or None, create_pr=create_pr, commit_message=message)
             done = published.pull_request or ("new commit" if published.created else "unchanged, no commit")
@@ -121,9 +120,11 @@ def publish(
                 handles.pin(name, published.repo_id, published.revision)
 
 
-def _show(folder: Path, target: str, content: dict[str, Any]) -> None:
+def _show(folder: Path, target: str) -> None:
     from keras_ood.hub import card, preset
 
+    content = preset.read(folder)
+    preset.verify(folder, content)
     table = Table("file", "bytes", "sha256", title=f"{folder} -> {target}: nothing was sent")
     table.add_row(preset.PRESET, f"{(folder / preset.PRESET).stat().st_size:,}", preset.sha256(folder / preset.PRESET)[:16])
     for name, file in content["files"].items():

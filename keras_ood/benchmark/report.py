@@ -66,8 +66,7 @@ def _summary(rows: Rows, default: str) -> Section:
             chosen = [row for row in own if row["preset"] == preset and row["method"] == method]
             cells = [_cell(chosen, out) for out in outs]
             means = [_mean(chosen, out, "trained") for out in outs]
-            known = [value for value in means if value is not None]
-            lines.append([preset, method, *cells, f"{mean(known):.4f}" if known else "-"])
+            lines.append([preset, method, *cells, _average([value for value in means if value is not None])])
     text = f"`{default}` is the default score of every preset; `nll`, the plain likelihood, stands beside it."
     return Section("The default score", text, ["preset", "score", *outs, "mean"], lines)
 
@@ -80,14 +79,8 @@ def _means(rows: Rows) -> Section:
         cells = []
         for sets in (datasets.DATASETS, _unique(row["out_of_distribution"] for row in pairs)):
             own = [row for row in pairs if row["method"] == method and row["out_of_distribution"] in sets]
-            found: dict[str, list[float]] = {"trained": [], "untrained": []}
-            for preset in _unique(row["preset"] for row in own):
-                chosen = [row for row in own if row["preset"] == preset]
-                for out in _unique(row["out_of_distribution"] for row in chosen):
-                    for weights, values in found.items():
-                        values += [value for value in [_mean(chosen, out, weights)] if value is not None]
-            means = {weights: f"{mean(values):.4f}" if values else "-" for weights, values in found.items()}
-            cells += [str(len(found["trained"])), f"{means['trained']} ({means['untrained']})"]
+            trained, untrained = (_pair_means(own, weights) for weights in ("trained", "untrained"))
+            cells += [str(len(trained)), f"{_average(trained)} ({_average(untrained)})"]
         lines.append([method, *cells])
     lines.sort(key=lambda line: line[2], reverse=True)
     text = (
@@ -165,6 +158,19 @@ def _found(rows: Rows, out: str, weights: str) -> list[float]:
 def _mean(rows: Rows, out: str, weights: str) -> float | None:
     found = _found(rows, out, weights)
     return mean(found) if found else None
+
+
+def _pair_means(rows: Rows, weights: str) -> list[float]:
+    """The mean over its seeds of each pair of a preset and a set."""
+    pairs: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row["weights"] == weights:
+            pairs.setdefault((row["preset"], row["out_of_distribution"]), []).append(float(row["auroc"]))
+    return [mean(values) for values in pairs.values()]
+
+
+def _average(values: Sequence[float]) -> str:
+    return f"{mean(values):.4f}" if values else "-"
 
 
 def _cell(rows: Rows, out: str) -> str:

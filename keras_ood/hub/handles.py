@@ -82,10 +82,10 @@ def _pull(*arguments: Any, **options: Any) -> Path:
 
 def find(name: str) -> tuple[Path | None, str]:
     """Return the folder of a zoo preset where it is on this machine, and in a word where that is."""
-    from huggingface_hub import try_to_load_from_cache
-
     if embedded(name):
         return zoo_folder() / name, "embedded"
+    from huggingface_hub import try_to_load_from_cache
+
     entry = manifest.entries()[name]
     cached = try_to_load_from_cache(entry.repo_id, preset.PRESET, revision=entry.revision) if entry.repo_id else None
     return (Path(cached).parent, "cached") if isinstance(cached, str) else (None, "on the Hub")

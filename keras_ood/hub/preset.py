@@ -84,9 +84,10 @@ def verify(folder: Path, preset: dict[str, Any]) -> None:
             raise PresetError(f"A file of the preset is missing. Expected: {path}. Received: no such file")
         if not path.resolve().is_relative_to(home):
             raise PresetError(f"A preset's files lie in its own folder. Received: {path}, a link to {path.resolve()}")
-        for quantity, measure in (("size", _size), ("sha256", sha256)):
-            if measure(path) != expected[quantity]:
-                raise DamagedFileError(path, quantity, expected[quantity], measure(path))
+        if (size := path.stat().st_size) != expected["size"]:
+            raise DamagedFileError(path, "size", expected["size"], size)
+        if (digest := sha256(path)) != expected["sha256"]:
+            raise DamagedFileError(path, "sha256", expected["sha256"], digest)
 
 
 def verify_digest(folder: Path, expected: str | None) -> None:
@@ -95,13 +96,8 @@ def verify_digest(folder: Path, expected: str | None) -> None:
     Raises:
         DamagedFileError: It differs.
     """
-    found = sha256(folder / PRESET)
-    if expected is not None and found != expected:
+    if expected is not None and (found := sha256(folder / PRESET)) != expected:
         raise DamagedFileError(folder / PRESET, "sha256", expected, found)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 def sha256(path: Path) -> str:

@@ -1,7 +1,6 @@
 """Preset folders: what is written, and that nothing damaged is ever loaded."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,12 +9,6 @@ import keras_ood
 from keras_ood import PresetError
 from keras_ood.hub import handles, preset
 from keras_ood.recipe import Recipe
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A copy of the embedded preset."""
-    return shutil.copytree(handles.resolve("tilted-vae-digits"), tmp_path / "copy")
 
 
 def test_every_preset_of_the_zoo_loads():
