@@ -104,3 +104,11 @@ def radius_moments(tilt: float, event_size: int) -> tuple[float, float, float]:
     mean = float(probabilities @ radius)
     variance = float(probabilities @ (radius - mean) ** 2)
     return float(log_mass - log_gaussian_mass), mean, math.sqrt(variance)
+
+
+@functools.lru_cache
+def committed_rate(tilt: float, event_size: int) -> float:
+    """The smallest `KL(N(loc, I) || prior)` that any `loc` reaches, in nats."""
+    radius = np.asarray(optimal_radius(tilt, event_size))
+    mean_norm = gaussian_mean_norm(radius**2, event_size)
+    return float(radius_moments(tilt, event_size)[0] - tilt * mean_norm + radius**2 / 2)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood._tfp import ParameterProperties, rejection_sampler, samplers, seed_key, tfd
-from keras_ood.distributions import radial
+from keras_ood.distributions import gaussian, radial
 
 
 class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
@@ -92,9 +92,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
     @property
     def committed_rate(self) -> float:
         """The smallest `kl` any posterior can reach, in nats."""
-        radius = np.asarray(self.optimal_radius)
-        mean_norm = radial.gaussian_mean_norm(radius**2, self._event_size)
-        return float(self.log_normalizer - self._tilt * mean_norm + radius**2 / 2)
+        return radial.committed_rate(self._tilt, self._event_size)
 
     def kl(self, loc: Any) -> Any:
         """Exact `KL(N(loc, I) || self)` in nats, smooth everywhere in `loc`: `log Z - t E|z| + |loc|^2 / 2`.
@@ -106,9 +104,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
             A tensor `(...)`.
         """
         self._check_event(loc)
-        squared = ops.sum(ops.square(loc), axis=-1)
-        mean_norm = radial.gaussian_mean_norm(squared, self._event_size, xp=ops)
-        return self.log_normalizer - self._tilt * mean_norm + squared / 2
+        return gaussian.kl_to_tilted(loc, self._tilt, self._event_size)
 
     def quadratic_kl(self, loc: Any) -> Any:
         """The paper's approximation of `kl` in nats: `committed_rate + (|loc| - optimal_radius)^2 / 2`.
@@ -122,7 +118,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
             A tensor `(...)`.
         """
         self._check_event(loc)
-        return self.committed_rate + ops.square(norm(loc) - self.optimal_radius) / 2
+        return gaussian.quadratic_kl_to_tilted(loc, self._tilt, self._event_size)
 
     def _check_event(self, vector: Any) -> None:
         if vector.shape[-1] not in (self._event_size, None):
@@ -130,14 +126,14 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
 
     def _log_prob(self, value: Any) -> Any:
         self._check_event(value)
-        radius = norm(value)
+        radius = gaussian.norm(value)
         constant = self.log_normalizer + self._event_size / 2 * math.log(2 * math.pi)
         return self._tilt * radius - ops.square(radius) / 2 - constant
 
     def _sample_n(self, n: Any, seed: Any = None) -> Any:
         direction_seed, radius_seed = samplers.split_seed(seed_key(seed), salt="tilted_gaussian")
         direction = samplers.normal([n, self._event_size], seed=direction_seed, dtype=self.dtype)
-        direction = direction / ops.expand_dims(norm(direction), -1)
+        direction = direction / ops.expand_dims(gaussian.norm(direction), -1)
         return direction * ops.expand_dims(self._sample_radius(n, radius_seed), -1)
 
     def _sample_radius(self, n: Any, seed: Any) -> Any:
@@ -172,18 +168,11 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
         return None  # every vector is in the support
 
 
-def norm(vector: Any) -> Any:
-    """Euclidean norm over the last axis, its gradient 0 instead of NaN at the origin."""
-    squared = ops.sum(ops.square(vector), axis=-1)
-    return ops.sqrt(ops.maximum(squared, 1e-30))
-
-
 @tfd.RegisterKL(tfd.MultivariateNormalDiag, TiltedGaussian)  # type: ignore[untyped-decorator]
 def _kl_diagonal_tilted(posterior: Any, prior: TiltedGaussian, name: str | None = None) -> Any:
     """KL of `N(loc, I)` to a tilted Gaussian; a diagonal covariance is accepted for `tilt = 0` alone."""
     if prior.tilt == 0:
-        loc, scale = posterior.loc, posterior.stddev()
-        return ops.sum(ops.square(loc) + ops.square(scale) - 1 - 2 * ops.log(scale), axis=-1) / 2
+        return gaussian.kl_to_standard(posterior.loc, posterior.stddev())
     if posterior.parameters["scale_diag"] is not None:
         raise ValueError(
             "The KL to a TiltedGaussian with tilt > 0 is known for unit covariance only: "

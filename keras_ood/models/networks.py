@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import keras
 from keras import layers
 
+from keras_ood.models.conv2d_transpose import Conv2DTranspose
+
 Networks = tuple[keras.Sequential, keras.Sequential]
 
 
@@ -52,7 +54,7 @@ def small(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
         [layers.Dense(height * width, kernel_initializer="he_normal"), _activation()],
         [layers.Reshape((height // 8, width // 8, 64))],
         [_transposed(filters, 4, 2, initializer="he_normal") for filters in (32, 16)],
-        [layers.Conv2DTranspose(channels, 4, 2, "same", name="image")],
+        [Conv2DTranspose(channels, 4, 2, "same", name="image")],
     )
     return encoder, decoder
 
@@ -77,7 +79,7 @@ def _transposed(
     filters: int, size: int, strides: int = 1, padding: str = "same", initializer: object = None
 ) -> list[keras.layers.Layer]:
     kernel = initializer or _normal()
-    return [layers.Conv2DTranspose(filters, size, strides, padding, kernel_initializer=kernel), _activation()]
+    return [Conv2DTranspose(filters, size, strides, padding, kernel_initializer=kernel), _activation()]
 
 
 def _activation() -> keras.layers.Layer:

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood import distributions
 from keras_ood.batches import iterate_batches
 from keras_ood.compiled import forward, value_and_gradient
+from keras_ood.distributions import gaussian, radial
 from keras_ood.models.detector import Detector
 from keras_ood.models.image_statistics import image_statistics, octave_name, octaves, shrink
 from keras_ood.models.networks import ARCHITECTURES
@@ -90,7 +90,7 @@ class TiltedVAE(Detector):
     def _check_settings(self) -> None:
         if self.latent_dim < 1:
             raise ValueError(f"`latent_dim` must be a positive integer. Received: {self.latent_dim}")
-        critical = distributions.critical_tilt(self.latent_dim)
+        critical = radial.critical_tilt(self.latent_dim)
         if self.tilt != 0 and not (math.isfinite(self.tilt) and self.tilt > critical):
             raise ValueError(
                 f"`tilt` must be 0 (the Gaussian VAE) or above the critical tilt of {self.latent_dim} latents, {critical:.3f}: "
@@ -106,26 +106,38 @@ class TiltedVAE(Detector):
     @property
     def prior(self) -> Any:
         """The `TiltedGaussian` prior."""
-        return distributions.TiltedGaussian(self.tilt, self.latent_dim)
+        from keras_ood.distributions import TiltedGaussian
+
+        return TiltedGaussian(self.tilt, self.latent_dim)
+
+    @property
+    def pixel_scale(self) -> Any:
+        """`g`, a number or a scalar tensor."""
+        return ops.exp(ops.convert_to_tensor(self.log_pixel_scale)) if self.scale is None else self.scale
+
+    def encode(self, images: Any) -> tuple[Any, Any]:
+        """Return `loc(x)` and `scale(x)`, `(batch, latent_dim)` each, of preprocessed `(batch, *image_shape)` images."""
+        features = ops.cast(self.encoder(images), "float32")
+        loc = self.loc_head(features)
+        return loc, ops.ones_like(loc) if self.log_scale_head is None else ops.exp(self.log_scale_head(features))
+
+    def decode(self, latents: Any) -> Any:
+        """Return `f(z)`, float32 `(..., *image_shape)`, of `(..., latent_dim)` latents."""
+        decoded = self.decoder(ops.reshape(latents, (-1, self.latent_dim)))
+        return ops.reshape(ops.cast(decoded, "float32"), (*ops.shape(latents)[:-1], *self.image_shape))
 
     def posterior(self, images: Any) -> Any:
         """Return q(z|x), a TFP distribution of batch shape `(batch,)`, for preprocessed `(batch, *image_shape)` images."""
-        features = ops.cast(self.encoder(images), "float32")
-        return self._posterior(self.loc_head(features), None if self.log_scale_head is None else self.log_scale_head(features))
-
-    def _posterior(self, loc: Any, log_scale: Any) -> Any:
         from keras_ood._tfp import tfd  # here: TensorFlow Probability takes seconds to import
 
-        return tfd.MultivariateNormalDiag(loc, scale_diag=None if self.tilt else ops.exp(log_scale))
+        loc, scale = self.encode(images)
+        return tfd.MultivariateNormalDiag(loc, scale_diag=None if self.tilt else scale)
 
     def likelihood(self, latents: Any) -> Any:
         """Return p(x|z), a TFP distribution over `image_shape`, for `(..., latent_dim)` latents."""
         from keras_ood._tfp import tfd
 
-        decoded = self.decoder(ops.reshape(latents, (-1, self.latent_dim)))
-        mean = ops.reshape(ops.cast(decoded, "float32"), (*ops.shape(latents)[:-1], *self.image_shape))
-        scale = ops.exp(ops.convert_to_tensor(self.log_pixel_scale)) if self.scale is None else self.scale
-        return tfd.Independent(tfd.Normal(mean, scale), reinterpreted_batch_ndims=3)
+        return tfd.Independent(tfd.Normal(self.decode(latents), self.pixel_scale), reinterpreted_batch_ndims=3)
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
         """Return the statistics of a batch.
@@ -137,16 +149,15 @@ class TiltedVAE(Detector):
         """
         images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
         images = self.preprocessing(images)
-        posterior = self.posterior(images)
-        loc = posterior.mean()
+        loc, scale = self.encode(images)
         if training:
             noise = keras.random.normal(ops.shape(loc), seed=self._seeds)[None]
         elif noise is not None:
             noise = ops.cast(noise, "float32")[:, None]
-        latents = loc[None] if noise is None else loc + posterior.stddev() * noise  # (samples, batch, latent_dim)
-        likelihood = self.likelihood(latents)
-        reconstruction = ops.mean(-likelihood.log_prob(images), axis=0)
-        kl = self._kl(posterior)
+        latents = loc[None] if noise is None else loc + scale * noise  # (samples, batch, latent_dim)
+        errors = images - self.decode(latents)
+        reconstruction = ops.mean(gaussian.negative_log_density(errors, self.pixel_scale, event_ndims=3), axis=0)
+        kl = self._kl(loc, scale)
         statistics = {
             "nll": reconstruction + kl,
             "reconstruction": reconstruction,
@@ -154,10 +165,12 @@ class TiltedVAE(Detector):
             "latent_norm": ops.norm(loc, axis=-1),
         }
         if not training:
-            statistics["shell_distance"] = ops.abs(statistics["latent_norm"] - self.prior.optimal_radius)
+            statistics["shell_distance"] = ops.abs(
+                statistics["latent_norm"] - radial.optimal_radius(self.tilt, self.latent_dim)
+            )
             if not self.tilt:
-                statistics["posterior_scale_norm"] = ops.norm(posterior.stddev(), axis=-1)
-            statistics |= self._squared_errors(images - likelihood.mean()) | image_statistics(images)
+                statistics["posterior_scale_norm"] = ops.norm(scale, axis=-1)
+            statistics |= self._squared_errors(errors) | image_statistics(images)
         return statistics
 
     def _squared_errors(self, errors: Any) -> dict[str, Any]:
@@ -170,12 +183,11 @@ class TiltedVAE(Detector):
         }
         return {name: ops.mean(ops.reshape(values, (samples, -1)), axis=0) for name, values in squared.items()}
 
-    def _kl(self, posterior: Any) -> Any:
-        if self.kl == "quadratic":
-            return self.prior.quadratic_kl(posterior.mean())
-        from keras_ood._tfp import tfd
-
-        return tfd.kl_divergence(posterior, self.prior)
+    def _kl(self, loc: Any, scale: Any) -> Any:
+        if not self.tilt:
+            return gaussian.kl_to_standard(loc, scale)
+        form = gaussian.quadratic_kl_to_tilted if self.kl == "quadratic" else gaussian.kl_to_tilted
+        return form(loc, self.tilt, self.latent_dim)
 
     def log_weights(self, images: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Return `log p(x|z) + log p(z) - log q(z|x)` in nats, `(samples, batch)`, of draws `z` of the posterior.
@@ -195,12 +207,7 @@ class TiltedVAE(Detector):
 
     def posterior_parameters(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `loc(x)` and `scale(x)`, `(batch, latent_dim)` each, of preprocessed images."""
-
-        def parameters(images: Any) -> Any:
-            posterior = self.posterior(images)
-            return posterior.mean(), posterior.stddev() * ops.ones_like(posterior.mean())
-
-        loc, scale = self.compiled_function("posterior_parameters", lambda: forward(parameters, self))(images)
+        loc, scale = self.compiled_function("posterior_parameters", lambda: forward(self.encode, self))(images)
         return loc, scale
 
     def posterior_nll(self, loc: np.ndarray, scale: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +220,8 @@ class TiltedVAE(Detector):
         """
 
         def nll(loc: Any, scale: Any, images: Any) -> Any:
-            return self._kl(self._posterior(loc, ops.log(scale))) - self.likelihood(loc).log_prob(images)
+            errors = images - self.decode(loc)
+            return self._kl(loc, scale) + gaussian.negative_log_density(errors, self.pixel_scale, event_ndims=3)
 
         values, slope = self.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(loc, scale, images)
         return values, slope
@@ -225,7 +233,7 @@ class TiltedVAE(Detector):
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
         latents = self.prior.sample(n, seed=seed)
-        return np.asarray(np.clip(ops.convert_to_numpy(self.likelihood(latents).mean()), 0, 1))
+        return np.asarray(np.clip(ops.convert_to_numpy(self.decode(latents)), 0, 1))
 
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Return `(originals, reconstructions)`, both float32 `(N, *image_shape)`, the reconstructions clipped to 0..1.
@@ -237,10 +245,7 @@ class TiltedVAE(Detector):
         originals = [
             ops.convert_to_numpy(self.preprocessing(batch)) for batch in iterate_batches(images, batch_size, self.preprocessing)
         ]
-        decoded = [
-            ops.convert_to_numpy(self.likelihood(self.posterior(ops.convert_to_tensor(batch)).mean()).mean())
-            for batch in originals
-        ]
+        decoded = [ops.convert_to_numpy(self.decode(self.encode(ops.convert_to_tensor(batch))[0])) for batch in originals]
         return np.concatenate(originals), np.clip(np.concatenate(decoded), 0, 1)
 
     def get_config(self) -> dict[str, Any]:
