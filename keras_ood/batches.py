@@ -3,13 +3,17 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 
 from keras_ood.datasets.image_files import ImageFiles
 from keras_ood.datasets.strips import DAMAGED
+from keras_ood.devices import replicas
+
+Item = TypeVar("Item")
+Started = TypeVar("Started")
 
 ACCEPTED = (
     "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
@@ -140,6 +144,20 @@ def _items(source: Any) -> Iterator[Any]:
 
 
 def pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
-    """Repeat the last image up to a power of two, or to `batch_size`: few shapes are ever compiled."""
-    length = min(batch_size, 1 << (len(batch) - 1).bit_length())
+    """Repeat the last image up to a power of two of at least 8, or to `batch_size`: few shapes are ever compiled.
+
+    Where Keras distributes data over devices, up to a multiple of their number.
+    """
+    length = min(batch_size, max(8, 1 << (len(batch) - 1).bit_length()))
+    length += -length % replicas()
     return batch if len(batch) == length else np.concatenate([batch, np.repeat(batch[-1:], length - len(batch), axis=0)])
+
+
+def one_ahead(items: Iterable[Item], start: Callable[[Item], Started]) -> Iterator[Started]:
+    """Yield `start(item)` of each item in turn, the next one started before: devices compute while the host reads."""
+    waiting: list[Started] = []
+    for item in items:
+        waiting.append(start(item))
+        if len(waiting) == 2:
+            yield waiting.pop(0)
+    yield from waiting

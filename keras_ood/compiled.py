@@ -11,18 +11,43 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood.devices import spread
+
 Function = Callable[..., Any]
+Pending = Callable[[], dict[str, np.ndarray]]
+
+
+def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
+    """Return the function that starts a compiled pass and comes back at once, with the function that waits for its values.
+
+    Args:
+        function: From `(batch, ...)` images, or `{"images": images, "noise": noise}`, to a dictionary of tensors.
+        model: Whose weights `function` uses.
+    """
+    compiled = _compile(function, model)
+
+    def start(images: np.ndarray, noise: np.ndarray | None = None) -> Pending:
+        sent = spread(images)
+        found = compiled(sent if noise is None else {"images": sent, "noise": ops.convert_to_tensor(noise)})
+        return lambda: {name: np.asarray(ops.convert_to_numpy(value)) for name, value in found.items()}
+
+    return start
 
 
 def forward(function: Function, model: keras.Model) -> Function:
     """Return `function(*arrays)`, compiled."""
+    return _numpy(_compile(function, model))
+
+
+def _compile(function: Function, model: keras.Model) -> Function:
+    """`function` of tensors, compiled once for each shape, with the model's weights as they are at each call."""
     if keras.backend.backend() == "jax":
         import jax
 
-        return _numpy(jax.jit(_stateless(function, model)), model)
+        return _bound(jax.jit(_stateless(function, model)), model)
     import tensorflow as tf
 
-    return _numpy(tf.function(function, reduce_retracing=False))
+    return tf.function(function, reduce_retracing=False)  # type: ignore[no-any-return]
 
 
 def value_and_gradient(function: Function, model: keras.Model | None = None) -> Function:
@@ -47,7 +72,7 @@ def value_and_gradient(function: Function, model: keras.Model | None = None) -> 
             slope, values = differentiated(x, weights, *others)
             return values, slope
 
-        return _numpy(jax.jit(both), model)
+        return _numpy(_bound(jax.jit(both), model))
     import tensorflow as tf
 
     @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
@@ -96,7 +121,7 @@ def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
 
             return jax.vmap(one)(images)
 
-        return _numpy(jax.jit(norms), model)
+        return _numpy(_bound(jax.jit(norms), model))
     import tensorflow as tf
 
     @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
@@ -125,14 +150,14 @@ def _stateless(function: Function, model: keras.Model | None) -> Function:
     return pure
 
 
-def _numpy(compiled: Function, model: keras.Model | None = None) -> Function:
+def _bound(pure: Function, model: keras.Model | None) -> Function:
+    """A pure function of weights and tensors as one of tensors, the weights those of `model` at each call."""
+    return lambda *tensors: pure([] if model is None else [variable.value for variable in model.variables], *tensors)
+
+
+def _numpy(compiled: Function) -> Function:
     def call(*arrays: Any) -> Any:
-        tensors = [ops.convert_to_tensor(array) for array in arrays]
-        if keras.backend.backend() == "jax":
-            tensors = [[] if model is None else [variable.value for variable in model.variables], *tensors]
-        found = compiled(*tensors)
-        if isinstance(found, tuple):
-            return tuple(np.asarray(ops.convert_to_numpy(part)) for part in found)
-        return np.asarray(ops.convert_to_numpy(found))
+        found = compiled(*(ops.convert_to_tensor(array) for array in arrays))
+        return keras.tree.map_structure(lambda part: np.asarray(ops.convert_to_numpy(part)), found)
 
     return call

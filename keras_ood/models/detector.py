@@ -1,15 +1,16 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ood import scores
-from keras_ood.batches import check_images, count_images, iterate_batches, pad
+from keras_ood.batches import check_images, count_images, iterate_batches, one_ahead, pad
 from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
+from keras_ood.compiled import Pending, launch
 from keras_ood.models.portable import Portable
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
@@ -96,20 +97,36 @@ class Detector(Portable):
         Raises:
             ValueError: The detector lacks what one of the scores takes.
         """
+        parts = list(self._iterate_statistics(images, methods, samples, seed, batch_size, progress))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _iterate_statistics(
+        self,
+        images: Any,
+        methods: Sequence[str],
+        samples: int | None = None,
+        seed: int = 0,
+        batch_size: int = 256,
+        progress: bool | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the statistics of one batch after the other; a batch is read and sent while the one before is computed."""
         asked = [self._served(name) for name in methods]
         noise = None if samples is None else self.draw_noise(_check_samples(samples), seed)
-        parts: list[dict[str, np.ndarray]] = []
-        batches = iterate_batches(images, batch_size, self.preprocessing)
-        for batch in track_images(batches, count_images(images), progress):
+        launched = self.compiled_function("statistics", lambda: launch(self.__call__, self))
+
+        def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
             padded = pad(batch, batch_size)
             if padded.shape[1:] != self.image_shape:  # here, so that the compiled pass only ever sees its own image shape
-                padded = self.preprocessing(padded)
-            values = self.predict_on_batch(padded if noise is None else {"images": padded, "noise": noise})
+                padded = keras.ops.convert_to_numpy(self.preprocessing(padded))
+            return padded, len(batch), launched(padded, noise)
+
+        batches = track_images(iterate_batches(images, batch_size, self.preprocessing), count_images(images), progress)
+        for padded, length, pending in one_ahead(batches, start):
+            values = pending()
             prepared = keras.ops.convert_to_numpy(self.preprocessing(padded)) if asked else padded
             for score in asked:
-                values = values | score.measure(self, prepared[: len(batch)] if score.transductive else prepared)
-            parts.append({name: np.asarray(value[: len(batch)], np.float32) for name, value in values.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                values = values | score.measure(self, prepared[:length] if score.transductive else prepared)
+            yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
 
     def _served(self, method: str | None) -> scores.Score:
         score = scores.get(method or self.default_score)
@@ -128,9 +145,18 @@ class Detector(Portable):
             method: A score of the catalogue (`keras_ood.scores.names()`); None for `default_score`.
             **options: Those of `statistics`: `samples`, `seed`, `batch_size`, `progress`.
         """
-        name = self._served(method).name
-        self._calibrated.fit(scores.get(name))  # refuses a score that is not fitted before any image is looked at
-        return self.score_statistics(self.statistics(images, methods=[name], **options), name)
+        return np.concatenate(list(self.iterate_scores(images, method, **options)))
+
+    def iterate_scores(self, images: Any, method: str | None = None, **options: Any) -> Iterator[np.ndarray]:
+        """Yield what `score` returns batch by batch: memory does not grow with the number of images.
+
+        Raises:
+            ValueError: At once, not at the first batch, where the detector lacks what the score takes.
+        """
+        score = self._served(method)
+        fitted = self._calibrated.fit(score)  # refuses a score that is not fitted before any image is looked at
+        batches = self._iterate_statistics(images, [score.name], **options)
+        return (score(statistics, fitted).astype(np.float32) for statistics in batches)
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
         """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""

@@ -103,9 +103,8 @@ class TiltedVAE(Detector):
         if self.scale is not None and not self.scale > 0:
             raise ValueError(f"`scale` must be None or a positive number. Received: {self.scale!r}")
 
-    @property
     def prior(self) -> Any:
-        """The `TiltedGaussian` prior."""
+        """Return p(z), a `TiltedGaussian`."""
         from keras_ood.distributions import TiltedGaussian
 
         return TiltedGaussian(self.tilt, self.latent_dim)
@@ -200,7 +199,7 @@ class TiltedVAE(Detector):
         def weights(images: Any, noise: Any) -> Any:
             posterior = self.posterior(images)
             latents = posterior.mean() + posterior.stddev() * noise[:, None]
-            log_prior = self.prior.log_prob(latents) - posterior.log_prob(latents)
+            log_prior = self.prior().log_prob(latents) - posterior.log_prob(latents)
             return self.likelihood(latents).log_prob(images) + log_prior
 
         return np.asarray(self.compiled_function("log_weights", lambda: forward(weights, self))(images, noise))
@@ -232,7 +231,7 @@ class TiltedVAE(Detector):
 
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
-        latents = self.prior.sample(n, seed=seed)
+        latents = self.prior().sample(n, seed=seed)
         return np.asarray(np.clip(ops.convert_to_numpy(self.decode(latents)), 0, 1))
 
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ class LikelihoodRatio(Score):
 
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return `background_nll` in nats."""
-        return {"background_nll": np.asarray(detector.background.predict_on_batch(images)["nll"])}
+        return {"background_nll": detector.background.statistics(images, batch_size=len(images), progress=False)["nll"]}
 
     def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
         """Return the logarithm of the ratio."""

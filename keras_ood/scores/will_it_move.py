@@ -64,7 +64,7 @@ class _Adaptation(keras.Model):  # type: ignore[misc]
         batch = {"images": images, "known": original.sample(len(images), seed=0)}
         for _ in range(STEPS):
             self.train_on_batch(batch)
-        return np.asarray(self.detector.predict_on_batch(images)["nll"])
+        return np.asarray(self.detector.statistics(images, batch_size=len(images), progress=False)["nll"])
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the two terms, a number each."""

@@ -70,7 +70,7 @@ def test_exact_and_quadratic_kl_differ_as_they_should(fresh, images):
     quadratic, exact = fresh(kl="quadratic"), fresh(kl="exact")
     exact.set_weights(quadratic.get_weights())
     near_origin = quadratic.statistics(images)
-    assert near_origin["latent_norm"].max() < quadratic.prior.optimal_radius / 2
+    assert near_origin["latent_norm"].max() < quadratic.prior().optimal_radius / 2
     assert np.all(near_origin["kl"] > exact.statistics(images)["kl"])
 
 
@@ -86,7 +86,7 @@ def test_many_samples_approach_the_expected_error(fresh, images):
 def test_trained_shell(pretrained, digits):
     """Training moves in-distribution latents to the shell of the prior, away from the origin."""
     statistics = pretrained.statistics(digits[1])
-    radius = pretrained.prior.optimal_radius
+    radius = pretrained.prior().optimal_radius
     assert abs(statistics["latent_norm"].mean() - radius) < 0.5 * radius
 
 

@@ -1,0 +1,21 @@
+"""The devices that a batch is spread over: those of `keras.distribution.DataParallel`, where one is set."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def replicas() -> int:
+    """Return how many devices share a batch; 1 where none is set."""
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else int(distribution.num_model_replicas)
+
+
+def spread(batch: np.ndarray) -> Any:
+    """Return a batch, whose length is a multiple of `replicas()`, as a tensor of which each device holds its part."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return ops.convert_to_tensor(batch)
+    return keras.distribution.distribute_tensor(ops.convert_to_tensor(batch), distribution.get_data_layout(batch.shape))
