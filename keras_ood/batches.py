@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import keras
 import numpy as np
 
+from keras_ood.datasets.array_file import ArrayFile
 from keras_ood.datasets.image_files import ImageFiles
 from keras_ood.datasets.strips import DAMAGED
 from keras_ood.devices import replicas
@@ -91,14 +92,14 @@ def count_images(source: Any) -> int | None:
 
 
 def open_path(path: str | os.PathLike[str]) -> Any:
-    """Open a folder, an image file, a .npy file (memory-mapped) or a .npz file (its one array, or the one named `images`)."""
+    """Open a folder, an image file, a .npy file (read slice by slice) or a .npz file (its one array, or the one named `images`)."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):
         return ImageFiles(path)
     try:
         if suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return ArrayFile(path)
         # Opened here: NumPy leaves a file open that turns out to be no zip.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             names = file.files

@@ -76,16 +76,20 @@ def score(
     from keras_ood import tables
 
     with errors_in_a_line():
-        write = tables.writer(out_file)
+        table = tables.Table(out_file)
         detector = load(model)
         detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
-        source, rows = tables.open_images(images, unreadable)
-        scores = detector.score(source, method, batch_size=batch_size)
-        p_values = detector.calibration(method).p_values(scores)
-        flags = p_values <= fpr
-        write(tables.score_table(rows(), scores, p_values, flags))
-    err.print(f"{flags.sum()} of {len(flags)} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
-    if fail_on_ood and flags.any():
+        source, names = tables.open_images(images, unreadable)
+        count = flagged = 0
+        with table:
+            for scores in detector.iterate_scores(source, method, batch_size=batch_size):
+                p_values = detector.calibration(method).p_values(scores)
+                flags = p_values <= fpr
+                table.write(names.rows(scores, p_values, flags))
+                count, flagged = count + len(flags), flagged + int(flags.sum())
+            table.write(names.rest())
+    err.print(f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
+    if fail_on_ood and flagged:
         raise typer.Exit(FLAGGED)
 
 
@@ -157,10 +161,10 @@ def calibrate(
 
     with errors_in_a_line():
         detector = load(model)
-        source, rows = tables.open_images(images, "raise")
+        source, _ = tables.open_images(images, "raise")
         detector.calibrate(source, batch_size=batch_size)
         detector.save_pretrained(out_folder, calibrated_from=model)
-        out.print(f"Calibrated on {len(rows())} images; wrote {out_folder}. Next: keras-ood score {out_folder} IMAGES")
+        out.print(f"Calibrated on {len(source)} images; wrote {out_folder}. Next: keras-ood score {out_folder} IMAGES")
 
 
 @app.command()

@@ -47,7 +47,7 @@ def _compile(function: Function, model: keras.Model) -> Function:
         return _bound(jax.jit(_stateless(function, model)), model)
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=False)  # type: ignore[no-any-return]
+    return tf.function(function, reduce_retracing=False, autograph=False)  # type: ignore[no-any-return]
 
 
 def value_and_gradient(function: Function, model: keras.Model | None = None) -> Function:

@@ -1,5 +1,6 @@
 """What the commands share: where they print, how they fail, what they take."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +31,18 @@ def errors_in_a_line() -> Iterator[None]:
 
 
 def load(model: str | Path) -> Any:
-    """Return the detector of a handle."""
+    """Return the detector of a handle; what JAX compiles for it is kept for the next command."""
+    import keras
+
     import keras_ood
 
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.config.jax_compilation_cache_dir is None:
+            cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "keras-ood" / "jax"
+            jax.config.update("jax_compilation_cache_dir", str(cache))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
     return keras_ood.from_pretrained(model)
 
 

@@ -1,10 +1,11 @@
-"""Scores of images as a table: CSV or Parquet."""
+"""Scores of images as a table, CSV or Parquet, written as they come."""
 
 import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,38 @@ from keras_ood.batches import open_path
 from keras_ood.datasets import ImageFiles
 
 COLUMNS = ("path", "score", "p_value", "ood")
+SUFFIXES = (".csv", ".parquet")
 
-Columns = dict[str, list[Any]]
-Row = tuple[str, bool]  # what the image is called, and whether it was read
+Row = tuple[str, float | None, float | None, bool | None]
 
 
-def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Callable[[], list[Row]]]:
-    """Return a source of images and a function that, once they are scored, names each of them.
+class Names:
+    """What each image of a source is called, given out in step with the scores.
+
+    Args:
+        names: Of all images in order.
+        skipped: Those that could not be read, filled in as the source is read.
+    """
+
+    def __init__(self, names: Iterable[Any], skipped: Mapping[Any, str]) -> None:
+        self._names, self._skipped = iter(names), skipped
+
+    def rows(self, scores: np.ndarray, p_values: np.ndarray, flags: np.ndarray) -> Iterator[Row]:
+        """Yield a row for each score, and one with nothing in it for each skipped image on the way."""
+        for values in zip(scores.tolist(), p_values.tolist(), flags.tolist(), strict=True):
+            for name in self._names:
+                if name not in self._skipped:
+                    yield (str(name), *values)
+                    break
+                yield (str(name), None, None, None)
+
+    def rest(self) -> Iterator[Row]:
+        """Yield the rows of the skipped images after the last score."""
+        return ((str(name), None, None, None) for name in self._names)
+
+
+def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Names]:
+    """Return a source of images and their names.
 
     Args:
         paths: One folder, one .npy/.npz file, or image files.
@@ -26,47 +52,64 @@ def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Callable[[]
     """
     if len(paths) == 1 and Path(paths[0]).suffix.lower() in (".npy", ".npz"):
         array = open_path(paths[0])
-        return array, lambda: [(f"{paths[0]}[{index}]", True) for index in range(len(array))]
+        return array, Names((f"{paths[0]}[{index}]" for index in range(len(array))), {})
     files = ImageFiles(paths[0] if len(paths) == 1 else paths, unreadable)
-    return files, lambda: [(str(path), path not in files.skipped) for path in files.paths]
+    return files, Names(files.paths, files.skipped)
 
 
-def score_table(rows: Sequence[Row], scores: np.ndarray, p_values: np.ndarray, flags: np.ndarray) -> Columns:
-    """Return the columns of the table; an image that was not read has a row too, with nothing in it."""
-    values = zip(scores.tolist(), p_values.tolist(), flags.tolist(), strict=True)
-    lines = [(name, *(next(values) if was_read else (None, None, None))) for name, was_read in rows]
-    return {column: list(cells) for column, cells in zip(COLUMNS, zip(*lines, strict=True), strict=True)}
+class Table:
+    """A file of rows, or CSV on standard output; a context manager. What was written stays when the work is cut short.
 
-
-def writer(path: Path | None) -> Callable[[Columns], None]:
-    """Return the function that writes a table to a file of that name, or as CSV to standard output.
+    Args:
+        path: Ends with .csv or .parquet, created with the first row; None for standard output.
 
     Raises:
         ValueError: The name ends otherwise, or its folder does not exist.
         RuntimeError: Parquet without pyarrow.
     """
-    if path is None:
-        return lambda columns: _write_csv(sys.stdout, columns)
-    if path.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"The output file must end with .csv or .parquet. Received: {path}")
-    if not path.parent.is_dir():
-        raise ValueError(f"The output file's folder must exist. Received: {path}")
-    if path.suffix == ".csv":
-        return lambda columns: _write_csv_file(path, columns)
-    try:
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None and path.suffix not in SUFFIXES:
+            raise ValueError(f"The output file must end with .csv or .parquet. Received: {path}")
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"The output file's folder must exist. Received: {path}")
+        if path is not None and path.suffix == ".parquet":
+            try:
+                import pyarrow.parquet  # noqa: F401
+            except ImportError as error:
+                raise RuntimeError("Parquet needs pyarrow: pip install 'keras-ood[parquet]'") from error
+        self.path = path
+        self._file: Any = None
+
+    def __enter__(self) -> "Table":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None and self.path is not None:
+            self._file.close()
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Append rows."""
+        lines = list(rows)
+        if not lines:
+            return
+        if self.path is not None and self.path.suffix == ".parquet":
+            self._write_parquet(lines)
+            return
+        if self._file is None:
+            self._file = sys.stdout if self.path is None else self.path.open("w", newline="")
+            self._write_csv([COLUMNS])
+        self._write_csv(lines)
+
+    def _write_csv(self, lines: Sequence[Sequence[Any]]) -> None:
+        csv.writer(self._file, lineterminator="\n").writerows(lines)
+
+    def _write_parquet(self, lines: Sequence[Row]) -> None:
         import pyarrow
         from pyarrow import parquet
-    except ImportError as error:
-        raise RuntimeError("Parquet needs pyarrow: pip install 'keras-ood[parquet]'") from error
-    return lambda columns: parquet.write_table(pyarrow.table(columns), path)
 
-
-def _write_csv_file(path: Path, columns: Columns) -> None:
-    with open(path, "w", newline="") as file:
-        _write_csv(file, columns)
-
-
-def _write_csv(file: TextIO, columns: Columns) -> None:
-    table = csv.writer(file, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows(zip(*columns.values(), strict=True))
+        types = (pyarrow.string(), pyarrow.float64(), pyarrow.float64(), pyarrow.bool_())
+        schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
+        if self._file is None:
+            self._file = parquet.ParquetWriter(self.path, schema)
+        self._file.write_table(pyarrow.table([list(cells) for cells in zip(*lines, strict=True)], schema=schema))

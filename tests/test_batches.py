@@ -203,10 +203,15 @@ def test_files_are_read_no_further_than_needed(tmp_path):
         next(batches)
 
 
-def test_array_files_are_mapped_not_read(tmp_path):
-    """A .npy file is memory-mapped, so that a file larger than memory can be scored."""
+def test_array_files_are_read_slice_by_slice(tmp_path):
+    """A .npy file larger than memory can be scored: nothing but the slice asked for is kept, nothing stays mapped."""
     np.save(tmp_path / "images.npy", IMAGES)
-    assert isinstance(open_path(tmp_path / "images.npy"), np.memmap)
+    source = open_path(tmp_path / "images.npy")
+    part = source[2:5]
+    assert (len(source), source.shape) == (COUNT, IMAGES.shape)
+    assert type(part) is np.ndarray
+    assert part.base is None
+    np.testing.assert_array_equal(part, IMAGES[2:5])
 
 
 def test_batches_before_a_bad_one_are_given():

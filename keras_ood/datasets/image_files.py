@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from keras_ood.datasets.path_list import PathList
+
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 UNREADABLE = ("raise", "skip")
 
@@ -41,7 +43,7 @@ class ImageFiles:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield each image as uint8 `(height, width, 1 or 3)`."""
-        self.skipped = {}
+        self.skipped.clear()
         for path in self.paths:
             try:
                 yield _read(path)
@@ -60,14 +62,14 @@ class ImageFiles:
         return [path for path in self.paths if path not in self.skipped]
 
 
-def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Sequence[Path]:
     if isinstance(path, (str, os.PathLike)):
         root = Path(path)
         if root.is_dir():
-            paths = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            if not paths:
+            found = PathList(root, SUFFIXES)
+            if not found:
                 raise ValueError(f"A folder of images needs files that end with one of {sorted(SUFFIXES)}. Received: {root}")
-            return paths
+            return found
         path = [root]
     paths = [Path(file) for file in path]
     missing = [str(file) for file in paths if not file.is_file()]

@@ -216,7 +216,7 @@ def test_skipped_is_that_of_the_latest_pass(tmp_path):
         warnings.simplefilter("error")
         assert len(list(files)) == 2
     assert files.skipped == {}
-    assert files.read_paths == files.paths
+    assert files.read_paths == list(files.paths)
 
 
 def test_folder_without_images_is_a_value_error(tmp_path):

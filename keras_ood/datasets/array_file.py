@@ -1,0 +1,34 @@
+"""A .npy file, read slice by slice."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+class ArrayFile:
+    """An array in a .npy file, of which memory holds no more than what was asked for last.
+
+    A memory map that stays open counts every page it ever touched.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        shape: Of the array.
+
+    Raises:
+        Exception: The file is damaged or holds Python objects; `keras_ood.datasets.strips.DAMAGED` names what NumPy raises.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shape = self._map().shape
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        return np.array(self._map()[index])
+
+    def _map(self) -> np.ndarray:
+        return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
