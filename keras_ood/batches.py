@@ -92,7 +92,7 @@ def count_images(source: Any) -> int | None:
 
 
 def open_path(path: str | os.PathLike[str]) -> Any:
-    """Open a folder, an image file, a .npy file (read slice by slice) or a .npz file (its one array, or the one named `images`)."""
+    """Open a folder, an image file, a .npy file (read by slices) or a .npz file (its one array, or that named `images`)."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz"):

@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from keras_ood import cli_benchmark, cli_hub, cli_studies
-from keras_ood.console import Model, err, errors_in_a_line, in_distribution, load, locate, out
+from keras_ood import cli_benchmark, cli_hub, cli_score, cli_studies
+from keras_ood.console import BatchSize, Model, err, errors_in_a_line, in_distribution, load, locate, out
 
 app = typer.Typer(
     help="Out-of-distribution detection with pretrained, calibrated Keras models.",
@@ -21,18 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("score")(cli_score.score)
 app.command("list")(cli_hub.list_presets)
 app.command("publish")(cli_hub.publish)
 app.command("benchmark")(cli_benchmark.benchmark)
 app.command("sweep")(cli_benchmark.sweep)
 app.command("set-level")(cli_studies.set_level)
 app.command("attack")(cli_studies.attack)
-
-Method = Annotated[str | None, typer.Option("--method", "-m", help="Score; the preset's default where not given.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
-
-FLAGGED = 3
-"""Exit code of `score --fail-on-ood` when an image was flagged."""
 
 
 @app.command()
@@ -54,43 +49,6 @@ def info(model: Model) -> None:
                 printable = ("".join(filter(str.isprintable, part)) for part in (key, text))  # a stranger wrote them
                 table.add_row(*map(escape, printable))
         out.print(table)
-
-
-@app.command()
-def score(
-    model: Model,
-    images: Annotated[list[str], typer.Argument(help="A folder, image files, or one .npy/.npz file.", metavar="IMAGES...")],
-    out_file: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A .csv or .parquet file; CSV on standard output.")
-    ] = None,
-    method: Method = None,
-    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
-    unreadable: Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")] = "raise",
-    fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
-    batch_size: BatchSize = 256,
-) -> None:
-    """Score images: path, score, p-value and flag of each.
-
-    Example: keras-ood score tilted-vae-fashion-mnist photos/ --out scores.csv --fpr 0.01
-    """
-    from keras_ood import tables
-
-    with errors_in_a_line():
-        table = tables.Table(out_file)
-        detector = load(model)
-        detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
-        source, names = tables.open_images(images, unreadable)
-        count = flagged = 0
-        with table:
-            for scores in detector.iterate_scores(source, method, batch_size=batch_size):
-                p_values = detector.calibration(method).p_values(scores)
-                flags = p_values <= fpr
-                table.write(names.rows(scores, p_values, flags))
-                count, flagged = count + len(flags), flagged + int(flags.sum())
-            table.write(names.rest())
-    err.print(f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
-    if fail_on_ood and flagged:
-        raise typer.Exit(FLAGGED)
 
 
 @app.command()

@@ -19,6 +19,8 @@ Model = Annotated[
     ),
 ]
 
+BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
+
 
 @contextmanager
 def errors_in_a_line() -> Iterator[None]:

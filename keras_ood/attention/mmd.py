@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics.pairwise import euclidean_distances
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class MMDTest:
 
     def __init__(self, reference: np.ndarray) -> None:
         self.reference = _check_sample(reference, "reference")
-        distances = euclidean_distances(self.reference, squared=True)
+        distances = _squared_distances(self.reference, self.reference)
         self.bandwidth = float(np.median(distances[np.triu_indices(len(distances), 1)]))
         if not self.bandwidth > 0:
             raise ValueError(f"`reference` must hold points that differ. Received: median distance {self.bandwidth}")
@@ -72,8 +71,8 @@ class MMDTest:
     def _pooled_kernel(self, x: np.ndarray) -> np.ndarray:
         m = len(x)
         kernel = np.empty((m + len(self.reference),) * 2, self._kernel.dtype)
-        kernel[:m, :m] = self._to_kernel(euclidean_distances(x, squared=True))
-        kernel[:m, m:] = self._to_kernel(euclidean_distances(x, self.reference, squared=True))
+        kernel[:m, :m] = self._to_kernel(_squared_distances(x, x))
+        kernel[:m, m:] = self._to_kernel(_squared_distances(x, self.reference))
         kernel[m:, :m] = kernel[:m, m:].T
         kernel[m:, m:] = self._kernel
         np.fill_diagonal(kernel, 0)
@@ -101,6 +100,12 @@ def _statistics(kernel: np.ndarray, labels: np.ndarray, m: int) -> np.ndarray:
     across = np.sum(to_x, axis=1, dtype=np.float64) - within_x
     within_reference = np.sum(kernel, dtype=np.float64) - 2 * across - within_x
     return np.asarray(within_x / (m * (m - 1)) + within_reference / (n * (n - 1)) - 2 * across / (m * n))
+
+
+def _squared_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    from sklearn.metrics.pairwise import euclidean_distances  # here: `import keras_ood` needs no scikit-learn
+
+    return np.asarray(euclidean_distances(x, None if y is x else y, squared=True))
 
 
 def _check_sample(sample: np.ndarray, name: str) -> np.ndarray:

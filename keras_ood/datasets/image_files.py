@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -12,6 +13,7 @@ from keras_ood.datasets.path_list import PathList
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 UNREADABLE = ("raise", "skip")
+DECODING_ERRORS = (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError)
 
 
 class UnreadableImageError(ValueError):
@@ -46,8 +48,8 @@ class ImageFiles:
         self.skipped.clear()
         for path in self.paths:
             try:
-                yield _read(path)
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+                yield decode(path)
+            except DECODING_ERRORS as error:
                 if self.unreadable == "raise":
                     raise UnreadableImageError(
                         f"Cannot decode an image file. Accepted: {sorted(SUFFIXES)}; pass "
@@ -78,8 +80,9 @@ def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Se
     return paths
 
 
-def _read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
+def decode(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
+    """Return an image file, or a stream of its bytes, as uint8 `(height, width, 1 or 3)`; raises `DECODING_ERRORS`."""
+    with Image.open(file) as image:
         if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: convert() would clip, not scale
             raise ValueError(f"8 bits a channel are accepted, this image has mode {image.mode!r}")
         grey = image.mode in ("1", "L", "LA")

@@ -11,9 +11,9 @@ _CHUNK = 1 << 16
 
 
 class PathList(Sequence[Path]):
-    """The files below a folder whose names end with one of some suffixes, sorted: the length of the longest name each, in bytes.
+    """The files below a folder whose names end with one of some suffixes, sorted.
 
-    A list of a million `Path` objects takes half a gigabyte.
+    Each takes as many bytes as the longest of their names: a list of a million `Path` objects takes half a gigabyte.
 
     Args:
         root: The folder, searched to its depths; links to folders are not followed.

@@ -1,0 +1,95 @@
+"""The command that scores images, here or on a cluster."""
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keras_ood.console import BatchSize, Model, err, errors_in_a_line, load, out
+
+FLAGGED = 3
+"""Exit code of `score --fail-on-ood` when an image was flagged."""
+
+
+class Engine(str, Enum):
+    """What scores."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+def score(
+    model: Model,
+    images: Annotated[
+        list[str],
+        typer.Argument(help="A folder, image files, or one .npy/.npz file. For Ray: a folder or URI.", metavar="IMAGES..."),
+    ],
+    out_file: Annotated[
+        str | None,
+        typer.Option("--out", "-o", help="A .csv or .parquet file; CSV on standard output. For Ray: a folder or URI."),
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", "-m", help="Score; the preset's default where not given.")] = None,
+    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
+    unreadable: Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")] = "raise",
+    fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
+    batch_size: BatchSize = 256,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="local: this process. ray: the Ray cluster of RAY_ADDRESS or this machine; goes on where it stopped."
+        ),
+    ] = Engine.LOCAL,
+) -> None:
+    """Score images: path, score, p-value and flag of each.
+
+    Example: keras-ood score tilted-vae-fashion-mnist photos/ --out scores.csv --fpr 0.01
+    """
+    with errors_in_a_line():
+        options: dict[str, Any] = {"method": method, "fpr": fpr, "batch_size": batch_size}
+        run = _locally if engine is Engine.LOCAL else _with_ray
+        flagged, count = run(model, images, out_file, unreadable, **options)
+    err.print(f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
+    if fail_on_ood and flagged:
+        raise typer.Exit(FLAGGED)
+
+
+def _locally(
+    model: str, images: list[str], out_file: str | None, unreadable: str, method: str | None, fpr: float, batch_size: int
+) -> tuple[int, int]:
+    from keras_ood import tables
+
+    table = tables.Table(Path(out_file) if out_file else None)
+    detector = load(model)
+    detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
+    source, names = tables.open_images(images, unreadable)
+    flagged = count = 0
+    with table:
+        for scores in detector.iterate_scores(source, method, batch_size=batch_size):
+            p_values = detector.calibration(method).p_values(scores)
+            flags = p_values <= fpr
+            table.write(names.rows(scores, p_values, flags))
+            flagged, count = flagged + int(flags.sum()), count + len(flags)
+        table.write(names.rest())
+    return flagged, count
+
+
+def _with_ray(model: str, images: list[str], out_file: str | None, unreadable: str, **options: Any) -> tuple[int, int]:
+    if len(images) != 1 or out_file is None:
+        raise ValueError(f"`--engine ray` takes one folder or URI, and --out. Received: {images}, --out {out_file}")
+    try:
+        import pyarrow.dataset
+        import ray.exceptions
+
+        import keras_ood.ray as engine
+    except ImportError as error:
+        raise RuntimeError(str(error)) from error
+    load(model).threshold(options["fpr"], options["method"])
+    try:
+        table = engine.score_files(images[0], model, out_file, unreadable=unreadable, **options)
+    except ray.exceptions.RayError as error:
+        named = re.findall(r"^\w+Error: (.+)$", str(error), re.MULTILINE)  # the worker's own words in Ray's account
+        raise RuntimeError(named[0] if named else str(error)) from error
+    out.print(f"Wrote {out_file}")
+    return table.count_rows(filter=pyarrow.dataset.field("ood")), table.count_rows(filter=pyarrow.dataset.field("error") == "")
