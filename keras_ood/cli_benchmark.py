@@ -19,11 +19,20 @@ def benchmark(
     ] = None,
     images: Annotated[int, typer.Option(min=50, help="Images of each set.")] = 2000,
     costly_images: Annotated[int, typer.Option(min=50, help="Images of each set for costly scores.")] = 300,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure speed and memory in place of scores, as ratios.")] = False,
+    speed_images: Annotated[
+        int, typer.Option(min=1000, help="Images of the largest file whose memory is measured.")
+    ] = 1_000_000,
+    check: Annotated[bool, typer.Option("--check", help="With --speed: compare with the ratios kept in --out.")] = False,
+    check_gpu: Annotated[bool, typer.Option("--check-gpu", help="With --speed: fail where no GPU computes.")] = False,
 ) -> None:
     """Measure every score on every preset, seed and pair of data sets; a killed run goes on where it stopped.
 
     Example: keras-ood benchmark tilted-vae-mnist gaussian-vae-mnist --out results
     """
+    if speed:
+        _speed(folder, speed_images, check, check_gpu)
+        return
     with errors_in_a_line():
         from keras_ood import benchmark, scores
         from keras_ood.hub import handles
@@ -37,6 +46,30 @@ def benchmark(
             err.print(f"{number} of {total}: {cell.preset}, {cell.weights}, seed {cell.seed}, {cell.group}")
         benchmark.write_report(folder, DEFAULT_SCORE)
         out.print(f"Wrote {folder}/results.csv, README.md and index.html")
+
+
+def _speed(folder: Path, images: int, check: bool, check_gpu: bool) -> None:
+    with errors_in_a_line():
+        from keras_ood import devices
+        from keras_ood.benchmark import speed
+
+        if check_gpu and devices.gpu_name() is None:
+            raise RuntimeError("--check-gpu: the backend computes on a CPU")
+        kept = speed.read(speed.file(folder))[1] if check else []
+        rows = []
+        for row in speed.measure(images):
+            rows.append(row)
+            goal = "" if row.goal is None else f" (goal: {row.goal:g})"
+            out.print(
+                f"{row.name}: {row.ratio:.2f}{goal}; {row.ours:,.1f} against {row.theirs:,.1f} {row.unit}", soft_wrap=True
+            )
+        if not check:
+            out.print(f"Wrote {speed.write(folder, rows)}")
+            return
+        lost = speed.lost(rows, kept)
+        if lost:
+            raise RuntimeError(f"Slower than before, against the same work on the same machine: {lost}")
+        out.print(f"No ratio is worse than the kept one by more than a factor {speed.ALLOWANCE}.")
 
 
 def sweep(

@@ -19,3 +19,16 @@ def spread(batch: np.ndarray) -> Any:
     if distribution is None:
         return ops.convert_to_tensor(batch)
     return keras.distribution.distribute_tensor(ops.convert_to_tensor(batch), distribution.get_data_layout(batch.shape))
+
+
+def gpu_name() -> str | None:
+    """Return the name of the GPU that the backend computes on, None where it computes on a CPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return str(device.device_kind) if device.platform == "gpu" else None
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else None

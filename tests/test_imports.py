@@ -23,7 +23,7 @@ def _run(code: str, backend: str | None = None) -> subprocess.CompletedProcess[s
 
 
 def test_the_import_is_light():
-    """`import keras_ood` loads neither TFP nor matplotlib nor scikit-learn nor Ray (Keras itself loads some, where it finds them)."""
+    """`import keras_ood` needs neither TFP nor matplotlib, scikit-learn or Ray (Keras itself loads what it finds)."""
     code = BLOCK.format(blocked=("tensorflow_probability", "tf_keras", "matplotlib", "sklearn", "typer", "ray"))
     done = _run(code + "import keras_ood\nprint(keras_ood.list_models('*digits'))")
     assert done.stdout.strip() == "['tilted-vae-digits']", done.stderr

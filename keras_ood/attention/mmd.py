@@ -58,7 +58,7 @@ class MMDTest:
             raise ValueError(f"`x` must have the reference's {self.reference.shape[1]} features. Received: shape={x.shape}")
         if permutations < 1:
             raise ValueError(f"`permutations` must be a positive integer. Received: {permutations!r}")
-        kernel = self._pooled_kernel(x)
+        kernel = self.pooled_kernel(x)
         generator = np.random.default_rng(seed)
         labels = np.zeros((permutations + 1, len(kernel)), kernel.dtype)  # 1: counted as a point of x
         labels[0, : len(x)] = 1
@@ -68,7 +68,8 @@ class MMDTest:
         exceeding = int(np.sum(statistics[1:] >= statistics[0]))
         return TestResult(float(statistics[0]), (exceeding + 1) / (permutations + 1))
 
-    def _pooled_kernel(self, x: np.ndarray) -> np.ndarray:
+    def pooled_kernel(self, x: np.ndarray) -> np.ndarray:
+        """Return the kernel of `x` and the reference together, `(m + n, m + n)`, its diagonal 0."""
         m = len(x)
         kernel = np.empty((m + len(self.reference),) * 2, self._kernel.dtype)
         kernel[:m, :m] = self._to_kernel(_squared_distances(x, x))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Self = TypeVar("Self", bound="Portable")
 
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+
 
 class Portable(keras.Model):  # type: ignore[misc]
     """The part of a detector that is saved, published and copied: weights, configuration, and what it knows of its scores."""
@@ -66,9 +68,21 @@ class Portable(keras.Model):  # type: ignore[misc]
                 Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
             )
 
-    def inference_copy(self: Self) -> Self:
-        """Return a detector of the same weights and calibration, without optimizer."""
-        copy: Self = type(self).from_config(self.get_config())
+    def inference_copy(self: Self, dtype: str | None = None) -> Self:
+        """Return a detector of the same weights and calibration, without optimizer.
+
+        Args:
+            dtype: Of the networks' arithmetic, one of `POLICIES`; None for Keras' present policy. Statistics and scores are
+                float32 all the same; the calibration stays that of the original.
+        """
+        if dtype is not None and dtype not in POLICIES:
+            raise ValueError(f"`dtype` must be None or one of {POLICIES}. Received: {dtype!r}")
+        present = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(dtype or present)
+        try:
+            copy: Self = type(self).from_config(self.get_config())
+        finally:
+            keras.config.set_dtype_policy(present)
         copy.set_weights(self.get_weights())
         copy._calibrated = self._calibrated
         return copy

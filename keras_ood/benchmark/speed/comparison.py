@@ -1,0 +1,71 @@
+"""Two ways to do the same work, timed in turn."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import median
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much faster one way is than another, on one machine in one run.
+
+    Attributes:
+        name: Of the row.
+        ratio: Rate of our way over that of the other, the median over the rounds; for `lower_is_better`, the quotient itself.
+        ours: Our rate.
+        theirs: The other rate.
+        unit: Of both rates.
+        goal: What the ratio should reach, None where nothing was asked.
+        lower_is_better: Whether the ratio is a cost (time, memory) in place of a gain.
+    """
+
+    name: str
+    ratio: float
+    ours: float
+    theirs: float
+    unit: str
+    goal: float | None = None
+    lower_is_better: bool = False
+
+    def worse_than(self, other: "Comparison", allowance: float) -> bool:
+        """Return whether the ratio is worse than `other`'s by more than a factor `allowance`."""
+        if self.lower_is_better:
+            return self.ratio > other.ratio * allowance
+        return self.ratio * allowance < other.ratio
+
+
+def compare(
+    name: str,
+    ours: tuple[Work, int],
+    theirs: tuple[Work, int],
+    unit: str = "images/s",
+    goal: float | None = None,
+    rounds: int = 7,
+) -> Comparison:
+    """Time two ways in turn, so that what else the machine does meets both.
+
+    Args:
+        name: Of the row.
+        ours: A function, and how many units one call of it does.
+        theirs: The same of the other way.
+        unit: Of the rates.
+        goal: What the ratio should reach.
+        rounds: Of both; one more of each goes before and is not counted.
+    """
+    rates = list(_rounds(ours, theirs, rounds + 1))[1:]
+    ratio = median(own / other for own, other in rates)
+    return Comparison(name, ratio, median(own for own, _ in rates), median(other for _, other in rates), unit, goal)
+
+
+def _rounds(ours: tuple[Work, int], theirs: tuple[Work, int], rounds: int) -> Iterator[tuple[float, float]]:
+    for _ in range(rounds):
+        yield _rate(*ours), _rate(*theirs)
+
+
+def _rate(work: Work, units: int) -> float:
+    start = time.perf_counter()
+    work()
+    return units / (time.perf_counter() - start)

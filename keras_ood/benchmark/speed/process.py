@@ -1,0 +1,66 @@
+"""Whole processes: how long the first score takes, and how much memory many images do."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_ood.benchmark.speed.comparison import Comparison
+
+PRESET = "tilted-vae-mnist"
+
+
+def comparisons(images: int = 1_000_000) -> Iterator[Comparison]:
+    """Yield the rows: start-up of `keras-ood score`, and peak memory of `images` against a tenth of them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = folder / "image.png"
+        Image.fromarray(np.zeros((28, 28), np.uint8)).save(image)
+        command = [*_command(), str(image), "--out", str(folder / "scores.csv")]
+        backend = keras.backend.backend()
+        for imported, goal in ((backend, 1.5), ("keras", None)):
+            yield _start_up(command, imported, goal)
+        peaks = []
+        for count in (images, images // 10):
+            np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (count, 32, 32, 1)).flush()
+            peaks.append(_peak([*_command(), str(folder / "images.npy"), "--out", str(folder / "scores.csv")]))
+        name = f"peak memory, array file of {images:,} images: of {images // 10:,}"
+        yield Comparison(name, peaks[0] / peaks[1], peaks[0], peaks[1], "MiB", 1.1, lower_is_better=True)
+
+
+def _start_up(command: Sequence[str], imported: str, goal: float | None, rounds: int = 5) -> Comparison:
+    """Time from start to end of a process that scores one image, over that of one that imports a package and ends."""
+    pairs = [(_seconds(command), _seconds([sys.executable, "-c", f"import {imported}"])) for _ in range(rounds + 1)][1:]
+    ratio = median(own / other for own, other in pairs)
+    own, other = (median(pair[side] for pair in pairs) for side in (0, 1))
+    return Comparison(f"one image scored: import {imported}", ratio, own, other, "s", goal, lower_is_better=True)
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "keras_ood.cli", "score", PRESET]
+
+
+def _seconds(command: Sequence[str]) -> float:
+    start = time.perf_counter()
+    _run(command)
+    return time.perf_counter() - start
+
+
+def _peak(command: Sequence[str]) -> float:
+    """Peak resident memory in MiB of a process, as the kernel counted it."""
+    watch = f"import resource, subprocess, sys; subprocess.run({list(command)!r}, check=True, capture_output=True)"
+    watch += "; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    return int(_run([sys.executable, "-c", watch])) / (1 << (20 if sys.platform == "darwin" else 10))
+
+
+def _run(command: Sequence[str]) -> str:
+    environment = os.environ | {"KERAS_BACKEND": keras.backend.backend()}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
