@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint test-tensorflow test-jax test-wheel constraints cards clean
+.PHONY: demo test lint test-tensorflow test-jax test-wheel speed constraints cards clean
 
 demo: $(STAMP)  ## score real images with a pretrained detector: a table on the screen, pictures in demo/
 	$(BIN)/keras-ood demo
@@ -27,6 +27,9 @@ test-jax: $(STAMP)
 
 test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, without the network
 	$(BIN)/python tools/check_wheel.py
+
+speed: $(STAMP)  ## speed as ratios, compared with those kept in benchmark/
+	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check --speed-images 100000
 
 constraints: $(STAMP)  ## resolve again for every supported Python
 	$(BIN)/python -m pip install --quiet uv

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import keras_ood
-from keras_ood import datasets
+from keras_ood import datasets, devices
 from keras_ood.models import TiltedVAE
 
 
@@ -65,6 +65,19 @@ def pytest_configure(config):
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_addoption(parser):
+    """`--check-gpu`: tests marked `gpu` fail, in place of being skipped, where no GPU computes."""
+    parser.addoption("--check-gpu", action="store_true", help="fail tests marked gpu where the backend sees no GPU")
+
+
+def pytest_runtest_setup(item):
+    """Skip tests marked `gpu` on a machine without, unless they were asked for."""
+    if item.get_closest_marker("gpu") and devices.gpu_name() is None:
+        if item.config.getoption("--check-gpu"):
+            pytest.fail("--check-gpu: the backend computes on a CPU")
+        pytest.skip("no GPU")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ood.batches import check_images, count_images, iterate_batches, open_path
+from keras_ood.batches import check_images, count_images, iterate_batches, one_ahead, open_path, pad
 from keras_ood.datasets import ImageFiles, UnreadableImageError
 from keras_ood.models.preprocessing import Preprocessing
 
@@ -212,6 +212,26 @@ def test_array_files_are_read_slice_by_slice(tmp_path):
     assert type(part) is np.ndarray
     assert part.base is None
     np.testing.assert_array_equal(part, IMAGES[2:5])
+
+
+def test_one_item_is_started_ahead():
+    """The next item is started before the one before is given out, none earlier; the last is not forgotten."""
+    started = []
+    given = one_ahead(range(3), lambda item: started.append(item) or item)
+    assert [(item, list(started)) for item in given] == [(0, [0, 1]), (1, [0, 1, 2]), (2, [0, 1, 2])]
+    assert list(one_ahead([], str)) == []
+    assert list(one_ahead([7], str)) == ["7"]
+
+
+PADDED = [(1, 256, 8), (8, 256, 8), (9, 256, 16), (3, 2, 2), (200, 256, 256), (1, 1, 1)]
+
+
+@pytest.mark.parametrize(("count", "batch_size", "length"), PADDED)
+def test_few_shapes_are_compiled(count, batch_size, length):
+    """A batch is padded with its last image to a power of two of at least 8, or to the batch size."""
+    padded = pad(np.arange(min(count, batch_size)), batch_size)
+    assert len(padded) == length
+    assert np.all(padded[count:] == padded[min(count, batch_size) - 1])
 
 
 def test_batches_before_a_bad_one_are_given():

@@ -1,6 +1,7 @@
 """The command line: every command, its files, its errors and exit codes."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 import keras_ood
-from keras_ood import training
-from keras_ood.cli import FLAGGED, app
+from keras_ood import devices, training
+from keras_ood.cli import app
+from keras_ood.cli_score import FLAGGED
 
 MODEL = "tilted-vae-digits"
 
@@ -109,6 +111,44 @@ def test_a_broken_image_is_never_lost(photos, tmp_path):
     assert len(rows) == 7
     assert rows[0] == {"path": str(photos / "broken.png"), "score": "", "p_value": "", "ood": ""}
     assert all(row["score"] for row in rows[1:])
+
+
+@pytest.mark.parametrize("name", ["0-first.png", "2-in-the-middle.png", "zz-last.png"])
+def test_rows_keep_step_with_skipped_images(name, digits, tmp_path):
+    """Wherever a broken image lies among batches, every other row has its own score."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(1, 8):
+        Image.fromarray(digits[1][number, ..., 0]).save(folder / f"{number}.png")
+    (folder / name).write_bytes(b"no image")
+    with pytest.warns(UserWarning, match=name):
+        run("score", MODEL, folder, "--unreadable", "skip", "--out", tmp_path / "scores.csv", "--batch-size", 2)
+    rows = {Path(row["path"]).name: row["score"] for row in read_csv(tmp_path / "scores.csv")}
+    assert rows.pop(name) == ""
+    expected = keras_ood.from_pretrained(MODEL).score(digits[1][1:8])
+    np.testing.assert_allclose([float(rows[f"{number}.png"]) for number in range(1, 8)], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_finished_rows_stay_when_the_work_fails(suffix, photos, tmp_path):
+    """What was scored before an image that cannot be read is on disk, as a table that can be read."""
+    (photos / "zz-broken.png").write_bytes(b"no image")
+    path = tmp_path / f"scores.{suffix}"
+    run("score", MODEL, photos, "--out", path, "--batch-size", 2, code=1)
+    rows = read_csv(path) if suffix == "csv" else parquet.read_table(path).to_pylist()
+    assert 0 < len(rows) < 7
+    assert all(row["score"] for row in rows)
+
+
+def test_ray_takes_a_folder_and_an_output():
+    """`--engine ray` without --out is refused in a line."""
+    assert "--out" in run("score", MODEL, "images", "--engine", "ray", code=1).output
+
+
+def test_speed_on_a_gpu_is_refused_without_one():
+    """`--check-gpu` fails rather than measure a CPU."""
+    if devices.gpu_name() is None:
+        assert "computes on a CPU" in run("benchmark", "--speed", "--check-gpu", code=1).output
 
 
 def test_evaluate(tmp_path):

@@ -1,19 +1,23 @@
-"""Render the cards of the zoo and the README's table again, from what training wrote: `python tools/render_cards.py`."""
+"""Render the cards of the zoo and the README's tables again, from what training and the speed benchmark wrote."""
 
-import re
 from pathlib import Path
 
+from keras_ood.benchmark import speed
 from keras_ood.hub import card, handles
 
-README = Path(__file__).parents[1] / "README.md"
-TABLE = re.compile(r"(<!-- presets -->\n).*?(<!-- /presets -->)", re.DOTALL)
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Write every `zoo/*/README.md` and the table in `README.md`."""
+    """Write every `zoo/*/README.md` and the tables in `README.md`."""
     for name in handles.list_models():
         card.write(handles.zoo_folder() / name)
-    README.write_text(TABLE.sub(lambda found: found[1] + card.preset_table() + "\n" + found[2], README.read_text()))
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    for name, table in (("presets", card.preset_table()), ("speed", speed.table(ROOT / "benchmark"))):
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        text = text[: text.index(start) + len(start)] + table + "\n" + text[text.index(end) :]
+    readme.write_text(text)
 
 
 if __name__ == "__main__":

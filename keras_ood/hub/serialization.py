@@ -55,6 +55,7 @@ def from_pretrained(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
+    dtype: str | None = None,
 ) -> Detector:
     """Return a pretrained detector, with its calibration, after checking every file and its golden scores.
 
@@ -68,9 +69,10 @@ def from_pretrained(
         cache_dir: Of the Hub's files; None for huggingface_hub's.
         local_files_only: Whether to look in the cache alone, without the network.
         token: Of the Hub; None for the one that `hf auth login` has kept.
+        dtype: Of the networks' arithmetic, once the float32 scores were checked; such as `"mixed_bfloat16"`.
 
     Raises:
-        ValueError: No preset has that name.
+        ValueError: No preset has that name, or no policy that of `dtype`.
         PresetError: A file is missing, damaged or truncated, holds what no preset may, or the scores are not those it was
             published with.
         OSError: The Hub or the cache does not give the preset.
@@ -98,7 +100,7 @@ def from_pretrained(
             f"The detector in {folder} does not give its golden scores on this machine. "
             f"Expected: {expected.tolist()}. Received: {found.tolist()}"
         )
-    return detector
+    return detector if dtype is None else detector.inference_copy(dtype)
 
 
 def golden_scores(detector: Detector) -> np.ndarray:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_ood
 from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.models import InFlow, TiltedVAE
@@ -108,18 +109,43 @@ def test_samples_are_images(detector):
 def test_mixed_precision_keeps_statistics_in_float32(images):
     """Under mixed precision networks compute in 16 bits, statistics stay float32 and close to full precision."""
     exact = DETECTORS["tilted"]()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        mixed = DETECTORS["tilted"]()
-    finally:
-        keras.config.set_dtype_policy("float32")
-    mixed.set_weights(exact.get_weights())
+    mixed = exact.inference_copy("mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
     assert mixed.encoder.layers[0].compute_dtype == "bfloat16"
     for name, values in mixed.statistics(images).items():
         assert values.dtype == np.float32
         np.testing.assert_allclose(values, exact.statistics(images)[name], rtol=0.05, atol=0.05, err_msg=name)
     mixed.fit(keras.ops.convert_to_numpy(mixed.preprocessing(images)), epochs=1, verbose=0)
     assert np.all(np.isfinite(mixed.score(images)))
+
+
+def test_precision_is_asked_for_by_name(pretrained, digits):
+    """`from_pretrained(dtype=...)` keeps the calibration; an unknown policy is refused with those that are known."""
+    half = keras_ood.from_pretrained("tilted-vae-digits", dtype="mixed_bfloat16")
+    assert half.decoder.layers[-1].compute_dtype == "bfloat16"
+    difference = half.score(digits[1][:50], "nll") - pretrained.score(digits[1][:50], "nll")
+    assert 0 < np.abs(difference).max() < 5
+    assert half.threshold(0.05) == pretrained.threshold(0.05)
+    with pytest.raises(ValueError, match=r"mixed_bfloat16.*Received: 'float64'"):
+        pretrained.inference_copy("float64")
+
+
+def test_scores_come_batch_by_batch(pretrained, digits):
+    """`iterate_scores` yields what `score` returns, reads one batch ahead and no more, and refuses a bad score at once."""
+    read = []
+
+    def batches():
+        for start in range(0, 160, 32):
+            read.append(start)
+            yield digits[1][start : start + 32]
+
+    scores = pretrained.iterate_scores(batches(), batch_size=32)
+    assert read == []
+    first = next(scores)
+    assert read == [0, 32]
+    np.testing.assert_array_equal(np.concatenate([first, *scores]), pretrained.score(digits[1][:160], batch_size=32))
+    with pytest.raises(ValueError, match="Received: 'no such score'"):
+        pretrained.iterate_scores(digits[1], "no such score")
 
 
 def test_detect_is_the_p_value_at_most_fpr(pretrained, digits):

@@ -75,6 +75,6 @@ def trainer(architecture: str, images: np.ndarray, channels_last: bool) -> Any:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parts.parameters(), 100.0)
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step

@@ -1,0 +1,85 @@
+"""The speed benchmark's arithmetic, on a clock that we wind; what it measures has no place in a test."""
+
+import time
+
+import numpy as np
+import pytest
+
+from keras_ood.attention import mmd
+from keras_ood.benchmark import speed
+from keras_ood.benchmark.speed import accelerator, costly
+from keras_ood.benchmark.speed.comparison import Comparison, compare
+from keras_ood.models import TiltedVAE
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still but for what is added to its one number."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_ratio_is_the_median_over_rounds_in_turn(clock):
+    """The first round is not counted, one slow round does not matter, and both ways are timed in every round."""
+    order = []
+
+    def work(name, seconds):
+        seconds = iter(seconds)
+
+        def step():
+            order.append(name)
+            clock[0] += next(seconds)
+
+        return step
+
+    ours, theirs = work("ours", [90, 1, 1, 50]), work("theirs", [1, 4, 4, 4])
+    found = compare("x", (ours, 10), (theirs, 20), rounds=3)
+    assert order == ["ours", "theirs"] * 4
+    assert (found.ours, found.theirs, found.ratio) == (10, 5, 2)
+
+
+LOSSES = [(2.0, False, False), (1.4, False, False), (1.3, False, True), (2.9, True, False), (3.1, True, True)]
+
+
+@pytest.mark.parametrize(("ratio", "lower_is_better", "lost"), LOSSES)
+def test_a_ratio_is_lost_beyond_the_allowance(ratio, lower_is_better, lost):
+    """Kept 2: lost below 2 / 1.5 where more is better, above 2 * 1.5 where less is."""
+    kept, now = (Comparison("x", value, 1, 1, "s", None, lower_is_better) for value in (2.0, ratio))
+    assert speed.lost([now, Comparison("new", 0.1, 1, 1, "s")], [kept]) == (["x"] if lost else [])
+
+
+def test_rows_are_kept_with_the_machine(tmp_path):
+    """What `write` keeps `read` gives back; the table has a line for each comparison and names the machine."""
+    rows = [Comparison("score: predict", 1.25, 10, 8, "images/s", 1.0), Comparison("start", 1.4, 7, 5, "s", 1.5, True)]
+    machine, found = speed.read(speed.write(tmp_path, rows))
+    assert found == rows
+    table = speed.table(tmp_path)
+    assert "| score: predict | 1.25 |" in table
+    assert machine in table
+
+
+def test_the_roofline_counts_the_networks_arithmetic():
+    """The paper's networks take 174 MFLOP an image (its layers, counted by hand); an unknown device has no roofline."""
+    detector = TiltedVAE((32, 32, 1), latent_dim=10, tilt=15.0, architecture="paper")
+    convolutions = 1024 * 25 * 32 + 256 * 25 * 32 * 32 + 256 * 25 * 32 * 64 + 64 * 25 * 64 * 64 + 4 * 49 * 64 * 20
+    transposed = 64 * 10 * 64 + 64 * 25 * 64 * 64 * 2 + 256 * 25 * 64 * 32 + 256 * 25 * 32 * 32 + 1024 * 25 * 32 * 32
+    expected = 2 * (convolutions + 80 * 10 + transposed + 1024 * 25 * 32)
+    assert accelerator._cost(detector)[0] == expected
+    assert accelerator.roofline(detector, "NVIDIA H200", "float32") == pytest.approx(494e12 / expected)
+    assert accelerator.roofline(detector, "NVIDIA H200", "mixed_bfloat16") > 494e12 / expected
+    assert accelerator.roofline(detector, "some other device", "float32") is None
+
+
+def test_the_loop_over_permutations_is_the_same_test():
+    """The loop that `mmd_test` is compared with gives statistics of the same law: equal means within their error."""
+    generator = np.random.default_rng(0)
+    x, reference = generator.standard_normal((20, 3)), generator.standard_normal((60, 3))
+    looped = costly._loop(x, reference, 400)
+    kernel = mmd.MMDTest(reference).pooled_kernel(x)
+    labels = np.zeros((400, 80))
+    for row in labels:
+        row[generator.permutation(80)[:20]] = 1
+    ours = mmd._statistics(kernel, labels, 20)
+    assert abs(np.mean(looped) - np.mean(ours)) < 4 * np.std(ours) / np.sqrt(200)
+    np.testing.assert_allclose(np.std(looped), np.std(ours), rtol=0.2)
