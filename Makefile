@@ -29,7 +29,7 @@ test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, 
 	$(BIN)/python tools/check_wheel.py
 
 speed: $(STAMP)  ## speed as ratios, compared with those kept in benchmark/
-	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check --speed-images 100000
+	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check
 
 constraints: $(STAMP)  ## resolve again for every supported Python
 	$(BIN)/python -m pip install --quiet uv

@@ -155,10 +155,17 @@ def pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 def one_ahead(items: Iterable[Item], start: Callable[[Item], Started]) -> Iterator[Started]:
-    """Yield `start(item)` of each item in turn, the next one started before: devices compute while the host reads."""
+    """Yield `start(item)` of each item in turn, the next one started before: devices compute while the host reads.
+
+    Where an item cannot be had, the one before it is given out first.
+    """
     waiting: list[Started] = []
-    for item in items:
-        waiting.append(start(item))
-        if len(waiting) == 2:
-            yield waiting.pop(0)
+    try:
+        for item in items:
+            waiting.append(start(item))
+            if len(waiting) == 2:
+                yield waiting.pop(0)
+    except Exception:
+        yield from waiting
+        raise
     yield from waiting

@@ -79,12 +79,12 @@ def _with_ray(model: str, images: list[str], out_file: str | None, unreadable: s
     if len(images) != 1 or out_file is None:
         raise ValueError(f"`--engine ray` takes one folder or URI, and --out. Received: {images}, --out {out_file}")
     try:
-        import pyarrow.dataset
-        import ray.exceptions
-
         import keras_ood.ray as engine
     except ImportError as error:
         raise RuntimeError(str(error)) from error
+    import pyarrow.dataset
+    import ray.exceptions
+
     load(model).threshold(options["fpr"], options["method"])
     try:
         table = engine.score_files(images[0], model, out_file, unreadable=unreadable, **options)

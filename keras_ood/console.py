@@ -42,7 +42,7 @@ def load(model: str | Path) -> Any:
         import jax
 
         if jax.config.jax_compilation_cache_dir is None:
-            cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "keras-ood" / "jax"
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keras-ood" / "jax"
             jax.config.update("jax_compilation_cache_dir", str(cache))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
     return keras_ood.from_pretrained(model)

@@ -18,7 +18,9 @@ def spread(batch: np.ndarray) -> Any:
     distribution = keras.distribution.distribution()
     if distribution is None:
         return ops.convert_to_tensor(batch)
-    return keras.distribution.distribute_tensor(ops.convert_to_tensor(batch), distribution.get_data_layout(batch.shape))
+    if keras.backend.backend() != "jax":
+        raise ValueError(f"Keras spreads batches over devices on JAX alone. Received: backend {keras.backend.backend()!r}")
+    return keras.distribution.distribute_tensor(batch, distribution.get_data_layout(batch.shape))
 
 
 def gpu_name() -> str | None:

@@ -31,6 +31,7 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=not progress,
+        redirect_stdout=False,  # rows may go there meanwhile
     )
     task = bar.add_task("", total=total)
     start = time.monotonic()

@@ -5,6 +5,7 @@ Needs the extra `ray`.
 """
 
 import functools
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.datasets.image_files import DECODING_ERRORS, SUFFIXES, decode
+from keras_ood.datasets.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
+from keras_ood.hub import handles, preset
 
 try:
     import pyarrow.dataset
@@ -34,13 +36,17 @@ class Scorer:
         method: Score; None for the preset's default.
         fpr: False positive rate to hold.
         column: Of the images, `(height, width, 1 or 3)` arrays of any sizes, `(0, 0, 1)` for none; it is dropped.
+        batch_size: Images per pass.
+        digest: Of the preset that is meant: one that has changed meanwhile is refused.
     """
 
-    def __init__(self, handle: str, method: str | None, fpr: float, column: str) -> None:
+    def __init__(self, handle: str, method: str | None, fpr: float, column: str, batch_size: int, digest: str) -> None:
         import keras_ood
 
+        if _digest(handle) != digest:
+            raise ValueError(f"The preset changed while it was used. Received: {handle}")
         self.detector = keras_ood.from_pretrained(handle)
-        self.method, self.fpr, self.column = method, fpr, column
+        self.method, self.fpr, self.column, self.batch_size = method, fpr, column, batch_size
         self.calibration = self.detector.calibration(method)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -50,7 +56,8 @@ class Scorer:
         scores = np.full(len(images), np.nan, np.float32)
         p_values = np.full(len(images), np.nan)
         if present.any():
-            scores[present] = self.detector.score(_joined(images[present], self.detector), self.method, progress=False)
+            joined = _joined(images[present], self.detector)
+            scores[present] = self.detector.score(joined, self.method, batch_size=self.batch_size, progress=False)
             p_values[present] = self.calibration.p_values(scores[present])
         return batch | {"score": scores, "p_value": p_values, "ood": p_values <= self.fpr}
 
@@ -82,67 +89,90 @@ def score_dataset(
     """
     ray.init(ignore_reinit_error=True)
     gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-    nodes = len(ray.nodes())  # type: ignore[no-untyped-call]
+    nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+    place = _absolute(handle) if os.path.isdir(handle) else handle
+    settings = {"method": method, "fpr": fpr, "column": column, "batch_size": batch_size}
     return dataset.map_batches(
         Scorer,
-        fn_constructor_kwargs={"handle": str(handle), "method": method, "fpr": fpr, "column": column},
+        fn_constructor_kwargs={"handle": place, "digest": _digest(handle)} | settings,
         batch_size=batch_size,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors or gpus or nodes),
         num_cpus=0,  # networks share the cores with reading and decoding: a small machine never waits for a core that is taken
         num_gpus=1 if gpus else None,
-        runtime_env={"env_vars": {"KERAS_BACKEND": keras.backend.backend()}},
+        runtime_env=_environment(),
     )
 
 
 def score_files(
-    source: str, handle: str, out: str, *, unreadable: str = "raise", blocks: int | None = None, **options: Any
+    source: str,
+    handle: str,
+    out: str,
+    *,
+    method: str | None = None,
+    fpr: float = 0.05,
+    unreadable: str = "raise",
+    blocks: int | None = None,
+    batch_size: int = 256,
+    actors: int | None = None,
 ) -> Any:
     """Score every image file under a folder or an object store's prefix, into Parquet files; a killed run goes on.
 
     Columns: `path`, `score`, `p_value`, `ood`, `error` (empty, or why a file could not be decoded: it has no score then). Rows
-    are written once: what a run finished, a later one with the same settings does not score again (Ray Data's checkpoints, by
-    path, in `_checkpoint` beside the data).
+    are written once: what a run finished, a later one does not score again (Ray Data's checkpoints, by path, in `_checkpoint`
+    beside the data), though it reads it. Ray passes over names that begin with a dot or an underscore.
 
     Args:
         source: Folder or URI, `"s3://bucket/prefix"`, of image files.
         handle: As for `keras_ood.from_pretrained`.
         out: Folder or URI of the Parquet files, on storage that all nodes share.
+        method: Score; None for the preset's default.
+        fpr: False positive rate that `ood` holds.
         unreadable: What a file that cannot be decoded does: `"raise"` or `"skip"`, which leaves a row without a score.
         blocks: Parts in which files are read and rows are written; None for as many as Ray chooses.
-        **options: Those of `score_dataset`.
+        batch_size: Images per pass.
+        actors: How many; None for one a device.
 
     Returns:
         The finished table, a `pyarrow.dataset.Dataset`.
 
     Raises:
-        ValueError: `out` holds the scores of other settings.
+        ValueError: `out` holds the scores of another source, preset, score or rate.
     """
-    source, out = (place if "://" in place else os.path.abspath(place) for place in (str(source), str(out)))
-    settings = {"source": source, "handle": str(handle)} | options
-    _check_settings(out, json.dumps(settings, sort_keys=True))
+    if unreadable not in UNREADABLE:
+        raise ValueError(f"`unreadable` must be one of {UNREADABLE}. Received: {unreadable!r}")
+    source, out = _absolute(source), _absolute(out).rstrip("/")
+    default = preset.read(handles.resolve(handle))["default_score"]
+    decisive = {"source": source, "preset": _digest(handle), "method": method or default, "fpr": fpr}
+    suffixes = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
     context = ray.data.DataContext.get_current()
     before = context.checkpoint_config
     context.checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=f"{out}/{CHECKPOINT}", delete_checkpoint_on_success=False
     )
     try:
-        suffixes = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
         files = ray.data.read_binary_files(source, include_paths=True, file_extensions=suffixes, override_num_blocks=blocks)
-        images = files.map(functools.partial(_decoded, unreadable=unreadable))
-        score_dataset(images, handle, **options).write_parquet(out)
+        images = files.map(functools.partial(_decoded, unreadable=unreadable), runtime_env=_environment())
+        scored = score_dataset(images, handle, method=method, fpr=fpr, batch_size=batch_size, actors=actors)
+        _check_settings(out, json.dumps(decisive, sort_keys=True))
+        scored.write_parquet(out)
     finally:
         context.checkpoint_config = before
     return pyarrow.dataset.dataset(out, format="parquet")
 
 
 def _decoded(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
+    stream = io.BytesIO(row["bytes"])
     try:
-        return {"path": row["path"], "image": decode(io.BytesIO(row["bytes"])), "error": ""}
+        return {"path": row["path"], "image": decode(stream), "error": ""}
     except DECODING_ERRORS as error:
         if unreadable == "raise":
             raise ValueError(f"Cannot decode an image file; `unreadable='skip'` goes on. Received: {row['path']}") from error
-        return {"path": row["path"], "image": np.zeros((0, 0, 1), np.uint8), "error": str(error)}
+        return {
+            "path": row["path"],
+            "image": np.zeros((0, 0, 1), np.uint8),
+            "error": str(error).replace(repr(stream), row["path"]),
+        }
 
 
 def _joined(images: np.ndarray, detector: Any) -> np.ndarray:
@@ -150,6 +180,19 @@ def _joined(images: np.ndarray, detector: Any) -> np.ndarray:
     if len({image.shape for image in images}) == 1:
         return np.stack(list(images))
     return np.concatenate([keras.ops.convert_to_numpy(detector.preprocessing(image[None])) for image in images])
+
+
+def _absolute(place: str) -> str:
+    """A path that means the same on every worker; a URI as it is."""
+    return place if "://" in place else os.path.abspath(place)
+
+
+def _digest(handle: str) -> str:
+    return hashlib.sha256((handles.resolve(handle) / "preset.json").read_bytes()).hexdigest()
+
+
+def _environment() -> dict[str, Any]:
+    return {"env_vars": {"KERAS_BACKEND": keras.backend.backend()}}
 
 
 def _check_settings(out: str, settings: str) -> None:

@@ -14,6 +14,7 @@ from keras_ood.datasets import ImageFiles
 
 COLUMNS = ("path", "score", "p_value", "ood")
 SUFFIXES = (".csv", ".parquet")
+_ROW_GROUP = 1 << 16
 
 Row = tuple[str, float | None, float | None, bool | None]
 
@@ -34,13 +35,18 @@ class Names:
         for values in zip(scores.tolist(), p_values.tolist(), flags.tolist(), strict=True):
             for name in self._names:
                 if name not in self._skipped:
-                    yield (str(name), *values)
+                    yield (_printable(name), *values)
                     break
-                yield (str(name), None, None, None)
+                yield (_printable(name), None, None, None)
 
     def rest(self) -> Iterator[Row]:
         """Yield the rows of the skipped images after the last score."""
-        return ((str(name), None, None, None) for name in self._names)
+        return ((_printable(name), None, None, None) for name in self._names)
+
+
+def _printable(name: Any) -> str:
+    """A file's name need not be UTF-8; a table's text must."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Names]:
@@ -58,7 +64,7 @@ def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Names]:
 
 
 class Table:
-    """A file of rows, or CSV on standard output; a context manager. What was written stays when the work is cut short.
+    """A file of rows, or CSV on standard output; a context manager. What was written stays when the work fails.
 
     Args:
         path: Ends with .csv or .parquet, created with the first row; None for standard output.
@@ -80,11 +86,14 @@ class Table:
                 raise RuntimeError("Parquet needs pyarrow: pip install 'keras-ood[parquet]'") from error
         self.path = path
         self._file: Any = None
+        self._lines: list[Row] = []
 
     def __enter__(self) -> "Table":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._lines:
+            self._write_parquet()
         if self._file is not None and self.path is not None:
             self._file.close()
 
@@ -94,17 +103,19 @@ class Table:
         if not lines:
             return
         if self.path is not None and self.path.suffix == ".parquet":
-            self._write_parquet(lines)
+            self._lines += lines
+            if len(self._lines) >= _ROW_GROUP:
+                self._write_parquet()
             return
         if self._file is None:
-            self._file = sys.stdout if self.path is None else self.path.open("w", newline="")
+            self._file = sys.stdout if self.path is None else self.path.open("w", newline="", encoding="utf-8")
             self._write_csv([COLUMNS])
         self._write_csv(lines)
 
     def _write_csv(self, lines: Sequence[Sequence[Any]]) -> None:
         csv.writer(self._file, lineterminator="\n").writerows(lines)
 
-    def _write_parquet(self, lines: Sequence[Row]) -> None:
+    def _write_parquet(self) -> None:
         import pyarrow
         from pyarrow import parquet
 
@@ -112,4 +123,5 @@ class Table:
         schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
         if self._file is None:
             self._file = parquet.ParquetWriter(self.path, schema)
-        self._file.write_table(pyarrow.table([list(cells) for cells in zip(*lines, strict=True)], schema=schema))
+        self._file.write_table(pyarrow.table([list(cells) for cells in zip(*self._lines, strict=True)], schema=schema))
+        self._lines = []

@@ -220,7 +220,15 @@ def test_one_item_is_started_ahead():
     given = one_ahead(range(3), lambda item: started.append(item) or item)
     assert [(item, list(started)) for item in given] == [(0, [0, 1]), (1, [0, 1, 2]), (2, [0, 1, 2])]
     assert list(one_ahead([], str)) == []
-    assert list(one_ahead([7], str)) == ["7"]
+
+    def broken():
+        yield from (1, 2)
+        raise OSError("no more")
+
+    given = one_ahead(broken(), str)
+    assert [next(given), next(given)] == ["1", "2"]
+    with pytest.raises(OSError, match="no more"):
+        next(given)
 
 
 PADDED = [(1, 256, 8), (8, 256, 8), (9, 256, 16), (3, 2, 2), (200, 256, 256), (1, 1, 1)]

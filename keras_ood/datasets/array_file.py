@@ -1,6 +1,7 @@
 """A .npy file, read slice by slice."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,17 @@ class ArrayFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()
         self.shape = self._map().shape
 
     def __len__(self) -> int:
-        return int(self.shape[0])
+        return int(self.shape[0]) if self.shape else 0
 
     def __getitem__(self, index: slice) -> np.ndarray:
         return np.array(self._map()[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._map(), dtype)
 
     def _map(self) -> np.ndarray:
         return np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))

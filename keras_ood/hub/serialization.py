@@ -26,7 +26,7 @@ def save(detector: Detector, folder: str | os.PathLike[str], provenance: dict[st
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*REQUIRED, PRESET):
         (folder / name).unlink(missing_ok=True)
-    keras.saving.save_model(detector.inference_copy(), folder, zipped=False, overwrite=True)
+    keras.saving.save_model(detector.inference_copy("float32"), folder, zipped=False, overwrite=True)
     if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
         (folder / "assets").rmdir()
     seal(folder, describe(detector) | provenance)
@@ -43,7 +43,7 @@ def describe(detector: Detector) -> dict[str, Any]:
         "parameters": sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights),
         "default_score": detector.default_score,
         "calibration_size": {name: len(detector.calibration(name)) for name in detector.calibrated_scores()},
-        "golden_scores": [float(score) for score in golden_scores(detector)],
+        "golden_scores": [float(score) for score in golden_scores(detector.inference_copy("float32"))],
     }
 
 

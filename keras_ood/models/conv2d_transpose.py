@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="keras_ood")
 class Conv2DTranspose(keras.layers.Conv2DTranspose):  # type: ignore[misc]
     """`keras.layers.Conv2DTranspose`, same weights, names and values, strides computed in sub-pixel form.
 

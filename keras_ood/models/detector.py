@@ -11,6 +11,7 @@ from keras_ood.batches import check_images, count_images, iterate_batches, one_a
 from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
 from keras_ood.compiled import Pending, launch
+from keras_ood.devices import replicas
 from keras_ood.models.portable import Portable
 from keras_ood.models.preprocessing import Preprocessing
 from keras_ood.nan_guard import NaNGuard
@@ -22,7 +23,7 @@ class Detector(Portable):
 
     The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
     -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.batches.ACCEPTED`, holds
-    one batch of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
+    two batches of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
     what it cannot take.
 
     A subclass implements `call(inputs, training)`, which maps a batch of images (or a dictionary with `images` and `noise`)
@@ -110,7 +111,9 @@ class Detector(Portable):
         progress: bool | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Yield the statistics of one batch after the other; a batch is read and sent while the one before is computed."""
-        asked = [self._served(name) for name in methods]
+        asked = [score for score in map(self._served, methods) if score.measures]
+        if replicas() > 1 and any(score.transductive for score in asked):
+            raise ValueError(f"A transductive score takes one device, not data parallelism. Received: {list(methods)}")
         noise = None if samples is None else self.draw_noise(_check_samples(samples), seed)
         launched = self.compiled_function("statistics", lambda: launch(self.__call__, self))
 
@@ -151,7 +154,8 @@ class Detector(Portable):
         """Yield what `score` returns batch by batch: memory does not grow with the number of images.
 
         Raises:
-            ValueError: At once, not at the first batch, where the detector lacks what the score takes.
+            ValueError: The detector lacks what the score takes, said at once, not at the first batch.
+            NotCalibratedError: The score must be fitted, and `calibrate` has not run.
         """
         score = self._served(method)
         fitted = self._calibrated.fit(score)  # refuses a score that is not fitted before any image is looked at

@@ -72,13 +72,16 @@ class Portable(keras.Model):  # type: ignore[misc]
         """Return a detector of the same weights and calibration, without optimizer.
 
         Args:
-            dtype: Of the networks' arithmetic, one of `POLICIES`; None for Keras' present policy. Statistics and scores are
+            dtype: Of the networks' arithmetic, one of `POLICIES`; None for that of this detector. Statistics and scores are
                 float32 all the same; the calibration stays that of the original.
+
+        Raises:
+            ValueError: Another policy.
         """
         if dtype is not None and dtype not in POLICIES:
             raise ValueError(f"`dtype` must be None or one of {POLICIES}. Received: {dtype!r}")
         present = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or present)
+        keras.config.set_dtype_policy(dtype or self.dtype_policy)
         try:
             copy: Self = type(self).from_config(self.get_config())
         finally:

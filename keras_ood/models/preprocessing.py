@@ -41,6 +41,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
             images = ops.repeat(images, 3, axis=-1)
         if tuple(images.shape[1:3]) != (height, width):
             images = ops.image.resize(images, (height, width), "bilinear", antialias=True, data_format="channels_last")
+            images = ops.clip(images, 0.0, 1.0)  # the weights sum to 1 only up to rounding
         return images
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

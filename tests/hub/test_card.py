@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 import keras_ood
+from keras_ood.benchmark import speed
 from keras_ood.hub import card, handles, preset
 
 README = Path(__file__).parents[2] / "README.md"
@@ -29,8 +30,9 @@ def test_cards_are_up_to_date(name):
 
 
 def test_the_readme_table_is_up_to_date():
-    """The README's table of presets is what the zoo renders to."""
+    """The README's tables are what the zoo and the speed benchmark render to."""
     assert card.preset_table() in README.read_text()
+    assert speed.table(README.parent / "benchmark") in README.read_text()
 
 
 @pytest.mark.parametrize("field", ["auroc", "training", "in_distribution", "false_positive_rate", "recipe_sha256", "seeds"])

@@ -12,6 +12,7 @@ SETTINGS = {
     "6x6, stride 2, no bias": {"kernel_size": 6, "strides": 2, "padding": "same", "use_bias": False},
     "7x7, stride 3": {"kernel_size": 7, "strides": 3, "padding": "same"},
     "2x2, stride 2": {"kernel_size": 2, "strides": 2, "padding": "same"},
+    "kernel below the stride": {"kernel_size": 2, "strides": 3, "padding": "same"},
     "uneven taps": {"kernel_size": 3, "strides": 2, "padding": "same"},
     "stride 1": {"kernel_size": 5, "strides": 1, "padding": "same"},
     "two strides": {"kernel_size": 5, "strides": (2, 1), "padding": "same"},

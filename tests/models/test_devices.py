@@ -50,9 +50,8 @@ def test_devices_share_a_batch(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
-def test_a_gpu_scores_like_a_cpu(digits, dtype):
-    """Golden scores (checked by `from_pretrained`) hold on a GPU; in bfloat16 images keep their order but for neighbours."""
+def test_a_gpu_scores_like_a_cpu(digits):
+    """Golden scores, made on a CPU, hold on a GPU (`from_pretrained` checks them); in bfloat16 images keep their order."""
     exact = keras_ood.from_pretrained("tilted-vae-digits").score(digits[1], "nll")
-    scores = keras_ood.from_pretrained("tilted-vae-digits", dtype=dtype).score(digits[1], "nll")
+    scores = keras_ood.from_pretrained("tilted-vae-digits", dtype="mixed_bfloat16").score(digits[1], "nll")
     assert np.corrcoef(exact.argsort().argsort(), scores.argsort().argsort())[0, 1] > 0.99

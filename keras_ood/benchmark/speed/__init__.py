@@ -11,10 +11,7 @@ from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison
 from keras_ood.training import describe_machine
 
-__all__ = ["Comparison", "lost", "measure", "read", "table", "write"]
-
-ALLOWANCE = 1.5
-"""A ratio that is worse than the kept one by more than this factor is lost."""
+__all__ = ["Comparison", "file", "lost", "measure", "read", "table", "write"]
 
 
 def measure(images: int) -> Iterator[Comparison]:
@@ -48,12 +45,12 @@ def read(path: Path) -> tuple[str, list[Comparison]]:
 
 
 def lost(rows: list[Comparison], kept: list[Comparison]) -> list[str]:
-    """Return the names of the rows whose ratio is worse than the kept one by more than `ALLOWANCE`.
+    """Return the names of the rows whose ratio is worse than the kept one by more than its allowance.
 
     Seconds are not compared: another machine may be slower, but not in one way alone.
     """
     before = {row.name: row for row in kept}
-    return [row.name for row in rows if row.name in before and row.worse_than(before[row.name], ALLOWANCE)]
+    return [row.name for row in rows if row.name in before and row.worse_than(before[row.name])]
 
 
 def table(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Two ways to do the same work, timed in turn."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,6 +20,7 @@ class Comparison:
         unit: Of both rates.
         goal: What the ratio should reach, None where nothing was asked.
         lower_is_better: Whether the ratio is a cost (time, memory) in place of a gain.
+        allowance: A later ratio that is worse by more than this factor is a loss.
     """
 
     name: str
@@ -29,12 +30,13 @@ class Comparison:
     unit: str
     goal: float | None = None
     lower_is_better: bool = False
+    allowance: float = 1.5
 
-    def worse_than(self, other: "Comparison", allowance: float) -> bool:
-        """Return whether the ratio is worse than `other`'s by more than a factor `allowance`."""
+    def worse_than(self, kept: "Comparison") -> bool:
+        """Return whether the ratio is worse than a kept one by more than that one's allowance."""
         if self.lower_is_better:
-            return self.ratio > other.ratio * allowance
-        return self.ratio * allowance < other.ratio
+            return self.ratio > kept.ratio * kept.allowance
+        return self.ratio * kept.allowance < kept.ratio
 
 
 def compare(
@@ -55,17 +57,13 @@ def compare(
         goal: What the ratio should reach.
         rounds: Of both; one more of each goes before and is not counted.
     """
-    rates = list(_rounds(ours, theirs, rounds + 1))[1:]
+    rates = [(rate(*ours), rate(*theirs)) for _ in range(rounds + 1)][1:]
     ratio = median(own / other for own, other in rates)
     return Comparison(name, ratio, median(own for own, _ in rates), median(other for _, other in rates), unit, goal)
 
 
-def _rounds(ours: tuple[Work, int], theirs: tuple[Work, int], rounds: int) -> Iterator[tuple[float, float]]:
-    for _ in range(rounds):
-        yield _rate(*ours), _rate(*theirs)
-
-
-def _rate(work: Work, units: int) -> float:
+def rate(work: Work, units: int) -> float:
+    """Return units a second of one call."""
     start = time.perf_counter()
     work()
     return units / (time.perf_counter() - start)
