@@ -29,9 +29,9 @@ np.savez(sys.argv[1], **found)
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="Keras spreads batches over devices on JAX alone")
 def test_devices_share_a_batch(tmp_path):
-    """On 1, 2, 3 and 8 devices: the same scores in the same order, whatever is left for the last batch."""
+    """On 1, 3 and 8 devices: the same scores in the same order, whatever is left for the last batch."""
     found = {}
-    for devices in (1, 2, 3, 8):
+    for devices in (1, 3, 8):
         path = tmp_path / f"{devices}.npz"
         environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
         code = SCORE.format(devices=devices)
@@ -41,7 +41,7 @@ def test_devices_share_a_batch(tmp_path):
         assert done.returncode == 0, done.stderr
         found[devices] = dict(np.load(path))
     assert np.ptp(found[1]["nll"]) > 1
-    for devices in (2, 3, 8):
+    for devices in (3, 8):
         for name, scores in found[1].items():
             assert scores.shape == (101,)
             np.testing.assert_allclose(
