@@ -92,23 +92,20 @@ def kill_a_scorer():
     return None
 
 
-def test_a_killed_worker_costs_only_its_blocks(cluster, folder, expected, tmp_path):
-    """A worker killed in the middle: its blocks are done again."""
-    thread, killed = when_a_block_is_written(tmp_path, kill_a_scorer)
-    engine.score_files(str(folder), PRESET, str(tmp_path), blocks=BLOCKS, batch_size=16)
-    thread.join(5)
-    assert killed
-    assert killed[0]
-    check_table(tmp_path, expected)
-
-
-def test_a_lost_node_costs_only_its_blocks(cluster, folder, expected, tmp_path):
-    """A node that goes away in the middle, with its worker and all it held."""
+def test_a_killed_worker_and_a_lost_node_cost_only_their_blocks(cluster, folder, expected, tmp_path):
+    """A worker is killed in the middle, and a node goes away with all it held: their blocks are done again."""
     node = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-    thread, removed = when_a_block_is_written(tmp_path, lambda: cluster.remove_node(node, allow_graceful=False))
+
+    def strike():
+        killed = kill_a_scorer()
+        cluster.remove_node(node, allow_graceful=False)
+        return killed
+
+    thread, struck = when_a_block_is_written(tmp_path, strike)
     engine.score_files(str(folder), PRESET, str(tmp_path), blocks=BLOCKS, batch_size=16, actors=3)
-    thread.join(5)
-    assert removed
+    thread.join(30)
+    assert struck
+    assert struck[0]
     check_table(tmp_path, expected)
 
 

@@ -35,6 +35,7 @@ def save(detector: Detector, folder: str | os.PathLike[str], provenance: dict[st
 
 def describe(detector: Detector) -> dict[str, Any]:
     """Return what a detector itself knows of its preset."""
+    exact = detector if detector.compute_dtype == "float32" else detector.inference_copy("float32")  # as it will be loaded
     return {
         "format": FORMAT,
         "code_version": version("keras-ood"),
@@ -43,7 +44,7 @@ def describe(detector: Detector) -> dict[str, Any]:
         "parameters": sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights),
         "default_score": detector.default_score,
         "calibration_size": {name: len(detector.calibration(name)) for name in detector.calibrated_scores()},
-        "golden_scores": [float(score) for score in golden_scores(detector.inference_copy("float32"))],
+        "golden_scores": [float(score) for score in golden_scores(exact)],
     }
 
 

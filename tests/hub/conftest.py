@@ -5,7 +5,7 @@ import shutil
 import uuid
 from urllib.parse import urlsplit
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from hub_server import TOKEN, USER, HubServer
 

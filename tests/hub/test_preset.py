@@ -107,3 +107,13 @@ def test_only_detectors_are_loaded(folder):
     preset.seal(folder, content)
     with pytest.raises(PresetError, match="Received: Sequential"):
         keras_ood.from_pretrained(folder)
+
+
+def test_reduced_precision_does_not_outlive_saving(pretrained, digits, tmp_path):
+    """A detector that computes in bfloat16 is calibrated and saved; what is loaded gives its golden scores in float32."""
+    half = pretrained.inference_copy("mixed_bfloat16")
+    half.calibrate(digits[1][:100])
+    half.save_pretrained(tmp_path)
+    loaded = keras_ood.from_pretrained(tmp_path)
+    np.testing.assert_allclose(loaded.score(digits[1][:9], "nll"), pretrained.score(digits[1][:9], "nll"), rtol=1e-5)
+    assert loaded.threshold(0.05) == half.threshold(0.05)

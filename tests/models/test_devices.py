@@ -33,7 +33,8 @@ def test_devices_share_a_batch(tmp_path):
     found = {}
     for devices in (1, 3, 8):
         path = tmp_path / f"{devices}.npz"
-        environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_COMPILATION_CACHE_DIR": str(tmp_path)}
+        environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | flags
         code = SCORE.format(devices=devices)
         done = subprocess.run(
             [sys.executable, "-c", code, str(path)], env=environment, capture_output=True, text=True, check=False
