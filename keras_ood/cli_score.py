@@ -62,12 +62,13 @@ def _locally(
 
     table = tables.Table(Path(out_file) if out_file else None)
     detector = load(model)
-    detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
+    calibration = detector.calibration(method)
+    calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
     source, names = tables.open_images(images, unreadable)
     flagged = count = 0
     with table:
         for scores in detector.iterate_scores(source, method, batch_size=batch_size):
-            p_values = detector.calibration(method).p_values(scores)
+            p_values = calibration.p_values(scores)
             flags = p_values <= fpr
             table.write(names.rows(scores, p_values, flags))
             flagged, count = flagged + int(flags.sum()), count + len(flags)

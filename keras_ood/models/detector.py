@@ -158,9 +158,9 @@ class Detector(Portable):
             NotCalibratedError: The score must be fitted, and `calibrate` has not run.
         """
         score = self._served(method)
-        fitted = self._calibrated.fit(score)  # refuses a score that is not fitted before any image is looked at
+        self._calibrated.fit(score)  # refuses a score that is not fitted before any image is looked at
         batches = self._iterate_statistics(images, [score.name], **options)
-        return (score(statistics, fitted).astype(np.float32) for statistics in batches)
+        return (self.score_statistics(statistics, score.name) for statistics in batches)
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
         """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""
