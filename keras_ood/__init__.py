@@ -21,6 +21,7 @@ from keras_ood.models import Detector
 if TYPE_CHECKING:
     from keras_ood import plots
     from keras_ood.evaluation import evaluate
+    from keras_ood.finetuning import finetune
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "datasets",
     "distributions",
     "evaluate",
+    "finetune",
     "from_pretrained",
     "list_models",
     "models",
@@ -47,6 +49,10 @@ def __getattr__(name: str) -> Any:
         from keras_ood.evaluation import evaluate
 
         return evaluate
+    if name == "finetune":
+        from keras_ood.finetuning import finetune
+
+        return finetune
     if name == "plots":
         import importlib
 

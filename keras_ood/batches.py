@@ -82,6 +82,25 @@ def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], An
         yield np.concatenate(waiting)
 
 
+def gather(source: Any, preprocess: Callable[[Any], Any], batch_size: int = 256) -> np.ndarray:
+    """Return all images of a source in memory as the networks take them, float32 `(N, *image_shape)` in 0..1.
+
+    Args:
+        source: Anything that `ACCEPTED` names.
+        preprocess: The detector's `Preprocessing`.
+        batch_size: Images that are read and converted at a time.
+    """
+    batches = iterate_batches(source, batch_size, preprocess)
+    return np.concatenate([keras.ops.convert_to_numpy(preprocess(batch)) for batch in batches])
+
+
+def trainable(source: Any, preprocess: Callable[[Any], Any]) -> Any:
+    """Return what Keras trains on: an array checked, image files gathered in memory, anything else as it is."""
+    if isinstance(source, (str, os.PathLike, ImageFiles)):
+        return gather(source, preprocess)
+    return check_images(source) if hasattr(source, "shape") else source
+
+
 def count_images(source: Any) -> int | None:
     """Return the number of images of a source, or None where only reading to the end would tell."""
     if isinstance(source, (str, os.PathLike)):

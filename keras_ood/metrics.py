@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import auc, roc_curve
+from sklearn.metrics import auc
 
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
@@ -28,11 +28,12 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
     Raises:
         ValueError: An empty set, or scores that are not finite.
 
-    >>> detection_metrics(np.array([0.0, 1.0, 2.0]), np.array([2.5, 3.0]))
-    {'auroc': 1.0, 'aupr_in': 1.0, 'aupr_out': 1.0, 'fpr95': 0.0}
+    Examples:
+        >>> detection_metrics(np.array([0.0, 1.0, 2.0]), np.array([2.5, 3.0]))
+        {'auroc': 1.0, 'aupr_in': 1.0, 'aupr_out': 1.0, 'fpr95': 0.0}
     """
     scores, is_out = _join(in_scores, out_scores)
-    return _weighted_metrics(scores, is_out, None)
+    return _metrics(*_flagged(is_out, np.ones(len(scores)), *_sorted(scores)))
 
 
 def bootstrap_metrics(
@@ -43,6 +44,7 @@ def bootstrap_metrics(
     The interval says how much the test images decide, not how much the training's seed does; `resamples=0` leaves it out.
     """
     scores, is_out = _join(in_scores, out_scores)
+    order, last = _sorted(scores)
     generator = np.random.default_rng(seed)
     draws = []
     for _ in range(resamples):
@@ -50,7 +52,7 @@ def bootstrap_metrics(
         for label in (False, True):
             size = int(np.sum(is_out == label))
             weights[is_out == label] = np.bincount(generator.integers(0, size, size), minlength=size)
-        draws.append(_weighted_metrics(scores, is_out, weights))
+        draws.append(_metrics(*_flagged(is_out, weights, order, last)))
     values = detection_metrics(in_scores, out_scores)
     if not draws:
         return {name: Interval(value, None, None) for name, value in values.items()}
@@ -72,17 +74,30 @@ def _join(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np
     return scores, np.repeat([False, True], [len(in_scores), len(out_scores)])
 
 
-def _weighted_metrics(scores: np.ndarray, is_out: np.ndarray, weights: np.ndarray | None) -> dict[str, float]:
+def _sorted(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of falling scores, and where in it each different score is met last: the same for every resample."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+
+
+def _flagged(is_out: np.ndarray, weights: np.ndarray, order: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of OOD and of in-distribution images flagged at each threshold, from none to all: the ROC curve in whole numbers.
+
+    `sklearn.metrics.roc_curve` would sort again for every resample.
+    """
+    out_weights = np.where(is_out, weights, 0)[order]
+    totals = np.cumsum(out_weights)[last], np.cumsum(weights[order] - out_weights)[last]
+    return np.append(0, totals[0]), np.append(0, totals[1])
+
+
+def _metrics(out_flagged: np.ndarray, in_flagged: np.ndarray) -> dict[str, float]:
     """All four from one ROC curve: average precision sums precision over the steps of recall."""
-    fpr, tpr, _ = roc_curve(is_out, scores, sample_weight=weights, drop_intermediate=False)
-    out_total = np.sum(is_out if weights is None else weights[is_out])
-    in_total = np.sum(~is_out if weights is None else weights[~is_out])
-    out_flagged, in_flagged = np.round(tpr * out_total), np.round(fpr * in_total)  # images: whole numbers add without rounding
+    out_total, in_total = out_flagged[-1], in_flagged[-1]
     return {
         "auroc": float(auc(in_flagged, out_flagged) / (in_total * out_total)),
         "aupr_in": _average_precision(in_total - in_flagged[::-1], out_total - out_flagged[::-1]),
         "aupr_out": _average_precision(out_flagged, in_flagged),
-        "fpr95": float(fpr[np.argmax(tpr >= 0.95 - 1e-12)]),
+        "fpr95": float(in_flagged[np.argmax(out_flagged / out_total >= 0.95 - 1e-12)] / in_total),
     }
 
 

@@ -1,14 +1,18 @@
 """Pictures of what a detector sees, as matplotlib figures in one look."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from sklearn.metrics import roc_auc_score, roc_curve
 
-# Okabe and Ito's colours, told apart by colour-blind readers.
+# Okabe and Ito's colours, told apart by colour-blind readers; maps of values in cividis, made for them.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_LINES = ("-", "--", ":")
+_MAP = "cividis"
 
 
 def score_histograms(in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray], threshold: float | None = None) -> Figure:
@@ -46,22 +50,49 @@ def score_histograms(in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray]
     return figure
 
 
-def roc_curves(in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray]) -> Figure:
-    """Return a ROC curve for each OOD set, OOD positive, the AUROC in the legend."""
-    figure = Figure(figsize=(6, 5), layout="constrained", dpi=150)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    for index, (name, values) in enumerate(out_scores.items()):
+def roc_curves(
+    in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray], resamples: int = 200, confidence: float = 0.95
+) -> Figure:
+    """Return a ROC curve for each OOD set, OOD positive, with a confidence band and the AUROC in the legend.
+
+    Args:
+        in_scores: `(N,)`.
+        out_scores: `{set name: (M,)}`.
+        resamples: Of the bootstrap over the images of both sides, from which the band comes; 0 for no band.
+        confidence: Of the band, at each false positive rate on its own.
+    """
+    figure, axes = _figure(6.4, 5)
+    grid = np.linspace(0, 1, 201)
+    for (name, values), style in zip(out_scores.items(), _styles(), strict=False):
         labels = np.repeat([0, 1], [len(in_scores), len(values)])
         joined = np.concatenate([in_scores, values])
         fpr, tpr, _ = roc_curve(labels, joined)
-        colour, line = COLOURS[index % len(COLOURS)], ("-", "--", ":")[index // len(COLOURS) % 3]
-        axes.plot(fpr, tpr, color=colour, linestyle=line, label=f"{name}: {roc_auc_score(labels, joined):.4f}")
+        axes.plot(fpr, tpr, label=f"{name}: {roc_auc_score(labels, joined):.4f}", **style)
+        if resamples:
+            low, high = _roc_band(in_scores, values, grid, resamples, confidence)
+            axes.fill_between(grid, low, high, color=style["color"], alpha=0.18, linewidth=0)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=":")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set(xlabel="in-distribution images flagged", ylabel="OOD images flagged")
-    axes.legend(title="AUROC", frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    title = f"AUROC (band: {confidence:.0%}, bootstrap)" if resamples else "AUROC"
+    axes.legend(title=title, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
+
+
+def _roc_band(
+    in_scores: np.ndarray, out_scores: np.ndarray, grid: np.ndarray, resamples: int, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of OOD images flagged at each false positive rate of `grid`, the ends of the band."""
+    generator = np.random.default_rng(0)
+    shares = np.empty((resamples, len(grid)))
+    for row in shares:
+        inside = np.sort(generator.choice(in_scores, len(in_scores)))[::-1]
+        outside = np.sort(generator.choice(out_scores, len(out_scores)))
+        flagged = np.floor(grid * len(inside)).astype(int)  # in-distribution images above the threshold
+        above = len(outside) - np.searchsorted(outside, inside[np.minimum(flagged, len(inside) - 1)], side="right")
+        row[:] = np.where(flagged < len(inside), above / len(outside), 1.0)
+    low, high = np.quantile(shares, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return low, high
 
 
 def extremes(images: np.ndarray, scores: np.ndarray, count: int = 16) -> Figure:
@@ -72,16 +103,28 @@ def extremes(images: np.ndarray, scores: np.ndarray, count: int = 16) -> Figure:
     return _gallery({name: (images[chosen], [f"{value:.4g}" for value in scores[chosen]]) for name, chosen in rows.items()})
 
 
-def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, scores: np.ndarray | None = None) -> Figure:
-    """Return originals above their reconstructions, with scores where given.
+def error_maps(originals: np.ndarray, reconstructed: np.ndarray, scores: np.ndarray | None = None) -> Figure:
+    """Return images, their reconstructions and maps of the squared error: where each image is odd.
+
+    The error is the mean over the channels, on one scale for all images, so that maps compare.
 
     Args:
         originals: `(N, height, width, channels)` in 0..1, as `TiltedVAE.reconstruct` returns them.
         reconstructed: Likewise.
-        scores: `(N,)`.
+        scores: `(N,)`, written above the images.
     """
     titles = [""] * len(originals) if scores is None else [f"{value:.4g}" for value in scores]
-    return _gallery({"original": (originals, titles), "reconstruction": (reconstructed, [""] * len(originals))})
+    untitled = [""] * len(originals)
+    errors = np.mean(np.square(originals - reconstructed), axis=-1, keepdims=True)
+    errors = errors / max(float(np.quantile(errors, 0.995)), 1e-12)  # a few bright pixels would darken all others
+    return _gallery(
+        {
+            "image": (originals, titles),
+            "reconstruction": (reconstructed, untitled),
+            "where it is odd": (np.clip(errors, 0, 1), untitled),
+        },
+        maps=("where it is odd",),
+    )
 
 
 def gallery(rows: Mapping[str, np.ndarray]) -> Figure:
@@ -89,12 +132,89 @@ def gallery(rows: Mapping[str, np.ndarray]) -> Figure:
     return _gallery({name: (images, [""] * len(images)) for name, images in rows.items()})
 
 
+def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
+    """Return the latents of several sets around the sphere on which the tilted prior wants them, in three dimensions.
+
+    A point's distance from the centre is its latent's true norm; its direction is that of the latent's first three principal
+    components, those of the first set.
+
+    Args:
+        latents: `{set name: (N, latent_dim)}`, at least 3 dimensions; at most 500 of each set are drawn.
+        radius: Of the sphere, such as `TiltedVAE.prior().optimal_radius`; 0 for none.
+    """
+    first = next(iter(latents.values()))
+    if any(values.ndim != 2 or values.shape[1] < 3 for values in latents.values()):
+        shapes = {name: values.shape for name, values in latents.items()}
+        raise ValueError(f"`latents` must be (N, latent_dim) with 3 dimensions at least. Received: {shapes}")
+    directions = np.linalg.svd(first - first.mean(axis=0), full_matrices=False)[2][:3]
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained", dpi=150)
+    axes = figure.add_subplot(projection="3d")
+    if radius:
+        azimuth, polar = np.meshgrid(np.linspace(0, 2 * np.pi, 31), np.linspace(0, np.pi, 16))
+        sphere = np.stack([np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)])
+        axes.plot_wireframe(*(radius * sphere), color="grey", linewidth=0.4, alpha=0.5)
+    for (name, values), style in zip(latents.items(), _styles(), strict=False):
+        projected = values[:500] @ directions.T
+        norms = np.linalg.norm(values[:500], axis=-1, keepdims=True)
+        points = norms * projected / np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1e-12)
+        axes.scatter(*points.T, s=5, color=style["color"], label=name, depthshade=False, alpha=0.7)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None) -> Figure:
+    """Return the distribution of the latents' norms, a curve for each set.
+
+    Args:
+        norms: `{set name: (N,)}`.
+        radius: Drawn as a vertical line: where the prior wants them.
+    """
+    figure, axes = _figure(7, 3.2)
+    bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80)
+    for (name, values), style in zip(norms.items(), _styles(), strict=False):
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values, bins, weights=weights, histtype="stepfilled", alpha=0.25, color=style["color"])
+        axes.hist(values, bins, weights=weights, histtype="step", linewidth=1.5, label=name, **style)
+    if radius is not None:
+        axes.axvline(radius, color="black", linestyle="--", linewidth=1, label=f"radius {radius:.2f}")
+    axes.set(xlabel="norm of the latent", ylabel="share of the images")
+    axes.legend(frameon=False)
+    return figure
+
+
+def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Return what training reported after each epoch, a panel for each quantity, training over validation.
+
+    Args:
+        history: `{name: a number for each epoch}` as `keras.callbacks.History.history` holds it; `val_` begins the name of a
+            quantity on validation images.
+    """
+    names = [name for name in history if not name.startswith("val_")]
+    names += [name.removeprefix("val_") for name in history if name.removeprefix("val_") not in history]
+    if not names:
+        raise ValueError("`history` must hold at least one quantity. Received: none")
+    figure = Figure(figsize=(3.4 * len(names), 2.8), layout="constrained", dpi=110)
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False).ravel(), names, strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        for key, label, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
+            if key in history:
+                colour = COLOURS[label == "validation"]
+                epochs = range(1, len(history[key]) + 1)
+                axes.plot(epochs, history[key], style, color=colour, marker="o", markersize=2.5, label=label)
+        axes.set(xlabel="epoch", title=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str]) -> Figure:
     """Return AUROC values in 0..1 as colours with their numbers, a line for each row; None is left white."""
     table = np.array([[np.nan if value is None else value for value in line] for line in values], float)
     figure = Figure(figsize=(4 + 0.8 * len(columns), 1 + 0.24 * len(rows)), layout="constrained", dpi=110)
     axes = figure.subplots()
-    axes.imshow(table, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    axes.imshow(table, cmap=_MAP, vmin=0, vmax=1, aspect="auto")
     for row, column in zip(*np.nonzero(np.isfinite(table)), strict=True):
         value = table[row, column]
         axes.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=7, color="white" if value < 0.6 else "black")
@@ -103,18 +223,49 @@ def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], colu
     return figure
 
 
+def loss_curves(losses: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Return held-out losses by epoch, a panel for each setting: the mean over the seeds, from the least to the largest shaded.
+
+    Args:
+        losses: `{panel: {line: (seeds, epochs)}}`.
+    """
+    figure = Figure(figsize=(4.4 * len(losses), 3.4), layout="constrained", dpi=110)
+    for axes, (title, lines) in zip(figure.subplots(1, len(losses), squeeze=False).ravel(), losses.items(), strict=True):
+        axes.spines[["top", "right"]].set_visible(False)
+        for (name, values), style in zip(lines.items(), _styles(), strict=False):
+            epochs = np.arange(1, values.shape[1] + 1)
+            axes.plot(epochs, values.mean(axis=0), label=name, **style)
+            axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
+        # The first epochs of a fresh network lie far above all others.
+        low, high = min(map(np.min, lines.values())), max(np.quantile(values, 0.9) for values in lines.values())
+        axes.set(xlabel="epoch", ylabel="held-out nll in nats", ylim=(low - 0.05 * (high - low), high))
+        axes.set_title(title, fontsize=9)
+        axes.legend(frameon=False)
+    return figure
+
+
 def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Return a line of AUROC by severity for each name."""
-    figure = Figure(figsize=(7, 4), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    for index, (name, values) in enumerate(curves.items()):
-        colour, line = COLOURS[index % len(COLOURS)], ("-", "--", ":")[index // len(COLOURS) % 3]
-        axes.plot(range(1, len(values) + 1), values, color=colour, linestyle=line, marker="o", markersize=3, label=name)
+    figure, axes = _figure(7, 4)
+    for (name, values), style in zip(curves.items(), _styles(), strict=False):
+        axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name, **style)
     axes.set(xlabel="severity", ylabel="AUROC", ylim=(0, 1.02))
     axes.set_xticks(range(1, 1 + max(map(len, curves.values()))))
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
     return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of one panel, inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _styles() -> Iterator[dict[str, str]]:
+    """Colour and line of one curve after the other, the first 24 all different."""
+    return cycle({"color": colour, "linestyle": line} for line in _LINES for colour in COLOURS)
 
 
 def _round(values: np.ndarray) -> list[float]:
@@ -122,21 +273,21 @@ def _round(values: np.ndarray) -> list[float]:
     return [float(f"{value:.2g}") for value in values]
 
 
-def _gallery(rows: Mapping[str, tuple[np.ndarray, list[str]]]) -> Figure:
-    """Draw each row of images with a title above each image, 16 images a line."""
+def _gallery(rows: Mapping[str, tuple[np.ndarray, list[str]]], maps: Sequence[str] = ()) -> Figure:
+    """Draw each row of images with a title above each image, 16 images a line; `maps` names rows of values, not of grey."""
     lines = [
-        (name if start == 0 else "", images[start : start + 16], titles[start : start + 16])
+        (name if start == 0 else "", images[start : start + 16], titles[start : start + 16], _MAP if name in maps else "gray")
         for name, (images, titles) in rows.items()
         for start in range(0, len(images), 16)
     ]
-    columns = max(len(images) for _, images, _ in lines)
+    columns = max(len(images) for _, images, _, _ in lines)
     figure = Figure(figsize=(0.8 * columns + 1, 1.05 * len(lines)), layout="constrained", dpi=150)
     grid = figure.subplots(len(lines), columns, squeeze=False)
-    for axes_row, (name, images, titles) in zip(grid, lines, strict=True):
+    for axes_row, (name, images, titles, colours) in zip(grid, lines, strict=True):
         for axes in axes_row:
             axes.axis("off")
         for axes, image, title in zip(axes_row, images, titles, strict=False):
-            axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+            axes.imshow(image.squeeze(), cmap=colours, vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
             axes.set_title(title, fontsize=7, pad=2)
         axes_row[0].text(-0.15, 0.5, name, transform=axes_row[0].transAxes, ha="right", va="center", fontsize=8)
     return figure

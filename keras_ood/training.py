@@ -1,10 +1,7 @@
 """From a recipe to a preset: train, calibrate, measure, write; resumable."""
 
-import importlib
 import json
 import math
-import os
-import platform
 import shutil
 import time
 from pathlib import Path
@@ -16,10 +13,14 @@ from scipy.stats import betabinom, binom
 
 from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate
+from keras_ood.backup import Backup
+from keras_ood.batches import gather
 from keras_ood.evaluation import Report, evaluate, named_images, write_records
 from keras_ood.hub import card
+from keras_ood.machine import describe_machine
 from keras_ood.models import Detector, InFlow
 from keras_ood.recipe import Recipe
+from keras_ood.training_progress import TrainingProgress
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
 NOMINAL_FPR = 0.05
@@ -27,7 +28,7 @@ RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
 COMPARED = 2_000  # images of each set, at most, for other seeds and untrained networks
 
 
-def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "auto") -> Path:
+def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) -> Path:
     """Train every seed of a recipe, measure all of them and their untrained networks, and write the preset.
 
     The preset goes to the recipe's own folder: the first seed's weights and calibration, `results.csv` of all seeds,
@@ -37,7 +38,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     Args:
         recipe_path: A `recipe.toml`.
         runs: Where checkpoints and finished seeds are kept, a folder each.
-        verbose: As in `keras.Model.fit`.
+        verbose: Whether to show epochs, their rate and the time left on standard error.
 
     Returns:
         The preset's folder.
@@ -82,7 +83,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: int | str = "au
     return folder
 
 
-def _trained_background(recipe: Recipe, runs: Path, verbose: int | str) -> Detector | None:
+def _trained_background(recipe: Recipe, runs: Path, verbose: bool) -> Detector | None:
     background = recipe.background_recipe()
     if background is None:
         return None
@@ -153,7 +154,7 @@ def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) 
     return measured
 
 
-def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "auto") -> Detector:
+def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) -> Detector:
     """Return the detector that `recipe` and `seed` give, trained now, or read from `folder` if it was before.
 
     After each epoch the state goes to `folder`, so that a killed training goes on where it was. A loss that is not finite
@@ -164,7 +165,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         recipe: What to train.
         seed: Of the initial weights, the shuffling and the noise.
         folder: Of this training alone; gets `trained.weights.h5` and `training.json`.
-        verbose: As in `keras.Model.fit`.
+        verbose: Whether to show epochs, their rate and the time left on standard error.
     """
     keras.utils.set_random_seed(seed)
     detector = recipe.build(for_training=True)
@@ -176,7 +177,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         detector.load_weights(folder / WEIGHTS)
         return detector.inference_copy()
     folder.mkdir(parents=True, exist_ok=True)
-    images = _preprocess(detector, recipe.images_to_train_on())
+    images = gather(recipe.images_to_train_on(), detector.preprocessing)  # once, not in every epoch
     steps = -(-len(images) // recipe.batch_size) * recipe.epochs
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
@@ -185,8 +186,11 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
         images,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        verbose=verbose,
-        callbacks=[keras.callbacks.BackupAndRestore(folder / "backup")],
+        verbose=0,
+        callbacks=[
+            Backup(folder / "backup"),
+            *([TrainingProgress(f"{recipe.name}, seed {seed}")] if verbose else []),
+        ],
     )
     detector.save_weights(folder / WEIGHTS)
     log = {
@@ -206,21 +210,3 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: int | str = "au
 def read_log(folder: Path) -> dict[str, Any]:
     """Return what `train_seed` noted of a finished training."""
     return dict(json.loads((folder / LOG).read_text()))
-
-
-def describe_machine() -> str:
-    """Return processor, cores, backend and its version, in a line."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        processor = models[0] if models else processor
-    backend = keras.backend.backend()
-    version = importlib.import_module(backend).__version__
-    return f"{os.cpu_count()} cores of {processor}, {platform.system()}, {backend} {version}, Keras {keras.__version__}"
-
-
-def _preprocess(detector: Detector, images: np.ndarray, batch_size: int = 1000) -> np.ndarray:
-    """Scale and resize once, not in every epoch."""
-    batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
-    return np.concatenate([keras.ops.convert_to_numpy(detector.preprocessing(batch)) for batch in batches])

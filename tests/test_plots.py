@@ -34,14 +34,63 @@ def test_galleries_show_the_images_in_the_order_of_their_scores(channels):
     np.testing.assert_array_equal(drawn[-1].images[0].get_array(), images[np.argmax(scores)].squeeze())
 
 
-def test_reconstructions_and_samples(tmp_path):
-    """Originals above reconstructions, and a gallery of more than one line, as PNG files with something in them."""
+def test_pictures_have_something_in_them(tmp_path):
+    """Every kind of picture is a figure that a PNG file holds; every image given is drawn."""
     images = GENERATOR.random((18, 8, 8, 1))
+    latents = {"in-distribution": GENERATOR.normal(size=(60, 5)), "noise": GENERATOR.normal(size=(20, 5))}
+    norms = {name: np.linalg.norm(values, axis=-1) for name, values in latents.items()}
     for name, figure in {
-        "reconstructions": plots.reconstructions(images, 1 - images, np.arange(18)),
+        "errors": plots.error_maps(images, 1 - images, np.arange(18)),
         "samples": plots.gallery({"samples": images}),
+        "sphere": plots.latent_sphere(latents, radius=2.0),
+        "norms": plots.norm_histograms(norms, radius=2.0),
+        "curves": plots.training_curves({"nll": [3.0, 2.0], "val_nll": [3.5, 2.5], "kl": [1.0, 1.0], "val_loss": [1.0, 2.0]}),
     }.items():
         assert isinstance(figure, Figure)
-        assert sum(bool(axes.images) for axes in figure.axes) == (36 if name == "reconstructions" else 18)
         figure.savefig(tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        if name in ("errors", "samples"):
+            assert sum(bool(axes.images) for axes in figure.axes) == (54 if name == "errors" else 18)
+
+
+def test_the_error_map_is_bright_where_the_image_differs():
+    """One pixel that is not reconstructed is the map's brightest, in that image's map alone."""
+    images = np.full((2, 8, 8, 3), 0.5)
+    reconstructed = images.copy()
+    reconstructed[1, 2, 5] = 1.0
+    figure = plots.error_maps(images, reconstructed)
+    maps = [axes.images[0].get_array() for axes in figure.axes[4:]]
+    assert maps[0].max() == 0
+    assert np.unravel_index(np.argmax(maps[1]), (8, 8)) == (2, 5)
+    assert np.count_nonzero(maps[1]) == 1
+
+
+def test_the_sphere_shows_true_norms():
+    """A point's distance from the centre is its latent's norm, whatever the projection; two dimensions are refused."""
+    latents = GENERATOR.normal(size=(40, 7))
+    points = np.stack(plots.latent_sphere({"images": latents}, radius=0).axes[0].collections[0]._offsets3d, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=-1), np.linalg.norm(latents, axis=-1))
+    with pytest.raises(ValueError, match=r"Received: \{'a': \(4, 2\)\}"):
+        plots.latent_sphere({"a": np.zeros((4, 2))}, radius=1.0)
+
+
+@pytest.mark.once
+def test_the_roc_band_holds_the_curve_and_narrows_with_more_images():
+    """The curve lies inside its band nearly everywhere; four times the images halve the band; none without resamples."""
+
+    def band(size):
+        inside, outside = np.random.default_rng(1).normal(0, 1, size), np.random.default_rng(2).normal(1, 1, size)
+        return plots._roc_band(inside, outside, np.linspace(0, 1, 101), 200, 0.95), np.sort(inside), outside
+
+    (low, high), inside, outside = band(400)
+    curve = [np.mean(outside > threshold) for threshold in np.quantile(inside, 1 - np.linspace(0, 1, 101)[1:-1])]
+    assert np.mean((low[1:-1] <= curve) & (curve <= high[1:-1])) > 0.95
+    wide, narrow = np.mean(high - low), np.mean(np.subtract(*band(1600)[0][::-1]))
+    assert narrow == pytest.approx(wide / 2, rel=0.15)
+    assert not plots.roc_curves(inside, {"outside": outside}, resamples=0).axes[0].collections
+
+
+def test_training_curves_refuse_an_empty_history():
+    """Nothing to draw is an error, not an empty picture."""
+    with pytest.raises(ValueError, match="Received: none"):
+        plots.training_curves({})

@@ -9,9 +9,10 @@ import numpy as np
 
 from keras_ood import datasets, scores
 from keras_ood.evaluation import evaluate, named_images
+from keras_ood.machine import describe_machine
 from keras_ood.models import Detector, Ensemble
 from keras_ood.recipe import Recipe
-from keras_ood.training import describe_machine, untrained
+from keras_ood.training import untrained
 
 CHEAP = "cheap"
 ALL_SEEDS = "all"

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from keras_ood.evaluation import CONVENTION, read_records
-from keras_ood.hub import card_sections, handles, manifest, preset
+from keras_ood.hub import card_sections, finetuned_card, handles, manifest, preset
+from keras_ood.hub import card_tables as tables
 from keras_ood.metrics import NAMES
 
 CARD, RESULTS = "README.md", "results.csv"
@@ -25,7 +25,6 @@ _README_SETS = {
 
 _README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
 
-_TAGS = ("keras_ood", "out-of-distribution-detection", "anomaly-detection")
 _TOLD = (
     "format",
     "code_version",
@@ -38,8 +37,6 @@ _TOLD = (
     "files",
 )
 
-Records = list[dict[str, str]]
-
 
 def write(folder: Path, handle: str = "path/to/this/folder") -> None:
     """Render the card of a preset folder, write it as `README.md`, renew the checksums in `preset.json` and the manifest.
@@ -47,7 +44,11 @@ def write(folder: Path, handle: str = "path/to/this/folder") -> None:
     A folder that no recipe has measured gets the short card: what the detector itself knows, and `handle` to load it by.
     """
     content = preset.read(folder)
-    (folder / CARD).write_text(render(folder) if (folder / RESULTS).exists() else render_unmeasured(content, handle))
+    if "finetuned_from" in content:
+        text = finetuned_card.render(content, read_records(folder / RESULTS), handle)
+    else:
+        text = render(folder) if (folder / RESULTS).exists() else render_unmeasured(content, handle)
+    (folder / CARD).write_text(text)
     preset.seal(folder, content)
     if folder.resolve().parent == handles.zoo_folder().resolve():
         manifest.renew(folder.name, preset.sha256(folder / preset.PRESET))
@@ -65,7 +66,7 @@ def render(folder: Path) -> str:
     data = ModelCardData(
         license="apache-2.0",
         library_name="keras",
-        tags=[*_TAGS, content["family"]],
+        tags=[*finetuned_card.TAGS, content["family"]],
         datasets=[inside["name"]],
         model_name=content["name"],
         eval_results=[
@@ -77,7 +78,7 @@ def render(folder: Path) -> str:
                 metric_name=f"{metric}, {score}",
                 metric_value=round(float(record[metric]), 5),
             )
-            for record in _shipped(records, content["training"]["seed"])
+            for record in tables.shipped(records, content["training"]["seed"])
             if record["method"] == score
             for metric in NAMES
         ],
@@ -108,7 +109,7 @@ def render(folder: Path) -> str:
         "measured": f"{content['false_positive_rate']['measured']:.2%}",
         "side_by_side": _side_by_side(folder.parent, inside["name"]),
         "compared": f"{max(int(record['in_images']) for record in records if record['weights'] == 'untrained'):,}",
-        "by_score": _by_score(records, content["training"]["seed"]),
+        "by_score": tables.by_score(records, content["training"]["seed"]),
         "failures": _failures(content["auroc"], score),
         "convention": CONVENTION,
         "extra": card_sections.extra(folder, content),
@@ -119,7 +120,9 @@ def render(folder: Path) -> str:
 
 def render_unmeasured(content: dict[str, Any], handle: str) -> str:
     """Return the card of a detector of which `preset.json` says no more than `describe` does."""
-    data = ModelCardData(license=content.get("license", "unknown"), library_name="keras", tags=[*_TAGS, content["family"]])
+    data = ModelCardData(
+        license=content.get("license", "unknown"), library_name="keras", tags=[*finetuned_card.TAGS, content["family"]]
+    )
     calibrated = [f"`{name}` ({size:,} images)" for name, size in content["calibration_size"].items()]
     known = {key: value for key, value in content.items() if key not in _TOLD}
     fields = {
@@ -148,7 +151,7 @@ def preset_table() -> str:
         content, records = preset.read(folder), read_records(folder / RESULTS)
         measured = {record["method"] for record in records}
         for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
-            cells = [_cell(records, "trained", out, score, untrained=True) for out in _README_SETS]
+            cells = [tables.cell(records, "trained", out, score, untrained=True) for out in _README_SETS]
             lines.append(f"| `{name}` | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -164,38 +167,9 @@ def _side_by_side(zoo: Path, dataset: str) -> str:
     rows = {(record["out_of_distribution"], record["method"]): None for records, _ in columns.values() for record in records}
     lines = ["| OOD set | score | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
     for out, score in rows:
-        cells = [_cell(records, weights, out, score) for records, weights in columns.values()]
+        cells = [tables.cell(records, weights, out, score) for records, weights in columns.values()]
         lines.append(f"| {out} | `{score}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _by_score(records: Records, seed: int) -> str:
-    """All scores and metrics of the weights that the preset holds."""
-    lines = ["| OOD set | score | AUROC | AUPR-in | AUPR-out | FPR95 |", "|---|---|---|---|---|---|"]
-    for record in _shipped(records, seed):
-        interval = f"[{float(record['auroc_low']):.4f}, {float(record['auroc_high']):.4f}]"
-        cells = [f"{float(record['auroc']):.4f} {interval}"]
-        cells += [f"{float(record[metric]):.4f}" for metric in ("aupr_in", "aupr_out", "fpr95")]
-        lines.append(f"| {record['out_of_distribution']} | `{record['method']}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _shipped(records: Records, seed: int) -> Records:
-    """The rows of the weights that the preset holds."""
-    return [record for record in records if record["weights"] == "trained" and int(record["seed"]) == seed]
-
-
-def _cell(records: Records, weights: str, out: str, score: str, untrained: bool = False) -> str:
-    found = [
-        float(record["auroc"])
-        for record in records
-        if (record["weights"], record["out_of_distribution"], record["method"]) == (weights, out, score)
-    ]
-    if not found:
-        return "-"
-    spread = f" ± {stdev(found):.4f}" if len(found) > 1 else ""
-    beside = f" ({_cell(records, 'untrained', out, score).split(' ')[0]})" if untrained else ""
-    return f"{mean(found):.4f}{spread}{beside}"
 
 
 def _failures(auroc: dict[str, float], score: str) -> str:

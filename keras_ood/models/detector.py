@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_ood import scores
-from keras_ood.batches import check_images, count_images, iterate_batches, one_ahead, pad
+from keras_ood.batches import count_images, iterate_batches, one_ahead, pad, trainable
 from keras_ood.calibrated_scores import CalibratedScores
 from keras_ood.calibration import MINIMUM_SIZE, Calibration
 from keras_ood.compiled import Pending, launch
@@ -244,7 +244,7 @@ class Detector(Portable):
         A loss that is not finite stops the training and brings the last finite weights back.
 
         Args:
-            x: `(N, height, width, channels)` images, checked; or what Keras takes: a `tf.data.Dataset`, a `PyDataset`.
+            x: An array of images, checked; a folder of images, read into memory; a `tf.data.Dataset` or a `PyDataset`.
             **options: Those of `keras.Model.fit`.
 
         Returns:
@@ -257,7 +257,7 @@ class Detector(Portable):
             self.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
         self._calibrated = CalibratedScores()
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
-        return super().fit(check_images(x) if hasattr(x, "shape") else x, **options)
+        return super().fit(trainable(x, self.preprocessing), **options)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -274,13 +274,14 @@ class Detector(Portable):
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
         other: Detector = type(self).from_config(self.get_config() | {"background": background})
-        for variable, value in zip(other._own_variables(), self._own_variables(), strict=True):
+        for variable, value in zip(other.own_weights(), self.own_weights(), strict=True):
             variable.assign(value.numpy())
         return other
 
-    def _own_variables(self) -> list[Any]:
-        foreign = {id(variable) for variable in self.background.variables} if self.background is not None else set()
-        return [variable for variable in self.variables if id(variable) not in foreign]
+    def own_weights(self) -> list[Any]:
+        """Return all weights but those of the background model."""
+        foreign = {id(weight) for weight in self.background.weights} if self.background is not None else set()
+        return [weight for weight in self.weights if id(weight) not in foreign]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.batches import check_images
+from keras_ood.batches import trainable
 from keras_ood.models.detector import Detector
 from keras_ood.models.flows import FLOWS
 from keras_ood.models.image_statistics import image_statistics
@@ -122,8 +122,9 @@ class InFlow(Detector):
         A gate is not trained: it keeps to the in-distribution images that it was fitted to. For others, fit one of your own
         (`PerImageGate.from_images`) and take `with_attention`.
         """
+        x = trainable(x, self.preprocessing)
         if hasattr(x, "shape"):
-            self.initialize(check_images(x)[:_INITIALIZE_WITH])
+            self.initialize(x[:_INITIALIZE_WITH])
         return super().fit(x, **options)
 
     def initialize(self, images: Any) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
+
 
 @keras.saving.register_keras_serializable(package="keras_ood")
 class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
@@ -36,7 +38,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
         if is_integer:
             images = images / 255.0
         if channels == 1 and images.shape[-1] == 3:
-            images = ops.sum(images * ops.array([0.299, 0.587, 0.114], "float32"), axis=-1, keepdims=True)
+            images = ops.sum(images * ops.array(LUMINANCE, "float32"), axis=-1, keepdims=True)
         elif channels == 3 and images.shape[-1] == 1:
             images = ops.repeat(images, 3, axis=-1)
         if tuple(images.shape[1:3]) != (height, width):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.batches import iterate_batches
+from keras_ood.batches import gather
 from keras_ood.compiled import forward, value_and_gradient
 from keras_ood.distributions import gaussian, radial
 from keras_ood.models.detector import Detector
@@ -241,11 +241,10 @@ class TiltedVAE(Detector):
             images: Any accepted source, small enough for its reconstructions to be held in memory.
             batch_size: Images per pass.
         """
-        originals = [
-            ops.convert_to_numpy(self.preprocessing(batch)) for batch in iterate_batches(images, batch_size, self.preprocessing)
-        ]
-        decoded = [ops.convert_to_numpy(self.decode(self.encode(ops.convert_to_tensor(batch))[0])) for batch in originals]
-        return np.concatenate(originals), np.clip(np.concatenate(decoded), 0, 1)
+        originals = gather(images, self.preprocessing, batch_size)
+        batches = (originals[start : start + batch_size] for start in range(0, len(originals), batch_size))
+        decoded = [ops.convert_to_numpy(self.decode(self.encode(ops.convert_to_tensor(batch))[0])) for batch in batches]
+        return originals, np.clip(np.concatenate(decoded), 0, 1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,0 +1,284 @@
+"""From a pretrained detector and a set of one's own images to a calibrated, measured preset."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.stats import betabinom
+
+from keras_ood import datasets
+from keras_ood.attention import PerImageGate
+from keras_ood.batches import gather
+from keras_ood.early_stopping import EarlyStopping
+from keras_ood.evaluation import Report, evaluate, named_images, write_records
+from keras_ood.hub import card, preset, serialization
+from keras_ood.machine import describe_machine
+from keras_ood.models import Detector, InFlow, Transfer, transfer
+from keras_ood.split import Split
+from keras_ood.training_log import TrainingLog
+
+MEASURED = 1_000  # images of each set, at most
+NOMINAL_FPR = 0.05
+LOG, PICTURE = "training.csv", "training.png"
+_SETTINGS, _BEST, _DONE = "settings.json", "best.weights.h5", "done"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a detector is fine-tuned.
+
+    Attributes:
+        epochs: Passes over the training part, at most.
+        patience: Epochs without a better loss on the validation part after which training stops.
+        batch_size: Images per step.
+        learning_rate: Of Adam at the start; a cosine takes it to 0 over `epochs`.
+        freeze_encoder: Whether a VAE's encoder, up to the heads of the latent, keeps its weights.
+        seed: Of the split, of fresh weights, the shuffling and the noise.
+    """
+
+    epochs: int = 30
+    patience: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    freeze_encoder: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "patience": 1, "batch_size": 1}
+        wrong = {name: getattr(self, name) for name, value in least.items() if getattr(self, name) < value}
+        if wrong or not 0 < self.learning_rate < 1:
+            raise ValueError(
+                "`epochs`, `patience` and `batch_size` must be positive, `learning_rate` between 0 and 1. "
+                f"Received: {wrong or self.learning_rate}"
+            )
+
+
+def finetune(
+    source: Detector | str | os.PathLike[str],
+    images: Any,
+    folder: str | os.PathLike[str],
+    *,
+    settings: Settings | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+    title: str = "images of one's own",
+    licence: str = "not stated",
+    out_of_distribution: Mapping[str, Any] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> Detector:
+    """Return a pretrained detector trained further on in-distribution images, calibrated, measured and saved as a preset.
+
+    The images are cut in four (`keras_ood.split.Split`): training, validation, which says when to stop, calibration, and test,
+    on which false alarms are counted. The weights of the best validation loss are kept. An InFlow's gate is fitted anew in its
+    own encoder's features, on half of a calibration part twice as large. A background model is left behind.
+
+    What a training reaches is kept beside `folder`, in `<folder>.training`, after every epoch: the same call goes on where a
+    killed one was. The preset has a card, `results.csv` with the source recalibrated and the untrained network beside the
+    fine-tuned one, and the curves of the training.
+
+    Args:
+        source: A detector, or a handle as `from_pretrained` takes.
+        images: In-distribution images, any accepted source: a folder of files of any size, an array, ...; held in memory.
+        folder: Of the new preset; must not hold one.
+        settings: None for the defaults of `Settings`.
+        image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
+        title: What the images are, for the card.
+        licence: Theirs, for the card.
+        out_of_distribution: `{name: images}` to measure on, beside the synthetic sets; as in `evaluate`.
+        callbacks: Further ones of Keras.
+        verbose: As in `keras.Model.fit`.
+
+    Raises:
+        ValueError: Too few images, a setting that cannot be, or a training at `<folder>.training` of other images or settings.
+        FileExistsError: `folder` holds a preset.
+    """
+    folder, settings = Path(folder), settings or Settings()
+    if (folder / preset.PRESET).exists():
+        raise FileExistsError(f"Fine-tuning writes a new preset. Received: {folder}, which holds one")
+    original = source if isinstance(source, Detector) else serialization.from_pretrained(source)
+    keras.utils.set_random_seed(settings.seed)
+    moved = transfer(original, image_shape)
+    gate = original.attention if isinstance(original, InFlow) and isinstance(original.attention, PerImageGate) else None
+    split = Split.of(gather(images, moved.detector.preprocessing), settings.seed, calibrations=1 if gate is None else 2)
+    state = folder.with_name(f"{folder.name}.training")
+    _claim(state, settings, moved.detector, split)
+    trained = train(moved.detector, split, settings, state, callbacks, verbose)
+    detectors = {"trained": trained, "untrained": _untrained(original, moved, settings.seed)}
+    if moved.share == 1 and not moved.converted:
+        detectors["source"] = original.inference_copy()
+    detectors = {name: _calibrated(detector, gate, split) for name, detector in detectors.items()}
+    reports = _measure(detectors, split, out_of_distribution or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    records = [row for name, report in reports.items() for row in report.records(weights=name, seed=settings.seed)]
+    write_records(folder / card.RESULTS, records)
+    for name in (LOG, PICTURE):
+        shutil.copy(state / name, folder / name)
+    detector = detectors["trained"]
+    detector.save_pretrained(
+        folder,
+        name=folder.name,
+        finetuned_from=_describe(source, original),
+        transfer=str(moved),
+        in_distribution={"title": title, "licence": licence, **_sizes(split)},
+        settings=dataclasses.asdict(settings),
+        training=_training(TrainingLog(state / LOG)),
+        **_numbers(detector, reports),
+    )
+    card.write(folder, str(folder))
+    shutil.rmtree(state)
+    return detector
+
+
+def train(
+    detector: Detector,
+    split: Split,
+    settings: Settings,
+    state: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> Detector:
+    """Return a detector trained on `split.training`, with its weights of the best loss on `split.validation`; not calibrated.
+
+    Args:
+        detector: Is trained.
+        split: Images as `detector.preprocessing` gives them.
+        settings: See `Settings`.
+        state: A folder for what the training reaches: log, curves, best weights, and what is needed to go on.
+        callbacks: Further ones of Keras.
+        verbose: As in `keras.Model.fit`.
+    """
+    if settings.freeze_encoder and not hasattr(detector, "encoder"):
+        raise ValueError(
+            f"`freeze_encoder` takes a detector with an encoder, as a TiltedVAE has. Received: {type(detector).__name__}"
+        )
+    log = TrainingLog(state / LOG)
+    if not (state / _DONE).exists():
+        state.mkdir(parents=True, exist_ok=True)
+        if settings.freeze_encoder:
+            detector.encoder.trainable = False
+        steps = -(-len(split.training) // settings.batch_size) * settings.epochs
+        schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+        detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
+        best = min((row["val_loss"] for row in log.rows), default=None)
+        detector.fit(
+            split.training,
+            validation_data=(split.validation,),
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            verbose=verbose,
+            callbacks=[
+                keras.callbacks.ModelCheckpoint(
+                    state / _BEST, "val_loss", save_best_only=True, save_weights_only=True, initial_value_threshold=best
+                ),
+                log,
+                EarlyStopping(log, monitor="val_loss", patience=settings.patience),
+                keras.callbacks.BackupAndRestore(state / "backup", delete_checkpoint=False),
+                *callbacks,
+            ],
+        )
+        (state / _DONE).touch()
+    if settings.freeze_encoder:
+        detector.encoder.trainable = True
+    detector.load_weights(state / _BEST)
+    return detector.inference_copy()
+
+
+def _claim(state: Path, settings: Settings, detector: Detector, split: Split) -> None:
+    """Let nothing go on with the training of other images or settings."""
+    digest = hashlib.sha256()
+    for part in (split.training, split.validation, *detector.get_weights()):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    wanted = dataclasses.asdict(settings) | {"images_and_weights": digest.hexdigest()}
+    path = state / _SETTINGS
+    if path.exists():
+        if (found := json.loads(path.read_text())) != wanted:
+            other = {key: value for key, value in found.items() if wanted.get(key) != value}
+            raise ValueError(
+                f"A training goes on with the images and settings that it began with; remove {state} to begin anew. "
+                f"Received: another value for {sorted(other)}"
+            )
+        return
+    state.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(wanted, indent=2) + "\n")
+
+
+def _untrained(original: Detector, moved: Transfer, seed: int) -> Detector:
+    keras.utils.set_random_seed(seed)
+    fresh: Detector = type(original).from_config(moved.detector.get_config())
+    return fresh
+
+
+def _calibrated(detector: Detector, gate: PerImageGate | None, split: Split) -> Detector:
+    """A detector with a gate of its own where its source has one, calibrated with what the gate leaves."""
+    images = split.calibration
+    if gate is not None and isinstance(detector, InFlow):
+        kept, images = images[0::2], images[1::2]
+        components = min(gate.components, len(split.training) - 1)
+        settings = {"components": components, "alpha": max(gate.alpha, 1 / (len(kept) + 1)), "mode": gate.mode}
+        detector = detector.with_attention(PerImageGate.from_images(gate.encoder, split.training, kept, **settings))
+    detector.calibrate(images)
+    return detector
+
+
+def _measure(detectors: Mapping[str, Detector], split: Split, given: Mapping[str, Any]) -> dict[str, Report]:
+    test = np.round(255 * split.test[:MEASURED]).astype(np.uint8)
+    square = test.shape[1] == test.shape[2]
+    synthetic = [name for name in datasets.SYNTHETIC if square or name != "rotated"]
+    outside = dict.fromkeys(synthetic) | dict(given)
+    sets = {name: named_images(name if images is None else images, test) for name, images in outside.items()}
+    methods = list(dict.fromkeys([detectors["trained"].default_score, "nll"]))
+    return {
+        name: evaluate(detector, test, sets, methods, resamples=100 if name == "trained" else 0)
+        for name, detector in detectors.items()
+    }
+
+
+def _numbers(detector: Detector, reports: Mapping[str, Report]) -> dict[str, Any]:
+    """What the card says beside the table: false alarms, mean statistics, AUROC of the default score."""
+    inside = reports["trained"].statistics["in_distribution"]
+    flagged = detector.score_statistics(inside) > detector.threshold(NOMINAL_FPR)
+    known = len(detector.calibration())
+    flagging = math.floor(NOMINAL_FPR * (known + 1))  # ranks among the calibration images that are flagged
+    chance = betabinom(len(flagged), flagging, known + 1 - flagging).interval(0.95)
+    losses = {name: float(np.mean(report.statistics["in_distribution"]["nll"])) for name, report in reports.items()}
+    rows = [row for row in reports["trained"].rows if row.method == detector.default_score]
+    return {
+        "false_positive_rate": {
+            "nominal": NOMINAL_FPR,
+            "measured": float(np.mean(flagged)),
+            "images": len(flagged),
+            "by_chance": [float(count) / len(flagged) for count in chance],
+        },
+        "test_nll": {name: round(loss, 4) for name, loss in losses.items()},
+        "auroc": {row.out_of_distribution: round(row.auroc.value, 5) for row in rows},
+    }
+
+
+def _sizes(split: Split) -> dict[str, int]:
+    parts = ("training", "validation", "calibration", "test")
+    return {f"{part}_images": len(getattr(split, part)) for part in parts} | {"duplicates": split.duplicates}
+
+
+def _describe(source: Any, original: Detector) -> str:
+    if isinstance(source, Detector):
+        return f"a {type(original).__name__} in memory"
+    return Path(source).resolve().name if Path(source).is_dir() else str(source)
+
+
+def _training(log: TrainingLog) -> dict[str, Any]:
+    best = min(log.rows, key=lambda row: row["val_loss"])
+    return {
+        "epochs": len(log.rows),
+        "best_epoch": int(best["epoch"]),
+        "seconds": round(sum(row["seconds"] for row in log.rows), 1),
+        "machine": describe_machine(),
+    }

@@ -1,0 +1,88 @@
+"""A detector's weights in a detector for images of another size or with other channels."""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from keras_ood.models.detector import Detector
+from keras_ood.models.preprocessing import LUMINANCE
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A detector that took over what it could, not calibrated; neither gate nor background model comes along.
+
+    Attributes:
+        detector: The new one.
+        reused: Names of the weights that are the source's.
+        converted: Names of those between grey and RGB: the network gives on an image of the new kind what the source gives on
+            that image converted.
+        fresh: Names of those that start from random values: their number depends on the size of the image.
+        share: Of the parameters, what is not fresh.
+    """
+
+    detector: Detector
+    reused: tuple[str, ...]
+    converted: tuple[str, ...]
+    fresh: tuple[str, ...]
+    share: float
+
+    def __str__(self) -> str:
+        kinds = {"converted": self.converted, "fresh": self.fresh}
+        layers = {kind: dict.fromkeys(name.rpartition("/")[0] for name in names) for kind, names in kinds.items()}
+        parts = [f"{kind}: {', '.join(names)}" for kind, names in layers.items() if names]
+        return "; ".join([f"{self.share:.1%} of the parameters reused", *parts])
+
+
+def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) -> Transfer:
+    """Return a copy of a detector for images of another shape.
+
+    Convolutions fit images of any size. Where the number of channels changes between 1 and 3, the first layer that reads an
+    image and the last that writes one are converted. Dense layers between image and latent start anew when the size changes.
+
+    Args:
+        source: Any detector; unchanged.
+        image_shape: `(height, width, channels)` of the new one; None for the source's.
+
+    Raises:
+        ValueError: The architecture does not fit images of that shape, or a flow shall have other channels.
+    """
+    source = source.with_attention(None) if hasattr(source, "with_attention") else source
+    shape = list(source.image_shape if image_shape is None else image_shape)
+    if shape[2] != source.image_shape[2] and not hasattr(source, "encoder"):
+        raise ValueError(
+            f"{type(source).__name__} mixes channels everywhere: none of its weights fits images of another number of them. "
+            f"Received: {shape}, from {list(source.image_shape)}"
+        )
+    detector: Detector = type(source).from_config(source.get_config() | {"image_shape": shape, "background": None})
+    kinds: dict[str, list[str]] = {"reused": [], "converted": [], "fresh": []}
+    readers = {id(variable) for variable in getattr(detector, "encoder", detector).variables}
+    counted = {id(variable) for variable in detector.trainable_variables}
+    sizes = {"reused": 0, "converted": 0, "fresh": 0}
+    for new, old in zip_longest(detector.own_weights(), source.own_weights()):  # another number of scales: the last differ
+        if new is None:
+            break
+        value, kind = (None, "fresh") if old is None else _fit(old.numpy(), tuple(new.shape), id(new) in readers)
+        if value is not None:
+            new.assign(value)
+        if id(new) in counted:
+            kinds[kind].append(new.path)
+            sizes[kind] += int(np.prod(new.shape))
+    share = 1 - sizes["fresh"] / sum(sizes.values())
+    return Transfer(detector, *(tuple(kinds[kind]) for kind in kinds), share=share)
+
+
+def _fit(value: np.ndarray, shape: tuple[int, ...], reads: bool) -> tuple[Any, str]:
+    """Return a weight in the new shape and how it came there; `reads` tells a kernel that images enter."""
+    if value.shape == shape:
+        return value, "reused"
+    differing = [axis for axis in range(len(shape)) if value.shape[axis] != shape[axis]]
+    sizes = [(value.shape[axis], shape[axis]) for axis in differing]
+    if sizes not in ([(1, 3)], [(3, 1)]) or len(shape) not in (1, 4):
+        return None, "fresh"
+    axis = differing[0]
+    weights = np.asarray(LUMINANCE if reads == (shape[axis] == 3) else (1.0, 1.0, 1.0), value.dtype)
+    weights = weights.reshape([3 if other == axis else 1 for other in range(len(shape))])
+    return (value * weights if shape[axis] == 3 else np.sum(value * weights, axis, keepdims=True)), "converted"

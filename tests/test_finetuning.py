@@ -1,0 +1,235 @@
+"""Fine-tuning: from one's own images to a measured preset; killed and resumed."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_ood
+from keras_ood import finetuning
+from keras_ood.attention import PerImageGate, trained_encoder
+from keras_ood.early_stopping import EarlyStopping
+from keras_ood.evaluation import read_records, write_records
+from keras_ood.finetuning import Settings
+from keras_ood.hub import preset
+from keras_ood.models import InFlow
+from keras_ood.split import Split
+from keras_ood.training_log import TrainingLog
+
+MODEL = "tilted-vae-digits"
+QUICK = Settings(epochs=2, batch_size=32)
+
+
+class Killed(keras.callbacks.Callback):
+    """Die in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def mine(digits):
+    """Digits seen in a mirror: like what the preset knows, and not it."""
+    return digits[0][:150, :, ::-1]
+
+
+def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
+    """Files of several sizes and kinds in; a calibrated, measured preset with a card out, and nothing beside it."""
+    photos = tmp_path / "photos" / "deeper"
+    photos.mkdir(parents=True)
+    for index, image in enumerate(mine):
+        size = (8 + index % 3, 9)
+        Image.fromarray(image[..., 0]).convert("RGB" if index % 2 else "L").resize(size).save(photos / f"{index}.png")
+    out = tmp_path / "mine"
+    detector = keras_ood.finetune(
+        MODEL,
+        str(tmp_path / "photos"),
+        out,
+        settings=QUICK,
+        title="digits in a mirror",
+        licence="CC0",
+        out_of_distribution={"digits": None},
+        verbose=0,
+    )
+    loaded = keras_ood.from_pretrained(out)
+    np.testing.assert_allclose(loaded.p_values(mine), detector.p_values(mine))
+    content = preset.read(out)
+    assert content["finetuned_from"] == MODEL
+    sizes = {f"{part}_images": size for part, size in [("training", 70), ("validation", 20), ("calibration", 40), ("test", 20)]}
+    assert content["in_distribution"] == {"title": "digits in a mirror", "licence": "CC0", **sizes, "duplicates": 0}
+    assert len(loaded.calibration("nll")) == 40
+    assert content["training"]["epochs"] == 2
+    records = read_records(out / "results.csv")
+    assert {record["weights"] for record in records} == {"trained", "source", "untrained"}
+    assert "digits" in content["auroc"]
+    card = (out / "README.md").read_text()
+    for words in ("digits in a mirror", f"fine-tuned from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
+        assert words in card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "photos"]
+    with pytest.raises(FileExistsError, match=r"Received: .*mine, which holds one"):
+        keras_ood.finetune(MODEL, mine, out)
+
+
+@pytest.fixture
+def parts(mine, fresh):
+    """A small detector that takes the images as they are, and their split."""
+    return fresh(), Split.of(mine / np.float32(255))
+
+
+def test_it_learns_and_scores_vary(parts, tmp_path):
+    """The loss falls, every weight moves, the calibrated detector's scores differ between images."""
+    detector, split = parts
+    before = [weight.numpy() for weight in detector.trainable_weights]
+    trained = finetuning.train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
+    losses = TrainingLog(tmp_path / "training.csv").history()["val_loss"]
+    assert losses[-1] < losses[0]
+    assert all(np.any(weight.numpy() != old) for weight, old in zip(trained.trainable_weights, before, strict=True))
+    trained.calibrate(split.calibration)
+    assert np.std(trained.score(split.test)) > 0
+
+
+def test_the_weights_of_the_best_epoch_are_kept(parts, tmp_path):
+    """What is returned has the lowest validation loss of the log, though later epochs were worse."""
+    detector, split = parts
+    worse = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: detector.loc_head.kernel.assign(0 * detector.loc_head.kernel) if epoch == 2 else None
+    )
+    trained = finetuning.train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
+    losses = TrainingLog(tmp_path / "training.csv").history()["val_loss"]
+    assert np.argmin(losses) == 1
+    np.testing.assert_allclose(np.mean(trained.score(split.validation, "nll")), losses[1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("killed_in", [1, 2])
+def test_a_killed_training_goes_on(parts, fresh, tmp_path, killed_in):
+    """Killed in an epoch, the same call does the others alone and counts all of them; finished, it trains no more."""
+    detector, split = parts
+    settings = Settings(epochs=3, batch_size=32)
+    with pytest.raises(KeyboardInterrupt):
+        finetuning.train(detector, split, settings, tmp_path, [Killed(killed_in)], verbose=0)
+    assert len(TrainingLog(tmp_path / "training.csv").rows) == killed_in
+    seen = []
+    note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+    once = finetuning.train(fresh(), split, settings, tmp_path, [note], verbose=0)
+    assert seen == list(range(killed_in, 3))
+    assert [row["epoch"] for row in read_records(tmp_path / "training.csv")] == ["1", "2", "3"]
+    again = finetuning.train(fresh(), split, settings, tmp_path, [note], verbose=0)
+    assert len(seen) == 3 - killed_in
+    for one, other in zip(once.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_early_stopping_remembers(tmp_path):
+    """A training that goes on stops where an uninterrupted one would: epochs without progress before the kill count."""
+    rows = [{"epoch": epoch, "seconds": 1.0, "loss": 1.0, "val_loss": float(epoch)} for epoch in (1, 2, 3)]
+    write_records(tmp_path / "log.csv", rows)
+    log = TrainingLog(tmp_path / "log.csv")
+    stopping = EarlyStopping(log, monitor="val_loss", patience=2)
+    stopping.set_model(keras.Sequential())
+    stopping.on_train_begin()
+    log.on_epoch_begin(2)  # the third was not backed up
+    stopping.on_epoch_begin(2)
+    assert (stopping.wait, stopping.best) == (1, 1.0)
+    stopping.on_epoch_end(2, rows[2])
+    assert stopping.model.stop_training
+
+
+def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
+    """Other settings or images: an error that names the folder; the training on disk stays."""
+    source = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        keras_ood.finetune(source, mine, tmp_path / "out", settings=QUICK, callbacks=[Killed(1)], verbose=0)
+    with pytest.raises(ValueError, match=r"remove .*out.training to begin anew. Received: another value for \['batch_size'\]"):
+        keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=2, batch_size=16))
+    with pytest.raises(ValueError, match="images_and_weights"):
+        keras_ood.finetune(source, 255 - mine, tmp_path / "out", settings=QUICK)
+    assert (tmp_path / "out.training" / "backup").is_dir()
+
+
+def test_a_frozen_encoder_stays(parts, tmp_path):
+    """The encoder's weights are the source's, the decoder's are not; what comes out can be trained whole again."""
+    detector, split = parts
+    before = [network.get_weights() for network in (detector.encoder, detector.decoder)]
+    trained = finetuning.train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
+    for one, other in zip(trained.encoder.get_weights(), before[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert all(np.any(one != other) for one, other in zip(trained.decoder.get_weights(), before[1], strict=True))
+    assert len(trained.trainable_weights) == len(trained.weights)
+
+
+@pytest.mark.once
+def test_another_input(mine, tmp_path):
+    """Another size and RGB: the card says what was reused, and no source stands beside a network that it cannot be."""
+    keras_ood.finetune(MODEL, mine, tmp_path / "out", settings=QUICK, image_shape=(24, 24, 3), verbose=0)
+    content = preset.read(tmp_path / "out")
+    assert content["input_shape"] == [24, 24, 3]
+    for words in ("of the parameters reused", "converted: ", "fresh: "):
+        assert words in content["transfer"]
+    assert {record["weights"] for record in read_records(tmp_path / "out" / "results.csv")} == {"trained", "untrained"}
+
+
+@pytest.mark.once
+def test_an_inflow_gets_a_gate_of_its_own(digits, pretrained, tmp_path):
+    """The gate is fitted to the new images: it alarms on as many of them as it promises, not on nearly all."""
+    gate = PerImageGate.from_images(trained_encoder(pretrained), digits[0][:400], digits[0][400:500], components=8)
+    source = InFlow((8, 8, 1), depth=1).with_attention(gate)
+    source.calibrate(digits[0][500:600])
+    mine = 255 - digits[0][:300]
+    assert np.mean(source.statistics(mine)["attention_p_value"] < 0.05) > 0.9
+    detector = keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=1), verbose=0)
+    fresh = 255 - digits[1]
+    assert np.mean(detector.statistics(fresh)["attention_p_value"] < 0.05) < 0.2
+    assert detector.attention.held_out == 60
+    assert len(detector.calibration("nll")) == 60
+    with pytest.raises(ValueError, match=r"`freeze_encoder` takes .*Received: InFlow"):
+        keras_ood.finetune(source, mine, tmp_path / "other", settings=Settings(freeze_encoder=True))
+
+
+def test_a_split_shares_no_image():
+    """Four parts, nothing twice, the same every time; sizes as documented."""
+    images = np.random.default_rng(0).random((1000, 2, 2, 1))
+    split = Split.of(np.concatenate([images, images[:50]]), seed=3)
+    parts = [split.training, split.validation, split.calibration, split.test]
+    assert [len(part) for part in parts] == [600, 100, 200, 100]
+    assert split.duplicates == 50
+    assert len(np.unique(np.concatenate(parts).reshape(1000, -1), axis=0)) == 1000
+    np.testing.assert_array_equal(Split.of(images, seed=3).test, split.test)
+    assert np.any(Split.of(images, seed=4).test != split.test)
+    with pytest.raises(ValueError, match=r"at least 100 different images. Received: 99, of 198"):
+        Split.of(np.concatenate([images[:99]] * 2))
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"patience": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
+def test_settings_that_cannot_be(wrong):
+    """Refused before any image is read."""
+    with pytest.raises(ValueError, match=r"must be positive.*Received"):
+        Settings(**wrong)
+
+
+def test_fit_takes_a_folder(fresh, digits, tmp_path):
+    """The lines beneath: `fit` on a folder with Keras' callbacks."""
+    for index in range(30):
+        Image.fromarray(digits[0][index, ..., 0]).save(tmp_path / f"{index}.png")
+    stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1)
+    history = fresh().fit(str(tmp_path), epochs=2, validation_split=0.2, callbacks=[stopping], verbose=0)
+    assert {"loss", "val_loss", "nll", "val_nll"} <= set(history.history)
+
+
+def test_a_log_forgets_epochs_that_come_again(tmp_path):
+    """What a killed training wrote of the epoch that is done again is dropped; JSON-clean numbers, a picture beside."""
+    log = TrainingLog(tmp_path / "log.csv")
+    for epoch in (0, 1, 1):
+        log.on_epoch_begin(epoch)
+        log.on_epoch_end(epoch, {"loss": np.float32(epoch), "val_loss": 2.0})
+    again = TrainingLog(tmp_path / "log.csv")
+    assert [row["epoch"] for row in again.rows] == [1, 2]
+    assert again.history() == {"loss": [0.0, 1.0], "val_loss": [2.0, 2.0]}
+    assert (tmp_path / "log.png").stat().st_size > 1000
+    assert json.dumps(log.rows)
