@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+RUN ?= --check
 
-.PHONY: demo test lint test-tensorflow test-jax test-wheel speed constraints cards clean
+.PHONY: demo test lint test-tensorflow test-jax test-wheel speed tutorials docs constraints cards clean
 
 demo: $(STAMP)  ## score real images with a pretrained detector: a table on the screen, pictures in demo/
 	$(BIN)/keras-ood demo
@@ -30,6 +31,12 @@ test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, 
 
 speed: $(STAMP)  ## speed as ratios, compared with those kept in benchmark/
 	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check
+
+tutorials: $(STAMP)  ## run every notebook; RUN= keeps the new outputs
+	KERAS_BACKEND=tensorflow $(BIN)/python tools/run_tutorials.py $(RUN)
+
+docs: $(STAMP)  ## the site, in site/; a warning is an error
+	KERAS_BACKEND=tensorflow $(BIN)/mkdocs build --strict --quiet
 
 constraints: $(STAMP)  ## resolve again for every supported Python
 	$(BIN)/python -m pip install --quiet uv

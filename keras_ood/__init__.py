@@ -1,22 +1,24 @@
 """keras_ood: pretrained, calibrated out-of-distribution detectors for Keras 3."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
-import keras
+if TYPE_CHECKING or "_KERAS_OOD_COMPLETE" not in os.environ:  # a shell that completes a word waits for no TensorFlow
+    import keras
 
-if keras.backend.backend() not in ("tensorflow", "jax"):
-    raise ImportError(
-        "keras_ood runs on the Keras backends 'tensorflow' and 'jax': TensorFlow Probability has no substrate for others. "
-        f"Set KERAS_BACKEND before Keras is imported. Received: {keras.backend.backend()!r}"
-    )
+    if keras.backend.backend() not in ("tensorflow", "jax"):
+        raise ImportError(
+            "keras_ood runs on the Keras backends 'tensorflow' and 'jax': TensorFlow Probability has no substrate for others. "
+            f"Set KERAS_BACKEND before Keras is imported. Received: {keras.backend.backend()!r}"
+        )
 
-# Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
-from keras_ood import attention, bijectors, datasets, distributions, models, scores
-from keras_ood.calibrated_scores import NotCalibratedError
-from keras_ood.hub.handles import list_models
-from keras_ood.hub.preset import PresetError
-from keras_ood.hub.serialization import from_pretrained
-from keras_ood.models import Detector
+    # Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
+    from keras_ood import attention, bijectors, datasets, distributions, models, scores
+    from keras_ood.calibrated_scores import NotCalibratedError
+    from keras_ood.hub.handles import list_models
+    from keras_ood.hub.preset import PresetError
+    from keras_ood.hub.serialization import from_pretrained
+    from keras_ood.models import Detector
 
 if TYPE_CHECKING:
     from keras_ood import plots

@@ -1,7 +1,9 @@
 """Every accepted source of images as one stream of checked batches."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ ACCEPTED = (
     "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a folder of image files, an image file "
     "or a .npy/.npz file"
 )
+_TOGETHER = 1 << 18  # numbers of the images that are converted together
 
 
 def check_images(images: Any) -> np.ndarray:
@@ -54,8 +57,8 @@ def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], An
     """Yield checked batches of `batch_size` images in the order of the source, the last one of what remains.
 
     One batch is held in memory at a time. Incoming batches of any length are cut and joined; a batch also ends where the
-    images' shape or dtype changes. Image files are read one by one and go through `preprocess` as they come, so that files of
-    many sizes share batches.
+    images' shape or dtype changes. Image files go through `preprocess` as they come, so that files of many sizes share
+    batches.
 
     Args:
         source: Anything that `ACCEPTED` names.
@@ -136,8 +139,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
     if isinstance(source, (str, os.PathLike)):
         source = open_path(source)
     if isinstance(source, ImageFiles):
-        for image in source:
-            yield keras.ops.convert_to_numpy(preprocess(image[None]))
+        yield from convert(source, preprocess, batch_size)
     elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
         if len(source.shape) != 4 or source.shape[0] == 0:
             check_images(source)
@@ -151,6 +153,24 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
             raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no batch")
     else:
         raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
+
+
+def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:
+    """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size are converted together.
+
+    Always a power of two of them: JAX compiles for each shape.
+
+    Args:
+        images: `(height, width, 1 or 3)` each.
+        preprocess: The detector's `Preprocessing`.
+        most: How many to read ahead.
+    """
+    for shape, alike in groupby(images, np.shape):
+        while together := list(islice(alike, max(1, min(most, _TOGETHER // math.prod(shape))))):
+            while together:
+                size = 1 << (len(together).bit_length() - 1)
+                yield keras.ops.convert_to_numpy(preprocess(np.stack(together[:size])))
+                together = together[size:]
 
 
 def _items(source: Any) -> Iterator[Any]:

@@ -27,7 +27,7 @@ class CalibratedScores:
     def __init__(self, scores: Iterable[Score] = (), statistics: Mapping[str, np.ndarray] | None = None) -> None:
         self._calibrations: dict[str, Calibration] = {}
         self._fits: dict[str, dict[str, np.ndarray]] = {}
-        given = statistics or {}
+        given = {name: np.asarray(values, np.float64) for name, values in (statistics or {}).items()}
         for score in scores:
             kept = given
             if score.fits:

@@ -1,21 +1,32 @@
 """The commands that measure many detectors or settings."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from keras_ood.console import err, errors_in_a_line, out
+from keras_ood import cli_completion
+from keras_ood.console import Json, err, errors_in_a_line, same_command, show, table
 
 Runs = Annotated[Path, typer.Option(help="Where finished trainings are kept.")]
 
 
 def benchmark(
-    presets: Annotated[list[str] | None, typer.Argument(help="Zoo names; all if absent.", metavar="[PRESETS]...")] = None,
+    presets: Annotated[
+        list[str] | None,
+        typer.Argument(help="Zoo names; all if absent.", metavar="[PRESETS]...", autocompletion=cli_completion.presets),
+    ] = None,
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("benchmark"),
     runs: Runs = Path("runs"),
     methods: Annotated[
-        list[str] | None, typer.Option("--costly", "-c", help="Costly score to measure, repeatable; all if absent.")
+        list[str] | None,
+        typer.Option(
+            "--costly",
+            "-c",
+            help="Costly score to measure, repeatable; all if absent.",
+            autocompletion=cli_completion.methods,
+        ),
     ] = None,
     images: Annotated[int, typer.Option(min=50, help="Images of each set.")] = 2000,
     costly_images: Annotated[int, typer.Option(min=50, help="Images of each set for costly scores.")] = 300,
@@ -25,15 +36,16 @@ def benchmark(
     ] = 1_000_000,
     check: Annotated[bool, typer.Option("--check", help="With --speed: compare with the ratios kept in --out.")] = False,
     check_gpu: Annotated[bool, typer.Option("--check-gpu", help="With --speed: fail where no GPU computes.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Measure every score on every preset, seed and pair of data sets; a killed run goes on where it stopped.
 
     Example: keras-ood benchmark tilted-vae-mnist gaussian-vae-mnist --out results
     """
     if speed or check or check_gpu:
-        _speed(folder, speed_images, check, check_gpu, speed and not presets)
+        _speed(folder, speed_images, check, check_gpu, speed and not presets, as_json)
         return
-    with errors_in_a_line():
+    with errors_in_a_line(same_command()):
         from keras_ood import benchmark, scores
         from keras_ood.hub import handles
         from keras_ood.recipe import DEFAULT_SCORE
@@ -42,13 +54,15 @@ def benchmark(
             scores.get(method)
         limits = benchmark.Limits(images=images, costly_images=costly_images)
         names = presets or handles.list_models()
+        total = 0
         for cell, number, total in benchmark.run(names, folder, runs, methods, limits):
             err.print(f"{number} of {total}: {cell.preset}, {cell.weights}, seed {cell.seed}, {cell.group}")
         benchmark.write_report(folder, DEFAULT_SCORE)
-        out.print(f"Wrote {folder}/results.csv, README.md and index.html")
+        value = {"folder": str(folder), "files": ["results.csv", "README.md", "index.html"], "cells": total}
+        show(value, as_json, lambda: f"Wrote {folder}/results.csv, README.md and index.html")
 
 
-def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool) -> None:
+def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool, as_json: bool) -> None:
     with errors_in_a_line():
         if not alone:
             raise ValueError("--check and --check-gpu belong to --speed, which takes no presets. Received: others")
@@ -61,18 +75,24 @@ def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool)
         rows = []
         for row in speed.measure(images):
             rows.append(row)
-            goal = "" if row.goal is None else f" (goal: {row.goal:g})"
-            out.print(
-                f"{row.name}: {row.ratio:.2f}{goal}; {row.ours:,.1f} against {row.theirs:,.1f} {row.unit}", soft_wrap=True
-            )
-        if not check:
-            out.print(f"Wrote {speed.write(folder, rows)}")
-            return
-        lost = speed.lost(rows, kept)
-        if lost:
-            raise RuntimeError(f"Ratios that got worse than those kept in {speed.file(folder)}. Received: {lost}")
-        skipped = {row.name for row in kept} - {row.name for row in rows}
-        out.print(f"No ratio is worse than kept; not measured here: {sorted(skipped) or 'none'}", soft_wrap=True)
+            err.print(f"{row.name}: {row.ratio:.2f}", soft_wrap=True)
+        value: dict[str, Any] = {"comparisons": [asdict(row) for row in rows], "file": str(speed.file(folder))}
+        if check:
+            value |= {
+                "lost": speed.lost(rows, kept),
+                "not_measured": sorted({row.name for row in kept} - {row.name for row in rows}),
+            }
+            verdict = f"Not measured here: {value['not_measured'] or 'none'}"
+        else:
+            verdict = f"Wrote {speed.write(folder, rows)}"
+        show(value, as_json, lambda: "\n".join([*map(_line, rows), verdict]))
+        if check and value["lost"]:
+            raise RuntimeError(f"Ratios that got worse than those kept in {value['file']}. Received: {value['lost']}")
+
+
+def _line(row: Any) -> str:
+    goal = "" if row.goal is None else f" (goal: {row.goal:g})"
+    return f"{row.name}: {row.ratio:.2f}{goal}; {row.ours:,.1f} against {row.theirs:,.1f} {row.unit}"
 
 
 def sweep(
@@ -82,16 +102,20 @@ def sweep(
     ],
     seconds: Annotated[float, typer.Option(help="Processor time of each training.")] = 100,
     runs: Runs = Path("runs"),
+    as_json: Json = False,
 ) -> None:
     """Compare settings of a VAE on held-out in-distribution images, at equal processor time.
 
     Example: keras-ood sweep zoo/tilted-vae-cifar10/recipe.toml -s small,64,20 -s small,64,0
     """
-    with errors_in_a_line():
+    with errors_in_a_line(same_command()):
         from keras_ood.recipe import Recipe
         from keras_ood.studies.sweep import CSV, parse_setting
         from keras_ood.studies.sweep import sweep as run
 
-        chosen = [parse_setting(setting) for setting in settings]
-        for row in run(Recipe.read(recipe), chosen, seconds, recipe.parent / CSV, runs):
-            out.print(row)
+        chosen, file = [parse_setting(setting) for setting in settings], recipe.parent / CSV
+        rows = []
+        for row in run(Recipe.read(recipe), chosen, seconds, file, runs):
+            rows.append(row)
+            err.print(f"{row['architecture']}, {row['latent_dim']}, {row['tilt']}: nll {row['nll']}")
+        show(rows, as_json, lambda: table(rows, f"Measured now; all rows are in {file}"), f"keras-ood train {recipe}")

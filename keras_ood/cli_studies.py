@@ -2,21 +2,29 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from keras_ood.console import Model, errors_in_a_line, in_distribution, load, locate, out
+from keras_ood import cli_completion
+from keras_ood.console import Json, Model, errors_in_a_line, in_distribution, load, locate, show, table
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")]
 
 
 def set_level(
     model: Model,
-    ood: Annotated[list[str], typer.Option(help="OOD set, repeatable: data set or synthetic set.")],
+    ood: Annotated[
+        list[str],
+        typer.Option(help="OOD set, repeatable: data set or synthetic set.", autocompletion=cli_completion.data_sets),
+    ],
     sets: Annotated[int, typer.Option(min=1, help="Sets of each kind.")] = 100,
     out_file: Out = None,
+    as_json: Json = False,
 ) -> None:
     """Test images as sets, and run InFlow's published protocol beside the per-image score.
 
@@ -29,16 +37,19 @@ def set_level(
         folder = locate(model)
         measure = study.SetLevel(load(folder), in_distribution(folder), sets)
         rows = list(measure.rejections(ood))
-        table = Table(
-            "images", "drawn", "set of", "OOD share", "rejected", title=f"{model}: share of {sets} sets rejected at 5 %"
-        )
-        for row in rows:
-            table.add_row(row.images, row.drawn, str(row.size), f"{row.ratio:.0%}", f"{row.rejected:.2f}")
-        out.print(table)
-        _print([asdict(protocol) for protocol in measure.protocols(ood)], "AUROC over images, OOD positive")
-        out.print(study.WHY, style="dim")
+        protocols = [asdict(protocol) for protocol in measure.protocols(ood)]
         if out_file:
             write_records(out_file, [asdict(row) for row in rows])
+
+        def tabulated() -> Group:
+            title = escape(f"{model}: share of {sets} sets rejected at 5 %")
+            rejected = Table("images", "drawn", "set of", "OOD share", "rejected", title=title)
+            for row in rows:
+                rejected.add_row(row.images, row.drawn, str(row.size), f"{row.ratio:.0%}", f"{row.rejected:.2f}")
+            return Group(rejected, table(protocols, "AUROC over images, OOD positive"), Text(study.WHY, style="dim"))
+
+        value = {"preset": model, "rejections": [asdict(row) for row in rows], "protocols": protocols}
+        show(value, as_json, tabulated)
 
 
 def attack(
@@ -46,6 +57,7 @@ def attack(
     count: Annotated[int, typer.Option(min=50, help="Images to attack.")] = 300,
     runs: Annotated[Path, typer.Option(help="Where the attacked classifier is kept.")] = Path("runs"),
     out_file: Out = None,
+    as_json: Json = False,
 ) -> None:
     """Attack a small classifier and see whether the detector notices; one of the attacks knows the detector.
 
@@ -58,13 +70,8 @@ def attack(
         folder = locate(model)
         rows, accuracy = adversarial.measure(load(folder), in_distribution(folder), runs, count)
         records = [asdict(row) for row in rows]
-        _print(records, f"{model}: AUROC, attacked positive; classifier {accuracy:.1%} accurate")
         if out_file:
             write_records(out_file, records)
-
-
-def _print(records: list[dict[str, Any]], title: str) -> None:
-    table = Table(*[key.replace("_", " ") for key in records[0]], title=title)
-    for record in records:
-        table.add_row(*[f"{value:.3f}" if isinstance(value, float) else str(value) for value in record.values()])
-    out.print(table)
+        title = f"{model}: AUROC, attacked positive; classifier {accuracy:.1%} accurate"
+        value = {"preset": model, "classifier_accuracy": accuracy, "attacks": records}
+        show(value, as_json, lambda: table(records, title))

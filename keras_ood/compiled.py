@@ -45,9 +45,23 @@ def _compile(function: Function, model: keras.Model) -> Function:
         import jax
 
         return _bound(jax.jit(_stateless(function, model)), model)
+    return _graphs(function)
+
+
+def _graphs(function: Function) -> Function:
+    """`function` of tensors as a TensorFlow graph for each shape; `tf.function` alone warns users that there are several."""
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=False, autograph=False)  # type: ignore[no-any-return]
+    traced = tf.function(function, autograph=False)
+    graphs: dict[Any, Function] = {}
+
+    def call(*tensors: Any) -> Any:
+        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        if key not in graphs:
+            graphs[key] = traced.get_concrete_function(*keras.tree.map_structure(tf.TensorSpec.from_tensor, tensors))
+        return graphs[key](*tensors)
+
+    return call
 
 
 def value_and_gradient(function: Function, model: keras.Model | None = None) -> Function:
@@ -75,7 +89,6 @@ def value_and_gradient(function: Function, model: keras.Model | None = None) -> 
         return _numpy(_bound(jax.jit(both), model))
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
     def taped(x: Any, *others: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -83,7 +96,7 @@ def value_and_gradient(function: Function, model: keras.Model | None = None) -> 
             total = tf.reduce_sum(values)
         return values, tape.gradient(total, x)
 
-    return _numpy(taped)
+    return _numpy(_graphs(taped))
 
 
 def gradient(function: Function) -> Function:
@@ -124,7 +137,6 @@ def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
         return _numpy(_bound(jax.jit(norms), model))
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=False)  # type: ignore[untyped-decorator]
     def taped(images: Any) -> Any:
         def one(image: Any) -> Any:
             weights = [variable.value for variable in model.trainable_variables]
@@ -135,7 +147,7 @@ def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
         # Not `tf.vectorized_map`: it aborts the process at the filters' gradient of some convolutions (TensorFlow 2.21, CPU).
         return tf.map_fn(one, images)
 
-    return _numpy(taped)
+    return _numpy(_graphs(taped))
 
 
 def _stateless(function: Function, model: keras.Model | None) -> Function:

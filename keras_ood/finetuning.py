@@ -17,6 +17,7 @@ from scipy.stats import betabinom
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate
+from keras_ood.backup import Backup
 from keras_ood.batches import gather
 from keras_ood.early_stopping import EarlyStopping
 from keras_ood.evaluation import Report, evaluate, named_images, write_records
@@ -181,7 +182,7 @@ def train(
                 ),
                 log,
                 EarlyStopping(log, monitor="val_loss", patience=settings.patience),
-                keras.callbacks.BackupAndRestore(state / "backup", delete_checkpoint=False),
+                Backup(state / "backup", delete_checkpoint=False),
                 *callbacks,
             ],
         )
@@ -223,7 +224,7 @@ def _calibrated(detector: Detector, gate: PerImageGate | None, split: Split) -> 
     if gate is not None and isinstance(detector, InFlow):
         kept, images = images[0::2], images[1::2]
         components = min(gate.components, len(split.training) - 1)
-        settings = {"components": components, "alpha": max(gate.alpha, 1 / (len(kept) + 1)), "mode": gate.mode}
+        settings: dict[str, Any] = {"components": components, "alpha": max(gate.alpha, 1 / (len(kept) + 1)), "mode": gate.mode}
         detector = detector.with_attention(PerImageGate.from_images(gate.encoder, split.training, kept, **settings))
     detector.calibrate(images)
     return detector

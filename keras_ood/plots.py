@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +16,16 @@ _LINES = ("-", "--", ":")
 _MAP = "cividis"
 
 
-def score_histograms(in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray], threshold: float | None = None) -> Figure:
+def score_histograms(
+    in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray], threshold: float | None = None, label: str = "OOD"
+) -> Figure:
     """Return the score distribution of each OOD set over that of the in-distribution images, a panel each.
 
     Args:
         in_scores: `(N,)`.
         out_scores: `{set name: (M,)}`.
         threshold: Drawn as a vertical line, images right of it are flagged.
+        label: What the legend calls the others.
     """
     figure = Figure(figsize=(7, 0.6 + 0.85 * len(out_scores)), layout="constrained", dpi=150)
     panels = figure.subplots(len(out_scores), 1, sharex=True, squeeze=False).ravel()
@@ -32,9 +36,9 @@ def score_histograms(in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray]
     edges = np.linspace(min(map(np.min, ends)), max(map(np.max, ends)), 120)
     bins = centre + width * np.sinh(edges)
     for index, (axes, (name, values)) in enumerate(zip(panels, out_scores.items(), strict=True)):
-        for scores, colour, label in ((in_scores, COLOURS[0], "in-distribution"), (values, COLOURS[1], "OOD")):
+        for scores, colour, named in ((in_scores, COLOURS[0], "in-distribution"), (values, COLOURS[1], label)):
             # Shares a bin, so that both areas compare on the stretched axis.
-            axes.hist(scores, bins, weights=np.full(len(scores), 1 / len(scores)), color=colour, alpha=0.6, label=label)
+            axes.hist(scores, bins, weights=np.full(len(scores), 1 / len(scores)), color=colour, alpha=0.6, label=named)
         if threshold is not None:
             axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
         axes.set_xscale(
@@ -158,6 +162,7 @@ def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
         norms = np.linalg.norm(values[:500], axis=-1, keepdims=True)
         points = norms * projected / np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1e-12)
         axes.scatter(*points.T, s=5, color=style["color"], label=name, depthshade=False, alpha=0.7)
+    axes.set_box_aspect((1, 1, 1), zoom=1.4)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.legend(frameon=False, loc="upper left")
@@ -172,7 +177,7 @@ def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None
         radius: Drawn as a vertical line: where the prior wants them.
     """
     figure, axes = _figure(7, 3.2)
-    bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80)
+    bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80).tolist()
     for (name, values), style in zip(norms.items(), _styles(), strict=False):
         weights = np.full(len(values), 1 / len(values))
         axes.hist(values, bins, weights=weights, histtype="stepfilled", alpha=0.25, color=style["color"])
@@ -263,7 +268,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _styles() -> Iterator[dict[str, str]]:
+def _styles() -> Iterator[dict[str, Any]]:
     """Colour and line of one curve after the other, the first 24 all different."""
     return cycle({"color": colour, "linestyle": line} for line in _LINES for colour in COLOURS)
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error for work on many images."""
+"""Progress on standard error for work on many images."""
 
 import sys
 import time
@@ -27,13 +27,13 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("images, {task.speed:.0f}/s" if total is None else "images"),
+        TextColumn("images{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=not progress,
         redirect_stdout=False,  # rows may go there meanwhile
     )
-    task = bar.add_task("", total=total)
+    task = bar.add_task("", total=total, rate="")
     start = time.monotonic()
     try:
         for batch in batches:
@@ -41,5 +41,17 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
             if progress or time.monotonic() - start > _PATIENCE:
                 bar.start()
             bar.advance(task, len(batch))
+            bar.update(task, rate=rate(bar.tasks[0].speed))
     finally:
         bar.stop()
+
+
+def rate(speed: float | None) -> str:
+    """Return items a second as text, seconds an item where that is more than one; nothing while unknown.
+
+    >>> rate(1234.5), rate(2.5), rate(0.25), rate(None)
+    (', 1,234/s', ', 2.5/s', ', 4.0 s each', '')
+    """
+    if not speed:
+        return ""
+    return f", {speed:,.{0 if speed >= 10 else 1}f}/s" if speed >= 1 else f", {1 / speed:.1f} s each"

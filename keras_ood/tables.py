@@ -1,19 +1,20 @@
-"""Scores of images as a table, CSV or Parquet, written as they come."""
+"""Scores of images as a table, CSV, JSON Lines or Parquet, written as they come."""
 
 import csv
-import sys
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from keras_ood.batches import open_path
+from keras_ood.console import finite
 from keras_ood.datasets import ImageFiles
 
 COLUMNS = ("path", "score", "p_value", "ood")
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (".csv", ".parquet", ".jsonl")
 _ROW_GROUP = 1 << 16
 
 Row = tuple[str, float | None, float | None, bool | None]
@@ -49,43 +50,70 @@ def _printable(name: Any) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def open_images(paths: Sequence[str], unreadable: str) -> tuple[Any, Names]:
+def open_images(paths: Sequence[str], unreadable: str, start: int = 0) -> tuple[Any, Names]:
     """Return a source of images and their names.
 
     Args:
         paths: One folder, one .npy/.npz file, or image files.
         unreadable: `"raise"` or `"skip"`, see `ImageFiles`.
+        start: How many images to leave out at the beginning.
     """
-    if len(paths) == 1 and Path(paths[0]).suffix.lower() in (".npy", ".npz"):
-        array = open_path(paths[0])
-        return array, Names((f"{paths[0]}[{index}]" for index in range(len(array))), {})
-    files = ImageFiles(paths[0] if len(paths) == 1 else paths, unreadable)
-    return files, Names(files.paths, files.skipped)
+    is_array = len(paths) == 1 and Path(paths[0]).suffix.lower() in (".npy", ".npz")
+    source = open_path(paths[0]) if is_array else ImageFiles(paths[0] if len(paths) == 1 else paths, unreadable)
+    if start and start >= len(source):
+        raise ValueError(f"`--start` must be below the number of images, {len(source)}. Received: {start}")
+    if is_array:
+        names = (f"{paths[0]}[{index}]" for index in range(start, len(source)))
+        return (_Rest(source, start) if start else source), Names(names, {})
+    if start:
+        source.paths = source.paths[start:]
+    return source, Names(source.paths, source.skipped)
+
+
+class _Rest:
+    """An array, or an array file, without its first rows; read by slices."""
+
+    def __init__(self, array: Any, start: int) -> None:
+        self.shape = (len(array) - start, *array.shape[1:])
+        self._array, self._start = array, start
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        return np.asarray(self._array[self._start + index.start : self._start + index.stop])
 
 
 class Table:
-    """A file of rows, or CSV on standard output; a context manager. What was written stays when the work fails.
+    """A file of rows, or a stream of them; a context manager. What was written stays when the work fails.
 
     Args:
-        path: Ends with .csv or .parquet, created with the first row; None for standard output.
+        path: Ends with one of `SUFFIXES`, created with the first row; None for `stream`.
+        stream: Where rows go without a path.
+        suffix: Of the stream: `".csv"` or `".jsonl"`.
+
+    Attributes:
+        rows: How many were written.
 
     Raises:
         ValueError: The name ends otherwise, or its folder does not exist.
         RuntimeError: Parquet without pyarrow.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        if path is not None and path.suffix not in SUFFIXES:
-            raise ValueError(f"The output file must end with .csv or .parquet. Received: {path}")
+    def __init__(self, path: Path | None, stream: IO[str] | None = None, suffix: str = ".csv") -> None:
+        self._suffix = suffix if path is None else path.suffix
+        if self._suffix not in SUFFIXES:
+            raise ValueError(f"The output file must end with {' or '.join(SUFFIXES)}. Received: {path}")
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"The output file's folder must exist. Received: {path}")
-        if path is not None and path.suffix == ".parquet":
+        if self._suffix == ".parquet":
             try:
                 import pyarrow.parquet  # noqa: F401
             except ImportError as error:
                 raise RuntimeError("Parquet needs pyarrow: pip install 'keras-ood[parquet]'") from error
-        self.path = path
-        self._file: Any = None
+        self.rows = 0
+        self._path = path
+        self._file: Any = stream if path is None else None
         self._lines: list[Row] = []
 
     def __enter__(self) -> "Table":
@@ -94,7 +122,7 @@ class Table:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._lines:
             self._write_parquet()
-        if self._file is not None and self.path is not None:
+        if self._file is not None and self._path is not None:
             self._file.close()
 
     def write(self, rows: Iterable[Row]) -> None:
@@ -102,18 +130,23 @@ class Table:
         lines = list(rows)
         if not lines:
             return
-        if self.path is not None and self.path.suffix == ".parquet":
+        if self._suffix == ".parquet":
             self._lines += lines
             if len(self._lines) >= _ROW_GROUP:
                 self._write_parquet()
-            return
-        if self._file is None:
-            self._file = sys.stdout if self.path is None else self.path.open("w", newline="", encoding="utf-8")
-            self._write_csv([COLUMNS])
-        self._write_csv(lines)
+        else:
+            self._write_text(lines)
+        self.rows += len(lines)
 
-    def _write_csv(self, lines: Sequence[Sequence[Any]]) -> None:
-        csv.writer(self._file, lineterminator="\n").writerows(lines)
+    def _write_text(self, lines: list[Row]) -> None:
+        if self._file is None:
+            assert self._path is not None, "a table has a path or a stream"
+            self._file = self._path.open("w", newline="", encoding="utf-8")
+        if self._suffix == ".jsonl":
+            self._file.writelines(json.dumps(finite(dict(zip(COLUMNS, line, strict=True)))) + "\n" for line in lines)
+        else:
+            csv.writer(self._file, lineterminator="\n").writerows([COLUMNS, *lines] if not self.rows else lines)
+        self._file.flush()
 
     def _write_parquet(self) -> None:
         import pyarrow
@@ -122,6 +155,6 @@ class Table:
         types = (pyarrow.string(), pyarrow.float64(), pyarrow.float64(), pyarrow.bool_())
         schema = pyarrow.schema(list(zip(COLUMNS, types, strict=True)))
         if self._file is None:
-            self._file = parquet.ParquetWriter(self.path, schema)
+            self._file = parquet.ParquetWriter(self._path, schema)
         self._file.write_table(pyarrow.table([list(cells) for cells in zip(*self._lines, strict=True)], schema=schema))
         self._lines = []

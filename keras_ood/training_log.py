@@ -70,12 +70,13 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
             self.path.with_suffix(".png").write_bytes(png.getvalue())
         if not _in_a_notebook():
             return
-        from IPython.display import Image, display
+        from IPython import display
 
+        picture = display.Image(png.getvalue())  # type: ignore[no-untyped-call]
         if self._display is None:
-            self._display = display(Image(png.getvalue()), display_id=True)
+            self._display = display.display(picture, display_id=True)  # type: ignore[no-untyped-call]
         else:
-            self._display.update(Image(png.getvalue()))
+            self._display.update(picture)
 
 
 def _in_a_notebook() -> bool:

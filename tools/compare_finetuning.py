@@ -26,7 +26,7 @@ PAIRS = {  # source preset, new in-distribution set: sets to tell from it, the s
     ("tilted-vae-cifar10", "gtsrb"): ("cifar10", "blurred"),
 }
 STARTS = ("fine-tuned", "from scratch")
-LEARNING_RATES = (1e-3, 3e-4)
+LEARNING_RATES = (3e-3, 1e-3, 3e-4)
 IMAGES, HELD_OUT, TESTED = 1_000, 500, 2_000
 
 

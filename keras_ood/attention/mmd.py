@@ -86,9 +86,10 @@ class MMDTest:
 def mmd_test(x: np.ndarray, reference: np.ndarray, permutations: int = 100, seed: int = 0) -> TestResult:
     """Test whether `x`, `(m, features)`, and `reference`, `(n, features)`, have one distribution; see `MMDTest`.
 
-    >>> points = np.random.default_rng(0).standard_normal((100, 3))
-    >>> mmd_test(points[:40] + 1.0, points[40:]).p_value < 0.05
-    True
+    Examples:
+        >>> points = np.random.default_rng(0).standard_normal((100, 3))
+        >>> mmd_test(points[:40] + 1.0, points[40:]).p_value < 0.05
+        True
     """
     return MMDTest(reference)(x, permutations, seed)
 

@@ -61,8 +61,9 @@ def corrupt(name: str, images: np.ndarray, severity: int, seed: int = 0) -> np.n
         severity: 1 to 5.
         seed: Of the random generator.
 
-    >>> corrupt("brightness", np.full((1, 2, 2, 1), 200, np.uint8), 5).ravel()
-    array([255, 255, 255, 255], dtype=uint8)
+    Examples:
+        >>> corrupt("brightness", np.full((1, 2, 2, 1), 200, np.uint8), 5).ravel()
+        array([255, 255, 255, 255], dtype=uint8)
     """
     if name not in CORRUPTIONS or severity not in SEVERITIES:
         raise ValueError(

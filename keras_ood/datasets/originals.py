@@ -4,7 +4,6 @@ import gzip
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 from PIL import Image
 
@@ -40,6 +39,8 @@ def digits(split: str) -> Split:
 
 def mnist(split: str) -> Split:
     """MNIST, by Keras."""
+    import keras
+
     images, labels = keras.datasets.mnist.load_data()[split == "test"]
     return images, labels
 
@@ -56,12 +57,16 @@ def fashion_mnist(split: str) -> Split:
 
 def cifar10(split: str) -> Split:
     """CIFAR-10, by Keras."""
+    import keras
+
     images, labels = keras.datasets.cifar10.load_data()[split == "test"]
     return images, labels.ravel()
 
 
 def cifar100(split: str) -> Split:
     """CIFAR-100 with its 100 fine labels, by Keras."""
+    import keras
+
     images, labels = keras.datasets.cifar100.load_data()[split == "test"]
     return images, labels.ravel()
 
@@ -99,4 +104,6 @@ def _read_signs(archive: zipfile.ZipFile, names: list[str]) -> np.ndarray:
 
 
 def _fetch(folder_url: str, name: str) -> Path:
+    import keras
+
     return Path(keras.utils.get_file(origin=folder_url + name, file_hash=_MD5[name], cache_subdir="datasets/keras_ood"))

@@ -57,9 +57,10 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: Unknown name or split, or a file that is damaged.
 
-    >>> images, labels = load("digits", "test")
-    >>> images.shape, images.dtype, labels.shape
-    ((360, 8, 8, 1), dtype('uint8'), (360,))
+    Examples:
+        >>> images, labels = load("digits", "test")
+        >>> images.shape, images.dtype, labels.shape
+        ((360, 8, 8, 1), dtype('uint8'), (360,))
     """
     dataset = get(name)
     if split not in SPLITS:

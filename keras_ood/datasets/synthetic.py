@@ -59,8 +59,9 @@ def synthesize(name: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
         images: uint8 `(N, height, width, channels)`, in-distribution.
         seed: Of the random generator.
 
-    >>> synthesize("inverted", np.full((1, 2, 2, 1), 55, np.uint8)).ravel()
-    array([200, 200, 200, 200], dtype=uint8)
+    Examples:
+        >>> synthesize("inverted", np.full((1, 2, 2, 1), 55, np.uint8)).ravel()
+        array([200, 200, 200, 200], dtype=uint8)
     """
     if name not in SYNTHETIC:
         raise ValueError(f"The synthetic set must be one of {sorted(SYNTHETIC)}. Received: {name!r}")

@@ -28,8 +28,9 @@ def embedded(name: str) -> bool:
 def list_models(pattern: str = "*") -> list[str]:
     """Return the names of the zoo's presets that match a wildcard pattern, in natural order.
 
-    >>> list_models("*digits*")
-    ['tilted-vae-digits']
+    Examples:
+        >>> list_models("*digits*")
+        ['tilted-vae-digits']
     """
     return sorted(fnmatch.filter(manifest.entries(), pattern), key=_natural)
 

@@ -78,9 +78,10 @@ def from_pretrained(
             published with.
         OSError: The Hub or the cache does not give the preset.
 
-    >>> detector = from_pretrained("tilted-vae-digits")
-    >>> detector.score(np.zeros((2, 8, 8, 1), np.uint8)).shape
-    (2,)
+    Examples:
+        >>> detector = from_pretrained("tilted-vae-digits")
+        >>> detector.score(np.zeros((2, 8, 8, 1), np.uint8)).shape
+        (2,)
     """
     folder = handles.resolve(
         handle, revision=revision, source=source, cache_dir=cache_dir, local_files_only=local_files_only, token=token

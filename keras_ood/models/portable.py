@@ -68,6 +68,42 @@ class Portable(keras.Model):  # type: ignore[misc]
                 Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
             )
 
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        *,
+        method: str | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+    ) -> Path:
+        """Write the detector, one score and its calibration as one model for another runtime.
+
+        The model takes `images`, uint8 `(batch, height, width, channels)`, and returns `score` and `p_value`, `(batch,)`
+        float32 each, computed in float32: what `score` and `p_values` return up to rounding. The runtime itself is asked for
+        the scores of some images before anything is written to `path`. (Not the signature of Keras' own `export`, on purpose.)
+
+        Args:
+            path: A file, or a folder for TensorFlow's SavedModel, in a folder that exists; an earlier export is replaced.
+                OpenVINO's weights go beside it, under the same name with the suffix `.bin`.
+            format: One of Keras' names `"onnx"`, `"litert"`, `"openvino"`, `"tf_saved_model"`; None to follow the suffix of
+                `path`: `.onnx`, `.tflite`, `.xml`, none. On JAX `"tf_saved_model"` alone.
+            method: A score that is a function of one pass; None for the default one.
+            image_shape: `(height, width, channels)` of the images, resized and converted inside the model where it is not the
+                detector's own; None for the detector's own.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: A format, score or image shape that cannot be exported; the message lists those that can.
+            NotCalibratedError: `calibrate` has not covered the score.
+            OSError: There is no such folder, or something else has that name.
+            RuntimeError: A package is missing, or the runtime does not give the detector's scores.
+        """
+        from keras_ood import exporting
+
+        return exporting.export(self, self._calibrated, path, format, method, image_shape)
+
     def inference_copy(self: Self, dtype: str | None = None) -> Self:
         """Return a detector of the same weights and calibration, without optimizer.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ood.models.detector import Detector
@@ -58,7 +59,8 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
         )
     detector: Detector = type(source).from_config(source.get_config() | {"image_shape": shape, "background": None})
     kinds: dict[str, list[str]] = {"reused": [], "converted": [], "fresh": []}
-    readers = {id(variable) for variable in getattr(detector, "encoder", detector).variables}
+    encoder: keras.Model = getattr(detector, "encoder", detector)
+    readers = {id(variable) for variable in encoder.variables}
     counted = {id(variable) for variable in detector.trainable_variables}
     sizes = {"reused": 0, "converted": 0, "fresh": 0}
     for new, old in zip_longest(detector.own_weights(), source.own_weights()):  # another number of scales: the last differ
@@ -71,7 +73,7 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
             kinds[kind].append(new.path)
             sizes[kind] += int(np.prod(new.shape))
     share = 1 - sizes["fresh"] / sum(sizes.values())
-    return Transfer(detector, *(tuple(kinds[kind]) for kind in kinds), share=share)
+    return Transfer(detector, tuple(kinds["reused"]), tuple(kinds["converted"]), tuple(kinds["fresh"]), share)
 
 
 def _fit(value: np.ndarray, shape: tuple[int, ...], reads: bool) -> tuple[Any, str]:

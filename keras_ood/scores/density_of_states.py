@@ -1,11 +1,12 @@
 """A density over several statistics."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from keras_ood.scores.features import fit_scaling, scaled
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 COMPONENTS = (1, 2, 4, 8)
 _IMAGES_EACH = 40  # held-out images at least for each component
@@ -33,7 +34,7 @@ class DensityOfStates(Score):
         from sklearn.mixture import GaussianMixture
 
         scaling = fit_scaling(statistics)
-        features = scaled(statistics, scaling)
+        features = scaled(statistics, scaling, np)
         counts = [count for count in COMPONENTS if count == 1 or count * _IMAGES_EACH <= len(features)]
         mixtures = [GaussianMixture(count, reg_covar=1e-3, max_iter=1000, random_state=0).fit(features) for count in counts]
         best = min(mixtures, key=lambda mixture: mixture.bic(features))
@@ -43,15 +44,18 @@ class DensityOfStates(Score):
             "precisions_cholesky": best.precisions_cholesky_,
         }
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
-        """Return the negative log-density."""
-        return np.asarray(-_mixture(fitted).score_samples(scaled(statistics, fitted)))
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
+        """Return the negative log-density.
 
+        With `w_k`, `m_k` and `C_k` a component's weight, mean and Cholesky factor of its precision, and `s` in `d` dimensions:
 
-def _mixture(fitted: Arrays) -> Any:
-    from sklearn.mixture import GaussianMixture
-
-    mixture = GaussianMixture(len(fitted["weights"]))
-    mixture.weights_, mixture.means_ = fitted["weights"], fitted["means"]
-    mixture.precisions_cholesky_ = fitted["precisions_cholesky"]
-    return mixture
+            log p(s) = log sum_k exp(log w_k + log |C_k| - |(s - m_k) C_k|^2 / 2) - d log(2 pi) / 2
+        """
+        factors = fitted["precisions_cholesky"]
+        features = scaled(statistics, fitted, xp)
+        whitened = xp.matmul(features[:, None, None, :] - fitted["means"][:, None, :], factors)  # (N, components, 1, features)
+        log_dets = np.sum(np.log(np.diagonal(factors, axis1=1, axis2=2)), axis=-1)
+        log_densities = np.log(fitted["weights"]) + log_dets - xp.sum(xp.square(whitened), axis=(2, 3)) / 2
+        largest = xp.max(log_densities, axis=-1, keepdims=True)
+        log_sum = largest[:, 0] + xp.log(xp.sum(xp.exp(log_densities - largest), axis=-1))
+        return factors.shape[-1] * math.log(2 * math.pi) / 2 - log_sum

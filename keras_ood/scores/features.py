@@ -1,8 +1,10 @@
 """What a density over several statistics is fitted to."""
 
+from typing import Any
+
 import numpy as np
 
-from keras_ood.scores.score import Arrays
+from keras_ood.scores.score import Arrays, Tensors
 
 FEATURES = (
     "squared_error",
@@ -25,24 +27,23 @@ _SIGNED = frozenset({"log_det"})
 
 def fit_scaling(statistics: Arrays) -> dict[str, np.ndarray]:
     """Return what `scaled` takes: offsets of the logarithms, means and standard deviations."""
-    given = [np.asarray(statistics[name], np.float64) for name in _names(statistics)]
-    offset = np.array([max(0.01 * np.median(np.abs(values)), 1e-6) for values in given])
-    features = _logarithms(statistics, offset)
+    offset = np.array([max(0.01 * np.median(np.abs(statistics[name])), 1e-6) for name in _names(statistics)])
+    features = _logarithms(statistics, offset, np)
     return {"offset": offset, "mean": features.mean(axis=0), "sd": np.maximum(features.std(axis=0), 1e-3)}
 
 
-def scaled(statistics: Arrays, fitted: Arrays) -> np.ndarray:
-    """Return `(N, features)` float64: logarithms of what cannot be negative, standardised."""
-    return np.asarray((_logarithms(statistics, fitted["offset"]) - fitted["mean"]) / fitted["sd"])
+def scaled(statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
+    """Return `(N, features)`: logarithms of what cannot be negative, standardised; computed by `xp`, see `Score.formula`."""
+    return (_logarithms(statistics, fitted["offset"], xp) - fitted["mean"]) / fitted["sd"]
 
 
-def _logarithms(statistics: Arrays, offset: np.ndarray) -> np.ndarray:
-    columns = []
-    for name, least in zip(_names(statistics), offset, strict=True):
-        values = np.asarray(statistics[name], np.float64)
-        columns.append(values if name in _SIGNED else np.log(values + least))
-    return np.stack(columns, axis=-1)
+def _logarithms(statistics: Tensors, offset: np.ndarray, xp: Any) -> Any:
+    columns = [
+        statistics[name] if name in _SIGNED else xp.log(statistics[name] + least)
+        for name, least in zip(_names(statistics), offset, strict=True)
+    ]
+    return xp.stack(columns, axis=-1)
 
 
-def _names(statistics: Arrays) -> list[str]:
+def _names(statistics: Tensors) -> list[str]:
     return [name for name in FEATURES if name in statistics]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_ood.compiled import weight_gradient_norms
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 _PREFIX = "gradient_norm_"
 
@@ -35,14 +35,14 @@ class GradientNorm(Score):
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return mean and standard deviation of the logarithms."""
-        logarithms = _logarithms(statistics)
+        logarithms = _logarithms(statistics, np)
         return {"mean": logarithms.mean(axis=0), "sd": np.maximum(logarithms.std(axis=0), 1e-3)}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the sum."""
-        return np.asarray(np.sum(((_logarithms(statistics) - fitted["mean"]) / fitted["sd"]) ** 2, axis=-1))
+        return xp.sum(((_logarithms(statistics, xp) - fitted["mean"]) / fitted["sd"]) ** 2, axis=-1)
 
 
-def _logarithms(statistics: Arrays) -> np.ndarray:
-    norms = [np.asarray(statistics[name], np.float64) for name in sorted(statistics) if name.startswith(_PREFIX)]
-    return np.log(np.stack(norms, axis=-1) + 1e-12)
+def _logarithms(statistics: Tensors, xp: Any) -> Any:
+    norms = [statistics[name] for name in sorted(statistics) if name.startswith(_PREFIX)]
+    return xp.log(xp.stack(norms, axis=-1) + 1e-12)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 _CODECS: dict[str, dict[str, Any]] = {
     "PNG": {"optimize": True},
@@ -35,7 +35,7 @@ class InputComplexity(Score):
         levels = np.asarray(np.round(255 * np.asarray(images)), np.uint8)
         return {"code_length": np.array([math.log(2) * 8 * _shortest(image) for image in levels], np.float32)}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the difference."""
         return statistics["nll"] - statistics["code_length"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 DRAWS, CHUNK = 64, 8
 
@@ -30,6 +30,6 @@ class ImportanceWeighted(Score):
         chunks = [detector.log_weights(images, noise[start : start + CHUNK]) for start in range(0, DRAWS, CHUNK)]
         return {"iwae": (math.log(DRAWS) - np.logaddexp.reduce(np.concatenate(chunks))).astype(np.float32)}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the bound."""
         return statistics["iwae"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 
 class LikelihoodRatio(Score):
@@ -27,6 +27,6 @@ class LikelihoodRatio(Score):
         """Return `background_nll` in nats."""
         return {"background_nll": detector.background.statistics(images, batch_size=len(images), progress=False)["nll"]}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the logarithm of the ratio."""
         return statistics["nll"] - statistics["background_nll"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 STEPS, LEARNING_RATE = 50, 0.1
 
@@ -40,6 +40,6 @@ class LikelihoodRegret(Score):
             least = np.minimum(least, value)
         return {"likelihood_regret": start - least}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the regret."""
         return statistics["likelihood_regret"]

@@ -1,8 +1,8 @@
 """Reconstruction error relative to the image's local contrast."""
 
-import numpy as np
+from typing import Any
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 
 class LocalContrast(Score):
@@ -18,6 +18,6 @@ class LocalContrast(Score):
     cost = "1 pass"
     needs = ("squared_error", "local_contrast")
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the error over the contrast."""
-        return np.asarray(np.sqrt(statistics["squared_error"]) / (statistics["local_contrast"] + 0.01))
+        return xp.sqrt(statistics["squared_error"]) / (statistics["local_contrast"] + 0.01)

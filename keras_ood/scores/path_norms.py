@@ -1,8 +1,10 @@
 """Norms along the way of an image through a VAE."""
 
+from typing import Any
+
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 _NORMS = ("squared_error", "latent_norm", "posterior_scale_norm")
 
@@ -25,16 +27,16 @@ class PathNorms(Score):
         """Return mean and inverse covariance of the norms."""
         from sklearn.covariance import EmpiricalCovariance
 
-        estimate = EmpiricalCovariance().fit(_norms(statistics))
+        estimate = EmpiricalCovariance().fit(_norms(statistics, np))
         return {"location": estimate.location_, "precision": estimate.precision_}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the distance."""
-        difference = _norms(statistics) - fitted["location"]
-        squared = np.einsum("ni,ij,nj->n", difference, fitted["precision"], difference)
-        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+        difference = _norms(statistics, xp) - fitted["location"]
+        squared = xp.sum(xp.matmul(difference, fitted["precision"]) * difference, axis=-1)
+        return xp.sqrt(xp.maximum(squared, 0.0))
 
 
-def _norms(statistics: Arrays) -> np.ndarray:
-    given = {name: np.asarray(statistics[name], np.float64) for name in _NORMS if name in statistics}
-    return np.stack([np.sqrt(values) if name == "squared_error" else values for name, values in given.items()], axis=-1)
+def _norms(statistics: Tensors, xp: Any) -> Any:
+    given = {name: statistics[name] for name in _NORMS if name in statistics}
+    return xp.stack([xp.sqrt(values) if name == "squared_error" else values for name, values in given.items()], axis=-1)

@@ -6,19 +6,22 @@ from typing import Any
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+Tensors = Mapping[str, Any]
+"""NumPy arrays, or tensors of the active backend, by name."""
 
 
 class Score:
     """A number an image gets from a detector's statistics; higher means more out-of-distribution.
 
     A score reads statistics of the detector's one cheap pass (`needs`), may measure more of its own (`measure`), may be fitted
-    to statistics of held-out in-distribution images (`fit`), and then is a function of both (`__call__`).
+    to statistics of held-out in-distribution images (`fit`), and then is a function of both (`formula`), written once for
+    NumPy arrays and for the tensors of a graph.
 
     Attributes:
         name: What callers write as `method`.
         cost: For one image, as tables print it.
         needs: Names of the statistics of the cheap pass that it reads. Unless it says otherwise, a score is the first of them.
-        measures: Names of the statistics that it measures itself, or of one of them.
+        measures: Names of the statistics that it measures itself, or of one of them; a score without any can be exported.
         calls: Names of the detector's methods and attributes that `measure` uses.
         cheap: Whether it costs no more than a further pass through a network. Cheap scores are calibrated unasked.
         fits: Whether it must be fitted before use.
@@ -43,9 +46,20 @@ class Score:
         return {}
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
-        """Return what `__call__` keeps of the statistics of held-out in-distribution images."""
+        """Return what `formula` keeps of the statistics, float64, of held-out in-distribution images."""
         return {}
 
     def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
-        """Return `(N,)` scores of `(N,)` statistics."""
+        """Return `(N,)` scores of `(N,)` statistics, computed in float64."""
+        exact = {name: np.asarray(values, np.float64) for name, values in statistics.items()}
+        return np.asarray(self.formula(exact, fitted, np))
+
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
+        """Return `(N,)` scores of `(N,)` statistics, in their precision.
+
+        Args:
+            statistics: Of the kind that `xp` takes.
+            fitted: What `fit` returned, in the precision of the statistics.
+            xp: The array module that computes, `numpy` or `keras.ops`.
+        """
         return statistics[self.needs[0]]

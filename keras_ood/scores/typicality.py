@@ -1,8 +1,10 @@
 """Distance from the typical set."""
 
+from typing import Any
+
 import numpy as np
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 
 class Typicality(Score):
@@ -20,8 +22,8 @@ class Typicality(Score):
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return the mean nll."""
-        return {"mean": np.asarray(np.mean(statistics["nll"], dtype=np.float64))}
+        return {"mean": np.asarray(np.mean(statistics["nll"]))}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the distance from the mean."""
-        return np.asarray(np.abs(statistics["nll"] - fitted["mean"]))
+        return xp.abs(statistics["nll"] - fitted["mean"])

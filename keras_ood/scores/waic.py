@@ -1,8 +1,8 @@
 """Likelihood, and how much an ensemble disagrees on it."""
 
-import numpy as np
+from typing import Any
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 
 class WAIC(Score):
@@ -16,6 +16,6 @@ class WAIC(Score):
     cost = "1 pass a member"
     needs = ("nll", "nll_variance")
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the sum."""
         return statistics["nll"] + statistics["nll_variance"]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.scores.score import Arrays, Score
+from keras_ood.scores.score import Arrays, Score, Tensors
 
 STEPS, LEARNING_RATE, PULL = 5, 5e-5, 0.1
 
@@ -40,7 +40,7 @@ class WillItMove(Score):
         adapted_nll = detector.compiled_function("will_it_move", lambda: _Adaptation(detector.inference_copy()).adapted_nll)
         return {"will_it_move": adapted_nll(detector, images)}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
+    def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the adapted nll."""
         return statistics["will_it_move"]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 from scipy import stats
+from sklearn.mixture import GaussianMixture
 
 from keras_ood import NotCalibratedError, scores
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
@@ -91,9 +92,25 @@ def test_density_of_states_is_a_density_of_logarithms():
     fresh = sample(500, seed=1)
     found = score(fresh, score.fit(statistics))
     scaling = features.fit_scaling(statistics)
-    known, new = features.scaled(statistics, scaling), features.scaled(fresh, scaling)
+    known, new = features.scaled(statistics, scaling, np), features.scaled(fresh, scaling, np)
     expected = -stats.multivariate_normal(known.mean(axis=0), np.cov(known.T) + 1e-3 * np.eye(4)).logpdf(new)
     assert np.corrcoef(found, expected)[0, 1] > 0.98
+
+
+def test_density_of_states_is_the_mixture_of_scikit_learn():
+    """The log-density by its formula is `GaussianMixture.score_samples`, of several components, far out too."""
+    generator = np.random.default_rng(2)
+    groups = [sample(400, seed) for seed in (0, 1)]
+    statistics = {name: np.concatenate([groups[0][name], 20 * groups[1][name]]) for name in groups[0]}
+    fitted = scores.get("density_of_states").fit(statistics)
+    mixture = GaussianMixture(len(fitted["weights"]))
+    mixture.weights_, mixture.means_ = fitted["weights"], fitted["means"]
+    mixture.precisions_cholesky_ = fitted["precisions_cholesky"]
+    assert mixture.n_components > 1
+    for factor in (1.0, 1e3, 1e-3):
+        images = {name: factor * values * generator.random(len(values)) for name, values in statistics.items()}
+        expected = -mixture.score_samples(features.scaled(images, fitted, np))
+        np.testing.assert_allclose(scores.get("density_of_states")(images, fitted), expected, rtol=1e-9)
 
 
 def test_density_of_states_sees_what_single_statistics_do_not():

@@ -1,0 +1,98 @@
+"""The top of the page, which both tabs read: the detector and the false positive rate."""
+
+import html
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_ood.app.session import Session, at_hand, open_session
+
+HIGHEST_FPR = 0.5
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "detector", "api_visibility": "private"}
+"""Of every event that computes: they share the detectors."""
+
+_FPR = 0.05
+
+
+class Controls(NamedTuple):
+    """What the tabs take.
+
+    Attributes:
+        opened: From the name of a detector to its session.
+        name: The component that holds the name.
+        fpr: The component that holds the false positive rate.
+        chosen: The event after which `name` and `fpr` belong to another detector.
+    """
+
+    opened: Callable[[str], Session]
+    name: Any
+    fpr: Any
+    chosen: Any
+
+
+def build(model: str, folder: str | None) -> Controls:
+    """Lay out the controls in the page that is being built, see `keras_ood.app.build`."""
+    import gradio as gr
+
+    def opened(name: str) -> Session:
+        return open_session(name, folder if name == model else None)
+
+    first, presets = opened(model), at_hand()
+    with gr.Row(equal_height=True):
+        name = gr.Dropdown(
+            presets if model in presets else [model, *presets],
+            value=model,
+            label="Detector",
+            info="Pretrained presets on this machine.",
+        )
+        fpr = gr.Slider(
+            **_fpr_range(first, _FPR),
+            step=0.001,
+            label="False positive rate",
+            info="At most this share of in-distribution images is flagged, on average.",
+            elem_id="fpr",
+        )
+    about = gr.Markdown(_about(first))
+
+    def choose(chosen: str, rate: float) -> tuple[str, Any]:
+        with errors_on_the_page():
+            session = opened(chosen)
+            return _about(session), gr.update(**_fpr_range(session, rate))
+
+    return Controls(opened, name, fpr, name.change(choose, [name, fpr], [about, fpr], **ONE_AT_A_TIME))
+
+
+@contextmanager
+def errors_on_the_page() -> Iterator[None]:
+    """Show an error that a user can mend as one message; the app goes on."""
+    import gradio as gr
+
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        raise gr.Error(html.escape(str(error)), print_exception=False) from error
+
+
+def new_file(component: Any, name: str) -> Path:
+    """Return the path of a file to be made for a component: Gradio serves it, and deletes it as it deletes uploads."""
+    folder = Path(component.GRADIO_CACHE) / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    return folder / name
+
+
+def _fpr_range(session: Session, rate: float) -> dict[str, Any]:
+    """The slider's ends, and the value between them that is nearest to the one chosen before."""
+    lowest = session.lowest_fpr
+    return {"minimum": lowest, "maximum": HIGHEST_FPR, "value": min(max(rate, lowest), HIGHEST_FPR)}
+
+
+def _about(session: Session) -> str:
+    detector = session.detector
+    height, width, channels = detector.image_shape
+    return (
+        f"In-distribution for it: **{html.escape(session.title)}**. It sees {height} x {width} pixels in "
+        f"{'grey' if channels == 1 else 'colour'}; images of other sizes are converted. Score: `{detector.default_score}`, "
+        f"calibrated on {len(session.calibration):,} held-out images."
+    )

@@ -1,0 +1,59 @@
+"""The page: a detector is chosen at the top and used in two tabs below."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+DEFAULT_MODEL = "tilted-vae-digits"
+LARGEST_UPLOAD = "1gb"
+HOUR = 3600
+"""Seconds after which uploaded files are deleted."""
+
+INTRODUCTION = """# Which of these images are out-of-distribution?
+A detector has learned what one kind of images looks like, from such images alone. It says how unlike them others are."""
+
+MEANING = """- **Score**: how unlike the images it knows the detector finds this one. Higher is more, on a scale of its own.
+- **p-value**: the share of held-out in-distribution images, this one counted in, that score at least as high. Small is odd.
+- **Verdict**: out-of-distribution where the p-value is at most the false positive rate.
+- **Promised**: of new images of the kind that the detector was calibrated on, at most the chosen share is flagged, on average.
+- **Not promised**: how many out-of-distribution images are found. "In-distribution" means: not odd enough to be flagged."""
+
+
+def build(model: str = DEFAULT_MODEL, images: str | None = None) -> "gr.Blocks":
+    """Return the page; `build().launch()` serves it on this machine, or as a Hugging Face Space.
+
+    Args:
+        model: The detector chosen first, a handle as for `keras_ood.from_pretrained`; beside it the zoo's presets at hand.
+        images: A folder of its in-distribution images, to show the nearest of; None for its test split, if that is at hand.
+
+    Raises:
+        RuntimeError: Gradio is not installed.
+    """
+    try:
+        import gradio as gr
+    except ImportError as error:
+        raise RuntimeError("The app needs Gradio: pip install 'keras-ood[app]'") from error
+    from keras_ood.app import batch_tab, controls, images_tab
+
+    page = gr.Blocks(title="keras_ood", analytics_enabled=False, delete_cache=(HOUR, HOUR))
+    with page:
+        gr.Markdown(INTRODUCTION)
+        shared = controls.build(model, images)
+        with gr.Accordion("What the numbers mean", open=False):
+            gr.Markdown(MEANING)
+        with gr.Tab("Images"):
+            images_tab.build(shared)
+        with gr.Tab("Batch"):
+            batch_tab.build(shared)
+    hue: dict[str, Any] = {"primary_hue": "sky", "secondary_hue": "sky", "neutral_hue": "slate"}
+    page.launch = functools.partial(  # type: ignore[method-assign]  # Gradio 6 is told the look when the page is launched
+        page.launch,
+        theme=gr.themes.Default(**hue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css_paths=Path(__file__).with_name("style.css"),
+        footer_links=[],
+        max_file_size=LARGEST_UPLOAD,
+    )
+    return page

@@ -1,0 +1,107 @@
+"""A preset at work behind the page."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import keras_ood
+from keras_ood import datasets
+from keras_ood.app.neighbours import Neighbours, features_of
+from keras_ood.batches import convert, gather
+from keras_ood.hub import handles, preset
+from keras_ood.tables import Names, Row
+
+MOST_IN_DISTRIBUTION = 2_000
+"""In-distribution images that are kept to look for the nearest of an image, evenly spaced over those at hand."""
+
+_FPR_STEPS = 1_000
+
+
+class Session:
+    """A detector, its calibration, and in-distribution images where some are at hand.
+
+    Args:
+        model: A handle, see `keras_ood.from_pretrained`.
+        folder: In-distribution images; None for the test split of the data set that the preset names, if it is on this machine.
+
+    Attributes:
+        title: What the detector takes for in-distribution, as the preset says it.
+        inside: In-distribution images, float32 `(N, *image_shape)`, None where none are at hand.
+        inside_source: Where they are from, in words.
+
+    Raises:
+        NotCalibratedError: The preset has no calibration.
+    """
+
+    def __init__(self, model: str, folder: str | None = None) -> None:
+        path = handles.resolve(model)
+        self.model = model
+        self.detector = keras_ood.from_pretrained(path)
+        self.calibration = self.detector.calibration()
+        described = preset.read(path).get("in_distribution") or {}
+        self.title = str(described.get("title", "the images it was calibrated on"))
+        self.inside_source, source = _in_distribution(described.get("name"), folder)
+        self.inside = None if source is None else gather(source, self.detector.preprocessing)
+
+    @property
+    def lowest_fpr(self) -> float:
+        """The least false positive rate that the calibration can promise, rounded up to a thousandth."""
+        return math.ceil(_FPR_STEPS / (len(self.calibration) + 1)) / _FPR_STEPS
+
+    @functools.cached_property
+    def neighbours(self) -> Neighbours | None:
+        """Where to look for the nearest in-distribution images; None without images, or features to compare them in."""
+        features = features_of(self.detector)
+        return None if self.inside is None or features is None else Neighbours(features, self.inside)
+
+    def rows(self, images: Iterable[np.ndarray], names: Names, fpr: float) -> Iterator[Row]:
+        """Yield `(name, score, p-value, flag)` of each image, None for those that could not be read.
+
+        Args:
+            images: uint8 `(height, width, 1 or 3)` each, of any sizes.
+            names: Of the images, in step with them.
+            fpr: False positive rate to hold.
+
+        Raises:
+            ValueError: The calibration cannot promise `fpr`.
+        """
+        self.calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
+        prepared = convert(images, self.detector.preprocessing)  # files of many sizes share batches
+        first = next(prepared, None)
+        if first is not None:
+            for scores in self.detector.iterate_scores(itertools.chain([first], prepared), progress=False):
+                p_values = self.calibration.p_values(scores)
+                yield from names.rows(scores, p_values, p_values <= fpr)
+        yield from names.rest()
+
+
+@functools.lru_cache(maxsize=4)
+def open_session(model: str, folder: str | None = None) -> Session:
+    """Return the session of a preset, loaded when it is first asked for."""
+    return Session(model, folder)
+
+
+def at_hand() -> list[str]:
+    """Return the names of the zoo's presets that need no download."""
+    return [name for name in keras_ood.list_models() if handles.find(name)[0] is not None]
+
+
+def _in_distribution(name: str | None, folder: str | None) -> tuple[str, Any]:
+    """Where in-distribution images are from, and the images themselves."""
+    if folder is not None:
+        paths = datasets.ImageFiles(folder).paths
+        return f"images of {Path(folder).name}", datasets.ImageFiles([paths[index] for index in _spread(len(paths))], "skip")
+    if name in datasets.DATASETS and (name == "digits" or datasets.local_file(name, "test")):
+        images = datasets.load(name, "test")[0]
+        return f"test images of {datasets.get(name).title}", images[_spread(len(images))]
+    return "", None
+
+
+def _spread(count: int) -> np.ndarray:
+    """Indices of at most `MOST_IN_DISTRIBUTION` of so many images."""
+    return np.linspace(0, count - 1, min(count, MOST_IN_DISTRIBUTION)).astype(int)

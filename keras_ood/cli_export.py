@@ -1,0 +1,45 @@
+"""The command that writes a detector for other runtimes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_ood import cli_completion
+from keras_ood.console import Json, Model, errors_in_a_line, load, show
+
+
+def export(
+    model: Model,
+    out_path: Annotated[
+        Path, typer.Argument(help="A .onnx, .tflite or .xml file, or a folder for a TensorFlow SavedModel.", metavar="OUT")
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            "-m",
+            help="Score; the preset's default where not given.",
+            autocompletion=cli_completion.methods,
+        ),
+    ] = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="onnx, litert, openvino or tf_saved_model; by the ending of OUT where not given."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a detector with its calibration for another runtime: ONNX, LiteRT, OpenVINO, TensorFlow.
+
+    Example: keras-ood export tilted-vae-digits detector.onnx
+    """
+    with errors_in_a_line():
+        from keras_ood.export_formats import FORMATS
+        from keras_ood.exporting import format_of
+
+        detector = load(model)
+        path = detector.export(out_path, format_name, method=method)
+        name = format_of(path, format_name)
+        value = {"preset": model, "path": str(path), "format": name, "score": method or detector.default_score}
+        written = f"Wrote {path}: uint8 images (batch, {', '.join(map(str, detector.image_shape))}) to score and p_value"
+        show(value, as_json, lambda: written, FORMATS[name].usage.format(path=str(path)))
