@@ -36,7 +36,7 @@ tutorials: $(STAMP)  ## run every notebook; RUN= keeps the new outputs
 	KERAS_BACKEND=tensorflow $(BIN)/python tools/run_tutorials.py $(RUN)
 
 docs: $(STAMP)  ## the site, in site/; a warning is an error
-	KERAS_BACKEND=tensorflow $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 KERAS_BACKEND=tensorflow $(BIN)/mkdocs build --strict --quiet
 
 constraints: $(STAMP)  ## resolve again for every supported Python
 	$(BIN)/python -m pip install --quiet uv
@@ -52,4 +52,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo site

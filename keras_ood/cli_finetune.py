@@ -61,10 +61,10 @@ def finetune(
             images,
             out_folder,
             settings=settings,
-            image_shape=(height, width, channels or detector.image_shape[2]),
+            image_shape=(height, width, detector.image_shape[2] if channels is None else channels),
             title=title,
             licence=licence,
-            out_of_distribution={Path(name).name if Path(name).exists() else name: name for name in ood or ()},
+            out_of_distribution=_named(ood or []),
             callbacks=[TrainingProgress(out_folder.name)],
             verbose=0,
         )
@@ -74,6 +74,15 @@ def finetune(
             for key in ("default_score", "transfer", "in_distribution", "training", "false_positive_rate", "auroc")
         }
         show(value, as_json, lambda: _told(value), f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md")
+
+
+def _named(ood: list[str]) -> dict[str, str]:
+    from keras_ood.datasets import SYNTHETIC
+
+    names = [Path(given).resolve().name if Path(given).exists() else given for given in ood]
+    if len({*names, *SYNTHETIC}) < len(names) + len(SYNTHETIC):
+        raise ValueError(f"--ood takes sets of different names; {sorted(SYNTHETIC)} are measured anyway. Received: {ood}")
+    return dict(zip(names, ood, strict=True))
 
 
 def _told(value: dict[str, Any]) -> Group:

@@ -119,7 +119,7 @@ def publish(
 
     Example: keras-ood publish my-detector/ --repo me/my-detector --dry-run
     """
-    from keras_ood.hub import handles
+    from keras_ood.hub import card, handles
     from keras_ood.hub.push import push
 
     with errors_in_a_line():
@@ -137,6 +137,8 @@ def publish(
             if target is None:
                 raise ValueError(f"A preset that is not the zoo's needs --repo user/repo. Received: {name!r}")
             target, _ = handles.parse_repository(target)
+            if not zoo:
+                card.address(folder, target)
             if dry_run:
                 records.append({"preset": name, "repo_id": target, **_contents(folder)})
                 continue

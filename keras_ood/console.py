@@ -166,8 +166,8 @@ def in_distribution(folder: Path) -> str:
     """Return the data set that a preset names as its own."""
     from keras_ood.hub import preset
 
-    described = preset.read(folder).get("in_distribution")
-    if not described:
+    described = preset.read(folder).get("in_distribution", {})
+    if "name" not in described:
         raise ValueError(
             f"This preset names no data set: `evaluate` takes images with --in, studies need the name. Received: {folder}"
         )

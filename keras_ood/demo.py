@@ -12,7 +12,7 @@ from rich.text import Text
 
 import keras_ood
 from keras_ood import datasets, plots
-from keras_ood.console import load, locate, printable
+from keras_ood.console import in_distribution, load, locate, printable
 from keras_ood.evaluation import CONVENTION, evaluate, named_images
 from keras_ood.hub import preset
 from keras_ood.models import TiltedVAE
@@ -28,8 +28,8 @@ def run(model: str, folder: Path) -> dict[str, Any]:
     """
     start = time.monotonic()
     detector = load(model)
-    content = preset.read(locate(model))
-    name = content["in_distribution"]["name"]
+    preset_folder = locate(model)
+    content, name = preset.read(preset_folder), in_distribution(preset_folder)
     at_hand = [
         out for out in content["auroc"] if out in datasets.SYNTHETIC or out == "digits" or datasets.local_file(out, "test")
     ]

@@ -15,22 +15,21 @@ import keras
 import numpy as np
 from scipy.stats import betabinom
 
-from keras_ood import datasets
+from keras_ood import datasets, plots, scores
 from keras_ood.attention import PerImageGate
-from keras_ood.backup import Backup
 from keras_ood.batches import gather
+from keras_ood.checkpoints import Checkpoints
 from keras_ood.early_stopping import EarlyStopping
 from keras_ood.evaluation import Report, evaluate, named_images, write_records
-from keras_ood.hub import card, preset, serialization
+from keras_ood.hub import card, serialization
 from keras_ood.machine import describe_machine
-from keras_ood.models import Detector, InFlow, Transfer, transfer
+from keras_ood.models import Detector, InFlow, transfer
 from keras_ood.split import Split
 from keras_ood.training_log import TrainingLog
 
-MEASURED = 1_000  # images of each set, at most
 NOMINAL_FPR = 0.05
 LOG, PICTURE = "training.csv", "training.png"
-_SETTINGS, _BEST, _DONE = "settings.json", "best.weights.h5", "done"
+_SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,11 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "patience": 1, "batch_size": 1}
+        least = {"epochs": 1, "patience": 1, "batch_size": 1, "seed": 0}
         wrong = {name: getattr(self, name) for name, value in least.items() if getattr(self, name) < value}
         if wrong or not 0 < self.learning_rate < 1:
             raise ValueError(
-                "`epochs`, `patience` and `batch_size` must be positive, `learning_rate` between 0 and 1. "
+                "`epochs`, `patience` and `batch_size` must be positive, `seed` not negative, `learning_rate` between 0 and 1. "
                 f"Received: {wrong or self.learning_rate}"
             )
 
@@ -89,7 +88,7 @@ def finetune(
     Args:
         source: A detector, or a handle as `from_pretrained` takes.
         images: In-distribution images, any accepted source: a folder of files of any size, an array, ...; held in memory.
-        folder: Of the new preset; must not hold one.
+        folder: Of the new preset, absent or empty.
         settings: None for the defaults of `Settings`.
         image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
         title: What the images are, for the card.
@@ -100,41 +99,49 @@ def finetune(
 
     Raises:
         ValueError: Too few images, a setting that cannot be, or a training at `<folder>.training` of other images or settings.
-        FileExistsError: `folder` holds a preset.
+        FileExistsError: `folder` holds something.
     """
-    folder, settings = Path(folder), settings or Settings()
-    if (folder / preset.PRESET).exists():
-        raise FileExistsError(f"Fine-tuning writes a new preset. Received: {folder}, which holds one")
+    folder, settings = Path(folder).resolve(), settings or Settings()
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(f"Fine-tuning writes a new preset, into a folder that is absent or empty. Received: {folder}")
     original = source if isinstance(source, Detector) else serialization.from_pretrained(source)
+    _check(original, settings)
+    outside = {name: named_images(name if images is None else images) for name, images in (out_of_distribution or {}).items()}
     keras.utils.set_random_seed(settings.seed)
     moved = transfer(original, image_shape)
     gate = original.attention if isinstance(original, InFlow) and isinstance(original.attention, PerImageGate) else None
     split = Split.of(gather(images, moved.detector.preprocessing), settings.seed, calibrations=1 if gate is None else 2)
     state = folder.with_name(f"{folder.name}.training")
-    _claim(state, settings, moved.detector, split)
-    trained = train(moved.detector, split, settings, state, callbacks, verbose)
-    detectors = {"trained": trained, "untrained": _untrained(original, moved, settings.seed)}
+    trained, log = train(moved.detector, split, settings, state, callbacks, verbose)
+    encoder = None if gate is None else gate.encoder
+    detectors = {"trained": _calibrated(trained, gate, encoder, split)}
     if moved.share == 1 and not moved.converted:
-        detectors["source"] = original.inference_copy()
-    detectors = {name: _calibrated(detector, gate, split) for name, detector in detectors.items()}
-    reports = _measure(detectors, split, out_of_distribution or {})
-    folder.mkdir(parents=True, exist_ok=True)
+        detectors["source"] = _calibrated(original.inference_copy(), gate, encoder, split)
+    keras.utils.set_random_seed(settings.seed)
+    fresh = type(original).from_config(moved.detector.get_config())
+    fresh_encoder = None if encoder is None else keras.models.clone_model(encoder)
+    detectors["untrained"] = _calibrated(fresh, gate, fresh_encoder, split)
+    reports = _measure(detectors, split, outside)
+    written = state / "preset"  # whole before it is seen
+    shutil.rmtree(written, ignore_errors=True)
+    written.mkdir()
     records = [row for name, report in reports.items() for row in report.records(weights=name, seed=settings.seed)]
-    write_records(folder / card.RESULTS, records)
-    for name in (LOG, PICTURE):
-        shutil.copy(state / name, folder / name)
+    write_records(written / card.RESULTS, records)
+    write_records(written / LOG, log.rows)
+    plots.training_curves(log.history()).savefig(written / PICTURE)
     detector = detectors["trained"]
     detector.save_pretrained(
-        folder,
+        written,
         name=folder.name,
         finetuned_from=_describe(source, original),
         transfer=str(moved),
         in_distribution={"title": title, "licence": licence, **_sizes(split)},
         settings=dataclasses.asdict(settings),
-        training=_training(TrainingLog(state / LOG)),
+        training=_training(log),
         **_numbers(detector, reports),
     )
-    card.write(folder, str(folder))
+    card.write(written, folder.name)
+    written.replace(folder)
     shutil.rmtree(state)
     return detector
 
@@ -146,8 +153,10 @@ def train(
     state: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
-) -> Detector:
-    """Return a detector trained on `split.training`, with its weights of the best loss on `split.validation`; not calibrated.
+) -> tuple[Detector, TrainingLog]:
+    """Return a detector trained on `split.training`, with its weights of the best loss on `split.validation`, and the log.
+
+    It is not calibrated. What `state` holds of a training that was stopped is gone on with.
 
     Args:
         detector: Is trained.
@@ -157,40 +166,30 @@ def train(
         callbacks: Further ones of Keras.
         verbose: As in `keras.Model.fit`.
     """
-    if settings.freeze_encoder and not hasattr(detector, "encoder"):
-        raise ValueError(
-            f"`freeze_encoder` takes a detector with an encoder, as a TiltedVAE has. Received: {type(detector).__name__}"
-        )
+    _claim(state, settings, detector, split)
     log = TrainingLog(state / LOG)
-    if not (state / _DONE).exists():
-        state.mkdir(parents=True, exist_ok=True)
-        if settings.freeze_encoder:
-            detector.encoder.trainable = False
-        steps = -(-len(split.training) // settings.batch_size) * settings.epochs
-        schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-        detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
-        best = min((row["val_loss"] for row in log.rows), default=None)
+    states = Checkpoints(state / "epochs", log, "val_loss")
+    stopping = EarlyStopping(log, monitor="val_loss", patience=settings.patience)
+    if settings.freeze_encoder:
+        detector.encoder.trainable = False
+    steps = -(-len(split.training) // settings.batch_size) * settings.epochs
+    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
+    detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
+    done = states.restore(detector)
+    if done < settings.epochs and not stopping.reached(detector):
         detector.fit(
             split.training,
             validation_data=(split.validation,),
+            initial_epoch=done,
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             verbose=verbose,
-            callbacks=[
-                keras.callbacks.ModelCheckpoint(
-                    state / _BEST, "val_loss", save_best_only=True, save_weights_only=True, initial_value_threshold=best
-                ),
-                log,
-                EarlyStopping(log, monitor="val_loss", patience=settings.patience),
-                Backup(state / "backup", delete_checkpoint=False),
-                *callbacks,
-            ],
+            callbacks=[log, states, stopping, *callbacks],
         )
-        (state / _DONE).touch()
+    states.load_best(detector)
     if settings.freeze_encoder:
         detector.encoder.trainable = True
-    detector.load_weights(state / _BEST)
-    return detector.inference_copy()
+    return detector.inference_copy(), log
 
 
 def _claim(state: Path, settings: Settings, detector: Detector, split: Split) -> None:
@@ -212,33 +211,39 @@ def _claim(state: Path, settings: Settings, detector: Detector, split: Split) ->
     path.write_text(json.dumps(wanted, indent=2) + "\n")
 
 
-def _untrained(original: Detector, moved: Transfer, seed: int) -> Detector:
-    keras.utils.set_random_seed(seed)
-    fresh: Detector = type(original).from_config(moved.detector.get_config())
-    return fresh
+def _check(source: Detector, settings: Settings) -> None:
+    """Refuse before anything is read or trained what could not be finished."""
+    if settings.freeze_encoder and not hasattr(source, "encoder"):
+        raise ValueError(
+            f"`freeze_encoder` takes a detector with an encoder, as a TiltedVAE. Received: {type(source).__name__}"
+        )
+    bare = source if source.background is None else type(source).from_config(source.get_config() | {"background": None})
+    if source.default_score not in scores.available(bare, cheap=True):
+        raise ValueError(
+            f"Fine-tuning takes a detector whose default score is one of {scores.available(bare, cheap=True)}. "
+            f"Received: {source.default_score!r}"
+        )
 
 
-def _calibrated(detector: Detector, gate: PerImageGate | None, split: Split) -> Detector:
-    """A detector with a gate of its own where its source has one, calibrated with what the gate leaves."""
+def _calibrated(detector: Detector, gate: PerImageGate | None, encoder: Any, split: Split) -> Detector:
+    """A detector with a gate like its source's on `encoder`, where that has one, calibrated with what the gate leaves."""
     images = split.calibration
     if gate is not None and isinstance(detector, InFlow):
         kept, images = images[0::2], images[1::2]
         components = min(gate.components, len(split.training) - 1)
         settings: dict[str, Any] = {"components": components, "alpha": max(gate.alpha, 1 / (len(kept) + 1)), "mode": gate.mode}
-        detector = detector.with_attention(PerImageGate.from_images(gate.encoder, split.training, kept, **settings))
+        detector = detector.with_attention(PerImageGate.from_images(encoder, split.training, kept, **settings))
     detector.calibrate(images)
     return detector
 
 
 def _measure(detectors: Mapping[str, Detector], split: Split, given: Mapping[str, Any]) -> dict[str, Report]:
-    test = np.round(255 * split.test[:MEASURED]).astype(np.uint8)
-    square = test.shape[1] == test.shape[2]
-    synthetic = [name for name in datasets.SYNTHETIC if square or name != "rotated"]
-    outside = dict.fromkeys(synthetic) | dict(given)
-    sets = {name: named_images(name if images is None else images, test) for name, images in outside.items()}
+    levels = np.round(255 * split.test).astype(np.uint8)
+    names = [name for name in datasets.SYNTHETIC if levels.shape[1] == levels.shape[2] or name != "rotated"]
+    sets = {name: datasets.synthesize(name, levels) for name in names} | dict(given)
     methods = list(dict.fromkeys([detectors["trained"].default_score, "nll"]))
     return {
-        name: evaluate(detector, test, sets, methods, resamples=100 if name == "trained" else 0)
+        name: evaluate(detector, split.test, sets, methods, resamples=100 if name == "trained" else 0)
         for name, detector in detectors.items()
     }
 

@@ -13,8 +13,8 @@ from scipy.stats import betabinom, binom
 
 from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate
-from keras_ood.backup import Backup
 from keras_ood.batches import gather
+from keras_ood.checkpoints import Checkpoints
 from keras_ood.evaluation import Report, evaluate, named_images, write_records
 from keras_ood.hub import card
 from keras_ood.machine import describe_machine
@@ -182,13 +182,15 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
     schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
     start = time.monotonic()
+    states = Checkpoints(folder / "backup")
     history = detector.fit(
         images,
+        initial_epoch=states.restore(detector),
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         verbose=0,
         callbacks=[
-            Backup(folder / "backup"),
+            states,
             *([TrainingProgress(f"{recipe.name}, seed {seed}")] if verbose else []),
         ],
     )

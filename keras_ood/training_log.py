@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_ood import plots
-from keras_ood.evaluation import read_records, write_records
+from keras_ood.evaluation import write_records
 
 _PAUSE = 5.0  # seconds at least from one picture to the next
 
@@ -18,11 +18,8 @@ _PAUSE = 5.0  # seconds at least from one picture to the next
 class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the metrics of every epoch as a CSV file and as curves; in a notebook the curves grow below the cell.
 
-    A log that exists is gone on with, as `keras.callbacks.BackupAndRestore` goes on with the training: what it says of epochs
-    that come again is dropped.
-
     Args:
-        path: A .csv file, made where absent; the curves go beside it as .png. None for a notebook alone.
+        path: A .csv file; the curves go beside it as .png. None for a notebook alone.
 
     Attributes:
         rows: `{"epoch": from 1, "seconds": that the epoch took, metric: value}` of each epoch.
@@ -31,10 +28,7 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
         self.path = path
-        known = read_records(path) if path is not None and path.exists() else []
-        self.rows: list[dict[str, float]] = [
-            {name: int(value) if name == "epoch" else float(value) for name, value in row.items()} for row in known
-        ]
+        self.rows: list[dict[str, float]] = []
         self._display: Any = None
         self._drawn = -math.inf
 
@@ -44,8 +38,7 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
         return {name: [row[name] for row in self.rows] for name in names}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Drop what is done again (called by Keras)."""
-        self.rows = self.rows[:epoch]
+        """Start the clock (called by Keras)."""
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -41,7 +41,7 @@ def test_a_folder_becomes_a_preset(photos):
     assert "1 of 1 epochs" in result.stderr
     detector = keras_ood.from_pretrained(photos / "mine")
     assert np.mean(detector.detect(photos / "strange", fpr=0.05)) > 0.9
-    assert "which holds one" in run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", code=1).stderr
+    assert "absent or empty" in run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", code=1).stderr
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ def test_a_folder_becomes_a_preset(photos):
         (["--size", "8by8"], "Received: '8by8'"),
         (["--size", "9"], "multiples of 8. Received"),
         (["--learning-rate", "0"], "Received: 0.0"),
+        (["--ood", "noise"], "are measured anyway. Received: ['noise']"),
         ([], "Cannot decode an image file"),
     ],
 )

@@ -1,6 +1,8 @@
 """Fine-tuning: from one's own images to a measured preset; killed and resumed."""
 
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,10 +13,10 @@ import keras_ood
 from keras_ood import finetuning
 from keras_ood.attention import PerImageGate, trained_encoder
 from keras_ood.early_stopping import EarlyStopping
-from keras_ood.evaluation import read_records, write_records
+from keras_ood.evaluation import read_records
 from keras_ood.finetuning import Settings
 from keras_ood.hub import preset
-from keras_ood.models import InFlow
+from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.split import Split
 from keras_ood.training_log import TrainingLog
 
@@ -73,7 +75,7 @@ def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
     for words in ("digits in a mirror", f"fine-tuned from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
         assert words in card
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "photos"]
-    with pytest.raises(FileExistsError, match=r"Received: .*mine, which holds one"):
+    with pytest.raises(FileExistsError, match=r"absent or empty. Received: .*mine"):
         keras_ood.finetune(MODEL, mine, out)
 
 
@@ -87,8 +89,8 @@ def test_it_learns_and_scores_vary(parts, tmp_path):
     """The loss falls, every weight moves, the calibrated detector's scores differ between images."""
     detector, split = parts
     before = [weight.numpy() for weight in detector.trainable_weights]
-    trained = finetuning.train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
-    losses = TrainingLog(tmp_path / "training.csv").history()["val_loss"]
+    trained, log = finetuning.train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
+    losses = log.history()["val_loss"]
     assert losses[-1] < losses[0]
     assert all(np.any(weight.numpy() != old) for weight, old in zip(trained.trainable_weights, before, strict=True))
     trained.calibrate(split.calibration)
@@ -101,44 +103,66 @@ def test_the_weights_of_the_best_epoch_are_kept(parts, tmp_path):
     worse = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: detector.loc_head.kernel.assign(0 * detector.loc_head.kernel) if epoch == 2 else None
     )
-    trained = finetuning.train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
-    losses = TrainingLog(tmp_path / "training.csv").history()["val_loss"]
+    trained, log = finetuning.train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
+    losses = log.history()["val_loss"]
     assert np.argmin(losses) == 1
     np.testing.assert_allclose(np.mean(trained.score(split.validation, "nll")), losses[1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("killed_in", [1, 2])
-def test_a_killed_training_goes_on(parts, fresh, tmp_path, killed_in):
-    """Killed in an epoch, the same call does the others alone and counts all of them; finished, it trains no more."""
-    detector, split = parts
-    settings = Settings(epochs=3, batch_size=32)
-    with pytest.raises(KeyboardInterrupt):
-        finetuning.train(detector, split, settings, tmp_path, [Killed(killed_in)], verbose=0)
-    assert len(TrainingLog(tmp_path / "training.csv").rows) == killed_in
+def killed(monkeypatch, when):
+    """Die at the second state: while its weights are written, before it is whole, or once it is."""
+    counted = []
+    target, name = {"weights": (TiltedVAE, "save_weights"), "rename": (Path, "rename"), "after": (shutil, "rmtree")}[when]
+    original = getattr(target, name)
+
+    def dying(*arguments, **options):
+        if when != "after" or "epoch-" in str(arguments[0]):
+            counted.append(arguments)
+        if when == "weights" and len(counted) == 2:
+            Path(arguments[1]).write_bytes(b"half of it")
+        if len(counted) == (1 if when == "after" else 2):
+            raise ArithmeticError("killed")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(target, name, dying)
+
+
+@pytest.mark.parametrize(("when", "left"), [("weights", 1), ("rename", 1), ("after", 2)])
+def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, left):
+    """Killed anywhere in the writing of a state, the same call does the other epochs alone; finished, it trains no more."""
     seen = []
     note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
-    once = finetuning.train(fresh(), split, settings, tmp_path, [note], verbose=0)
-    assert seen == list(range(killed_in, 3))
-    assert [row["epoch"] for row in read_records(tmp_path / "training.csv")] == ["1", "2", "3"]
-    again = finetuning.train(fresh(), split, settings, tmp_path, [note], verbose=0)
-    assert len(seen) == 3 - killed_in
+
+    def train():
+        keras.utils.set_random_seed(0)
+        return finetuning.train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
+
+    with monkeypatch.context() as patch:
+        killed(patch, when)
+        with pytest.raises(ArithmeticError):
+            train()
+    seen.clear()
+    once, log = train()
+    assert seen == list(range(left, 3))
+    assert [row["epoch"] for row in log.rows] == [1, 2, 3]
+    again, log = train()
+    assert (len(seen), len(log.rows)) == (3 - left, 3)
     for one, other in zip(once.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_early_stopping_remembers(tmp_path):
-    """A training that goes on stops where an uninterrupted one would: epochs without progress before the kill count."""
-    rows = [{"epoch": epoch, "seconds": 1.0, "loss": 1.0, "val_loss": float(epoch)} for epoch in (1, 2, 3)]
-    write_records(tmp_path / "log.csv", rows)
-    log = TrainingLog(tmp_path / "log.csv")
+def test_early_stopping_remembers():
+    """A training that goes on stops where an uninterrupted one would, and one that has stopped does not begin again."""
+    log = TrainingLog()
+    log.rows = [{"epoch": epoch, "seconds": 1.0, "loss": 1.0, "val_loss": float(epoch)} for epoch in (1, 2)]
     stopping = EarlyStopping(log, monitor="val_loss", patience=2)
-    stopping.set_model(keras.Sequential())
-    stopping.on_train_begin()
-    log.on_epoch_begin(2)  # the third was not backed up
-    stopping.on_epoch_begin(2)
+    model = keras.Sequential()
+    assert not stopping.reached(model)
     assert (stopping.wait, stopping.best) == (1, 1.0)
-    stopping.on_epoch_end(2, rows[2])
-    assert stopping.model.stop_training
+    stopping.on_epoch_end(2, {"val_loss": 3.0})
+    assert model.stop_training
+    log.rows.append({"epoch": 3, "seconds": 1.0, "loss": 1.0, "val_loss": 3.0})
+    assert stopping.reached(model)
 
 
 def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
@@ -150,14 +174,14 @@ def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
         keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=2, batch_size=16))
     with pytest.raises(ValueError, match="images_and_weights"):
         keras_ood.finetune(source, 255 - mine, tmp_path / "out", settings=QUICK)
-    assert (tmp_path / "out.training" / "backup").is_dir()
+    assert list((tmp_path / "out.training" / "epochs").iterdir())
 
 
 def test_a_frozen_encoder_stays(parts, tmp_path):
     """The encoder's weights are the source's, the decoder's are not; what comes out can be trained whole again."""
     detector, split = parts
     before = [network.get_weights() for network in (detector.encoder, detector.decoder)]
-    trained = finetuning.train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
+    trained, _ = finetuning.train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
     for one, other in zip(trained.encoder.get_weights(), before[0], strict=True):
         np.testing.assert_array_equal(one, other)
     assert all(np.any(one != other) for one, other in zip(trained.decoder.get_weights(), before[1], strict=True))
@@ -190,6 +214,7 @@ def test_an_inflow_gets_a_gate_of_its_own(digits, pretrained, tmp_path):
     assert len(detector.calibration("nll")) == 60
     with pytest.raises(ValueError, match=r"`freeze_encoder` takes .*Received: InFlow"):
         keras_ood.finetune(source, mine, tmp_path / "other", settings=Settings(freeze_encoder=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_split_shares_no_image():
@@ -222,14 +247,31 @@ def test_fit_takes_a_folder(fresh, digits, tmp_path):
     assert {"loss", "val_loss", "nll", "val_nll"} <= set(history.history)
 
 
-def test_a_log_forgets_epochs_that_come_again(tmp_path):
-    """What a killed training wrote of the epoch that is done again is dropped; JSON-clean numbers, a picture beside."""
+def test_a_log_is_a_table_and_a_picture(tmp_path):
+    """A row an epoch, plain numbers, and the curves beside it."""
     log = TrainingLog(tmp_path / "log.csv")
-    for epoch in (0, 1, 1):
+    for epoch in (0, 1):
         log.on_epoch_begin(epoch)
         log.on_epoch_end(epoch, {"loss": np.float32(epoch), "val_loss": 2.0})
-    again = TrainingLog(tmp_path / "log.csv")
-    assert [row["epoch"] for row in again.rows] == [1, 2]
-    assert again.history() == {"loss": [0.0, 1.0], "val_loss": [2.0, 2.0]}
+    log.on_train_end()
+    assert [row["val_loss"] for row in read_records(tmp_path / "log.csv")] == ["2.0", "2.0"]
+    assert log.history() == {"loss": [0.0, 1.0], "val_loss": [2.0, 2.0]}
     assert (tmp_path / "log.png").stat().st_size > 1000
     assert json.dumps(log.rows)
+
+
+def test_what_cannot_be_finished_is_not_begun(fresh, mine, pretrained, tmp_path):
+    """A folder with something in it, a score that would be lost, an ensemble, a shape that is none: nothing is left behind."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.png").touch()
+    compared = fresh(default_score="likelihood_ratio", background=fresh())
+    for source, folder, options, words in [
+        (pretrained, "full", {}, "absent or empty. Received"),
+        (compared, "out", {}, "Received: 'likelihood_ratio'"),
+        (Ensemble([fresh(), fresh()]), "out", {}, "Received"),
+        (pretrained, "out", {"image_shape": (64, 64)}, "Received: "),
+        (pretrained, "out", {"out_of_distribution": {"mine": "no such folder"}}, "Received: 'no such folder'"),
+    ]:
+        with pytest.raises((ValueError, FileExistsError), match=words):
+            keras_ood.finetune(source, mine, tmp_path / folder, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

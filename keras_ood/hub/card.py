@@ -54,6 +54,14 @@ def write(folder: Path, handle: str = "path/to/this/folder") -> None:
         manifest.renew(folder.name, preset.sha256(folder / preset.PRESET))
 
 
+def address(folder: Path, handle: str) -> None:
+    """Render the card of a fine-tuned preset again for the place where it is published; others keep theirs."""
+    content = preset.read(folder)
+    if "finetuned_from" in content:
+        preset.verify(folder, content)
+        write(folder, handle)
+
+
 def render(folder: Path) -> str:
     """Return the card of a preset folder.
 

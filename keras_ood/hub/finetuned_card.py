@@ -57,7 +57,7 @@ def render(content: dict[str, Any], records: tables.Records, handle: str) -> str
         "by_score": tables.by_score(records, content["settings"]["seed"]),
         "convention": CONVENTION,
         "version": content["code_version"],
-        "source_text": card_sections.SOURCES[content["family"]],
+        "source_text": card_sections.SOURCES.get(content["family"], ""),
     }
     return str(ModelCard(_TEMPLATE.format(**fields)))
 
@@ -77,7 +77,7 @@ _TEMPLATE = """---
 
 # {name}
 
-A `{family}` fine-tuned from `{source}` to tell images like these from others: {title}.
+{family}, fine-tuned from `{source}` to tell images like these from others: {title}.
 
 ```python
 import keras_ood

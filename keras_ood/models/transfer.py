@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_ood.models.detector import Detector
-from keras_ood.models.preprocessing import LUMINANCE
+from keras_ood.models.ensemble import Ensemble
+from keras_ood.models.preprocessing import LUMINANCE, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
         ValueError: The architecture does not fit images of that shape, or a flow shall have other channels.
     """
     source = source.with_attention(None) if hasattr(source, "with_attention") else source
-    shape = list(source.image_shape if image_shape is None else image_shape)
+    if isinstance(source, Ensemble):
+        raise ValueError("An Ensemble has no weights of its own: transfer its members. Received: an Ensemble")
+    shape = list(Preprocessing(source.image_shape if image_shape is None else image_shape).image_shape)
     if shape[2] != source.image_shape[2] and not hasattr(source, "encoder"):
         raise ValueError(
             f"{type(source).__name__} mixes channels everywhere: none of its weights fits images of another number of them. "

@@ -1,0 +1,76 @@
+"""The states of a training on disk."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_ood.evaluation import read_records, write_records
+from keras_ood.interrupts import held_back
+from keras_ood.training_log import TrainingLog
+
+_WEIGHTS, _METRICS, _UNFINISHED = "state.weights.h5", "metrics.csv", "unfinished"
+
+
+class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keep the state after each epoch in a folder of its own, which is whole or not there: neither Ctrl-C nor a kill halves it.
+
+    A state is the weights, the optimizer's among them, and the log so far. The last one is kept, and the one of the epoch with
+    the least `monitor`.
+
+    Args:
+        folder: Of the states; made where absent.
+        log: Of the training; stands before this callback in the list. None for none.
+        monitor: The metric that tells the best epoch; None to keep the last state alone.
+    """
+
+    def __init__(self, folder: Path, log: TrainingLog | None = None, monitor: str | None = None) -> None:
+        super().__init__()
+        self.folder, self.log, self.monitor = folder, log, monitor
+
+    def restore(self, model: keras.Model) -> int:
+        """Give a compiled model and the log the last state, where there is one, and return how many epochs are done."""
+        done = max(self._epochs(), default=0)
+        if done:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self._state(done) / _WEIGHTS)
+            if self.log is not None:
+                self.log.rows = _read(self._state(done) / _METRICS)
+        return done
+
+    def load_best(self, model: keras.Model) -> int:
+        """Give a model the weights of the best epoch, and return which it is."""
+        best = self._best(_read(self._state(max(self._epochs())) / _METRICS))
+        model.load_weights(self._state(best) / _WEIGHTS)
+        return best
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write the state, then let go of those that are no longer wanted (called by Keras)."""
+        unfinished = self.folder / _UNFINISHED
+        with held_back():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            self.model.save_weights(unfinished / _WEIGHTS)
+            kept = {epoch + 1}
+            if self.log is not None:
+                write_records(unfinished / _METRICS, self.log.rows)
+                kept.add(self._best(self.log.rows))
+            unfinished.rename(self._state(epoch + 1))
+            for other in set(self._epochs()) - kept:
+                shutil.rmtree(self._state(other))
+
+    def _best(self, rows: list[dict[str, float]]) -> int:
+        return int((rows[-1] if self.monitor is None else min(rows, key=lambda row: row[self.monitor or ""]))["epoch"])
+
+    def _state(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:06}"
+
+    def _epochs(self) -> list[int]:
+        return [int(path.name.removeprefix("epoch-")) for path in self.folder.glob("epoch-*")]
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    return [
+        {name: int(value) if name == "epoch" else float(value) for name, value in row.items()} for row in read_records(path)
+    ]
