@@ -116,6 +116,8 @@ def format_of(path: Path, format: str | None = None) -> str:
             f"On the {backend} backend a detector is exported as one of {here}; with KERAS_BACKEND=tensorflow, which loads the "
             f"same presets, as one of {list(FORMATS)}. Received: {format!r}"
         )
+    if format == "openvino" and path.suffix != ".xml":  # the one runtime that looks at the name
+        raise ValueError(f"An OpenVINO model is a .xml file, its weights a .bin file beside it. Received: {str(path)!r}")
     return format
 
 
