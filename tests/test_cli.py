@@ -40,7 +40,20 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-COMMANDS = ["list", "info", "score", "evaluate", "train", "calibrate", "set-level", "attack", "demo"]
+COMMANDS = [
+    "list",
+    "info",
+    "score",
+    "evaluate",
+    "train",
+    "calibrate",
+    "set-level",
+    "attack",
+    "demo",
+    "finetune",
+    "export",
+    "app",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

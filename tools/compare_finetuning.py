@@ -16,10 +16,9 @@ import keras_ood
 from keras_ood import datasets, plots
 from keras_ood.batches import gather
 from keras_ood.evaluation import evaluate, write_records
-from keras_ood.finetuning import LOG, Settings, train
+from keras_ood.finetuning import Settings, train
 from keras_ood.models import Detector, transfer
 from keras_ood.split import Split
-from keras_ood.training_log import TrainingLog
 
 PAIRS = {  # source preset, new in-distribution set: sets to tell from it, the source's own among them
     ("tilted-vae-fashion-mnist", "mnist"): ("fashion_mnist", "blurred"),
@@ -70,13 +69,10 @@ def run(
     split = cut(detector, inside, seed)
     settings = Settings(epochs=epochs, patience=epochs, learning_rate=rate, seed=seed)
     state = runs / f"{source}-{inside}-{start.replace(' ', '-')}-{rate:g}-{seed}"
-    trained = train(detector, split, settings, state, verbose=0)
+    trained, log = train(detector, split, settings, state, verbose=0)
     trained.calibrate(split.calibration)
     known = {"source": source, "in_distribution": inside, "start": start, "learning_rate": rate, "seed": seed}
-    rows = [
-        known | {"epoch": int(row["epoch"]), "loss": row["loss"], "held_out_loss": row["val_loss"]}
-        for row in TrainingLog(state / LOG).rows
-    ]
+    rows = [known | {"epoch": int(row["epoch"]), "loss": row["loss"], "held_out_loss": row["val_loss"]} for row in log.rows]
     print(state.name, rows[-1], flush=True)
     return trained, rows
 
