@@ -1,6 +1,7 @@
 """Conformal calibration: from scores to p-values and to thresholds that hold a false positive rate."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,19 @@ class Calibration:
                 f"With {len(self)} calibration images `fpr` must be at least 1 / (n + 1) = {1 / count:.3g} and below 1; "
                 f"calibrate on more images for a smaller one. Received: fpr={fpr}"
             )
-        # The largest rank with rank / (n + 1) <= fpr, by the division that p-values are made of: the product may round across.
+        return float(self.scores[len(self) - self._rank(fpr)])
+
+    def false_alarms(self, fpr: float, images: int) -> Any:
+        """Return the law of how many of so many in-distribution images are flagged, over calibrations: SciPy's `betabinom`."""
+        from scipy.stats import betabinom  # here: it takes a second to import
+
+        rank = self._rank(fpr)
+        return betabinom(images, rank, len(self) + 1 - rank)
+
+    def _rank(self, fpr: float) -> int:
+        """The largest with rank / (n + 1) <= fpr, by the division that p-values are made of: the product may round across."""
+        count = len(self) + 1
         rank = math.floor(fpr * count)
         rank += (rank + 1) / count <= fpr
         rank -= rank / count > fpr
-        return float(self.scores[len(self) - rank])
+        return rank

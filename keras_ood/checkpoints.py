@@ -16,16 +16,16 @@ _WEIGHTS, _METRICS, _UNFINISHED = "state.weights.h5", "metrics.csv", "unfinished
 class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the state after each epoch in a folder of its own, which is whole or not there: neither Ctrl-C nor a kill halves it.
 
-    A state is the weights, the optimizer's among them, and the log so far. The last one is kept, and the one of the epoch with
-    the least `monitor`.
+    A state is the weights, the optimizer's among them, and the log so far. The last one is kept, and, with a log, that of the
+    epoch with the least `monitor`.
 
     Args:
         folder: Of the states; made where absent.
         log: Of the training; stands before this callback in the list. None for none.
-        monitor: The metric that tells the best epoch; None to keep the last state alone.
+        monitor: The metric that tells the best epoch.
     """
 
-    def __init__(self, folder: Path, log: TrainingLog | None = None, monitor: str | None = None) -> None:
+    def __init__(self, folder: Path, log: TrainingLog | None = None, monitor: str = "val_loss") -> None:
         super().__init__()
         self.folder, self.log, self.monitor = folder, log, monitor
 
@@ -39,11 +39,10 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
                 self.log.rows = _read(self._state(done) / _METRICS)
         return done
 
-    def load_best(self, model: keras.Model) -> int:
-        """Give a model the weights of the best epoch, and return which it is."""
-        best = self._best(_read(self._state(max(self._epochs())) / _METRICS))
-        model.load_weights(self._state(best) / _WEIGHTS)
-        return best
+    def load_best(self, model: keras.Model) -> None:
+        """Give a model the weights of the best epoch of the log."""
+        assert self.log is not None, "the log tells the best epoch"
+        model.load_weights(self._state(self.log.best(self.monitor)) / _WEIGHTS)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the state, then let go of those that are no longer wanted (called by Keras)."""
@@ -55,13 +54,10 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
             kept = {epoch + 1}
             if self.log is not None:
                 write_records(unfinished / _METRICS, self.log.rows)
-                kept.add(self._best(self.log.rows))
+                kept.add(self.log.best(self.monitor))
             unfinished.rename(self._state(epoch + 1))
             for other in set(self._epochs()) - kept:
                 shutil.rmtree(self._state(other))
-
-    def _best(self, rows: list[dict[str, float]]) -> int:
-        return int((rows[-1] if self.monitor is None else min(rows, key=lambda row: row[self.monitor or ""]))["epoch"])
 
     def _state(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:06}"

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_ood import cli_completion
-from keras_ood.console import Json, Model, errors_in_a_line, load, show
+from keras_ood.console import Json, Method, Model, errors_in_a_line, load, show
 
 
 def export(
@@ -14,15 +13,7 @@ def export(
     out_path: Annotated[
         Path, typer.Argument(help="A .onnx, .tflite or .xml file, or a folder for a TensorFlow SavedModel.", metavar="OUT")
     ],
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help="Score; the preset's default where not given.",
-            autocompletion=cli_completion.methods,
-        ),
-    ] = None,
+    method: Method = None,
     format_name: Annotated[
         str | None,
         typer.Option("--format", "-f", help="onnx, litert, openvino or tf_saved_model; by the ending of OUT where not given."),

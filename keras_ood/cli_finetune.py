@@ -8,7 +8,7 @@ import typer
 from rich.console import Group
 
 from keras_ood import cli_completion
-from keras_ood.console import Json, errors_in_a_line, load, same_command, show, table
+from keras_ood.console import Json, Unreadable, errors_in_a_line, keep_compilations, locate, same_command, show, table
 
 
 def finetune(
@@ -38,7 +38,7 @@ def finetune(
     size: Annotated[str | None, typer.Option(help="Height x width that the new detector sees, such as 64x64.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for RGB.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the shuffling and the noise.")] = 0,
-    unreadable: Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")] = "raise",
+    unreadable: Unreadable = "raise",
     as_json: Json = False,
 ) -> None:
     """Fine-tune a detector on your own in-distribution images: trained, calibrated, measured and saved with a card.
@@ -53,15 +53,16 @@ def finetune(
         from keras_ood.training_progress import TrainingProgress
 
         settings = finetuning.Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
-        detector = load(source)
+        shape = preset.read(locate(source))["input_shape"]
+        keep_compilations()
         images, _ = tables.open_images(data, unreadable)
-        height, width = _parse(size) or detector.image_shape[:2]
+        height, width = _parse(size) or shape[:2]
         finetuning.finetune(
             source,
             images,
             out_folder,
             settings=settings,
-            image_shape=(height, width, detector.image_shape[2] if channels is None else channels),
+            image_shape=(height, width, shape[2] if channels is None else channels),
             title=title,
             licence=licence,
             out_of_distribution=_named(ood or []),

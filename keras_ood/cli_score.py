@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_ood import cli_completion
-from keras_ood.console import BatchSize, Model, err, errors_in_a_line, load, out, same_command, show
+from keras_ood.console import BatchSize, Method, Model, Unreadable, err, errors_in_a_line, load, out, same_command, show
 from keras_ood.interrupts import held_back
 
 FLAGGED = 3
@@ -34,17 +33,9 @@ def score(
             "--out", "-o", help="A .csv, .jsonl or .parquet file; CSV on standard output if absent. For Ray: a folder or URI."
         ),
     ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            "-m",
-            help="Score; the preset's default where not given.",
-            autocompletion=cli_completion.methods,
-        ),
-    ] = None,
+    method: Method = None,
     fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
-    unreadable: Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")] = "raise",
+    unreadable: Unreadable = "raise",
     fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
     batch_size: BatchSize = 256,
     start: Annotated[int, typer.Option(min=0, help="First images to leave out: goes on where a stopped run ended.")] = 0,

@@ -20,6 +20,9 @@ from keras_ood import cli_completion
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
+MENDABLE = (ValueError, OSError, RuntimeError, ArithmeticError)
+"""Errors that a user can do something about."""
+
 _PIPE = 10_000  # columns
 
 
@@ -39,6 +42,13 @@ Model = Annotated[
         autocompletion=cli_completion.models,
     ),
 ]
+
+Method = Annotated[
+    str | None,
+    typer.Option("--method", "-m", help="Score; the preset's default where not given.", autocompletion=cli_completion.methods),
+]
+
+Unreadable = Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")]
 
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
 
@@ -64,7 +74,7 @@ def errors_in_a_line(stopped: str = "") -> Iterator[None]:
         traceback.clear_frames((interrupt.__context__ or interrupt).__traceback__)  # ends progress bars, which generators hold
         err.print(f"\nStopped. {str(interrupt) or stopped}".rstrip(), soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(INTERRUPTED) from None
-    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+    except MENDABLE as error:
         import keras_ood
 
         uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
@@ -136,9 +146,15 @@ def _cell(value: Any) -> str:
 
 def load(model: str | Path) -> Any:
     """Return the detector of a handle; what JAX compiles for it is kept for the next command."""
-    import keras
-
     import keras_ood
+
+    keep_compilations()
+    return keras_ood.from_pretrained(locate(model))
+
+
+def keep_compilations() -> None:
+    """Let JAX keep what it compiles for the next command."""
+    import keras
 
     if keras.backend.backend() == "jax":
         import jax
@@ -147,7 +163,6 @@ def load(model: str | Path) -> Any:
             cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keras-ood" / "jax"
             jax.config.update("jax_compilation_cache_dir", str(cache))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
-    return keras_ood.from_pretrained(locate(model))
 
 
 def locate(model: str | Path) -> Path:

@@ -13,6 +13,8 @@ from keras_ood.batches import open_path
 from keras_ood.metrics import Interval, bootstrap_metrics
 from keras_ood.models import Detector
 
+NOMINAL_FPR = 0.05
+
 CONVENTION = (
     "Per image. OOD is the positive class (AUPR-in: in-distribution); FPR95 is the share of in-distribution images flagged "
     "when 95 % of the OOD images are; brackets: 95 % bootstrap interval over the images."
@@ -88,6 +90,17 @@ def evaluate(
             metrics = bootstrap_metrics(in_scores, out_scores, resamples)
             rows.append(Row(name, method, len(in_scores), len(out_scores), **metrics))
     return Report(rows, statistics)
+
+
+def headline(detector: Detector, report: Report) -> dict[str, Any]:
+    """Return what `preset.json` says of a report: false alarms at 5 %, and the AUROC of the default score on each set."""
+    flagged = detector.score_statistics(report.statistics["in_distribution"]) > detector.threshold(NOMINAL_FPR)
+    return {
+        "false_positive_rate": {"nominal": NOMINAL_FPR, "measured": float(np.mean(flagged)), "images": len(flagged)},
+        "auroc": {
+            row.out_of_distribution: round(row.auroc.value, 5) for row in report.rows if row.method == detector.default_score
+        },
+    }
 
 
 def named_images(images: Any, inside: Any = None) -> Any:

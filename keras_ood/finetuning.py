@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,21 +12,21 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.stats import betabinom
 
 from keras_ood import datasets, plots, scores
 from keras_ood.attention import PerImageGate
 from keras_ood.batches import gather
 from keras_ood.checkpoints import Checkpoints
+from keras_ood.datasets.synthetic import applicable
 from keras_ood.early_stopping import EarlyStopping
-from keras_ood.evaluation import Report, evaluate, named_images, write_records
+from keras_ood.evaluation import Report, evaluate, headline, named_images, write_records
 from keras_ood.hub import card, serialization
 from keras_ood.machine import describe_machine
 from keras_ood.models import Detector, InFlow, transfer
+from keras_ood.optimizers import cosine_adam
 from keras_ood.split import Split
 from keras_ood.training_log import TrainingLog
 
-NOMINAL_FPR = 0.05
 LOG, PICTURE = "training.csv", "training.png"
 _SETTINGS = "settings.json"
 
@@ -168,13 +167,12 @@ def train(
     """
     _claim(state, settings, detector, split)
     log = TrainingLog(state / LOG)
-    states = Checkpoints(state / "epochs", log, "val_loss")
+    states = Checkpoints(state / "epochs", log)
     stopping = EarlyStopping(log, monitor="val_loss", patience=settings.patience)
     if settings.freeze_encoder:
         detector.encoder.trainable = False
-    steps = -(-len(split.training) // settings.batch_size) * settings.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
-    detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
+    optimizer = cosine_adam(settings.learning_rate, len(split.training), settings.batch_size, settings.epochs)
+    detector.compile(optimizer=optimizer)
     done = states.restore(detector)
     if done < settings.epochs and not stopping.reached(detector):
         detector.fit(
@@ -239,8 +237,7 @@ def _calibrated(detector: Detector, gate: PerImageGate | None, encoder: Any, spl
 
 def _measure(detectors: Mapping[str, Detector], split: Split, given: Mapping[str, Any]) -> dict[str, Report]:
     levels = np.round(255 * split.test).astype(np.uint8)
-    names = [name for name in datasets.SYNTHETIC if levels.shape[1] == levels.shape[2] or name != "rotated"]
-    sets = {name: datasets.synthesize(name, levels) for name in names} | dict(given)
+    sets = {name: datasets.synthesize(name, levels) for name in applicable(levels.shape[1:])} | dict(given)
     methods = list(dict.fromkeys([detectors["trained"].default_score, "nll"]))
     return {
         name: evaluate(detector, split.test, sets, methods, resamples=100 if name == "trained" else 0)
@@ -249,24 +246,13 @@ def _measure(detectors: Mapping[str, Detector], split: Split, given: Mapping[str
 
 
 def _numbers(detector: Detector, reports: Mapping[str, Report]) -> dict[str, Any]:
-    """What the card says beside the table: false alarms, mean statistics, AUROC of the default score."""
-    inside = reports["trained"].statistics["in_distribution"]
-    flagged = detector.score_statistics(inside) > detector.threshold(NOMINAL_FPR)
-    known = len(detector.calibration())
-    flagging = math.floor(NOMINAL_FPR * (known + 1))  # ranks among the calibration images that are flagged
-    chance = betabinom(len(flagged), flagging, known + 1 - flagging).interval(0.95)
+    """What the card says beside the table: false alarms and what chance makes of them, AUROC of the default score, mean nll."""
+    numbers = headline(detector, reports["trained"])
+    alarms = numbers["false_positive_rate"]
+    chance = detector.calibration().false_alarms(alarms["nominal"], alarms["images"]).interval(0.95)
+    alarms["by_chance"] = [float(count) / alarms["images"] for count in chance]
     losses = {name: float(np.mean(report.statistics["in_distribution"]["nll"])) for name, report in reports.items()}
-    rows = [row for row in reports["trained"].rows if row.method == detector.default_score]
-    return {
-        "false_positive_rate": {
-            "nominal": NOMINAL_FPR,
-            "measured": float(np.mean(flagged)),
-            "images": len(flagged),
-            "by_chance": [float(count) / len(flagged) for count in chance],
-        },
-        "test_nll": {name: round(loss, 4) for name, loss in losses.items()},
-        "auroc": {row.out_of_distribution: round(row.auroc.value, 5) for row in rows},
-    }
+    return numbers | {"test_nll": {name: round(loss, 4) for name, loss in losses.items()}}
 
 
 def _sizes(split: Split) -> dict[str, int]:
@@ -281,10 +267,9 @@ def _describe(source: Any, original: Detector) -> str:
 
 
 def _training(log: TrainingLog) -> dict[str, Any]:
-    best = min(log.rows, key=lambda row: row["val_loss"])
     return {
         "epochs": len(log.rows),
-        "best_epoch": int(best["epoch"]),
+        "best_epoch": log.best("val_loss"),
         "seconds": round(sum(row["seconds"] for row in log.rows), 1),
         "machine": describe_machine(),
     }

@@ -65,7 +65,7 @@ def roc_curves(
         resamples: Of the bootstrap over the images of both sides, from which the band comes; 0 for no band.
         confidence: Of the band, at each false positive rate on its own.
     """
-    figure, axes = _figure(6.4, 5)
+    figure, (axes,) = _panels(1, 6.4, 5)
     grid = np.linspace(0, 1, 201)
     for (name, values), style in zip(out_scores.items(), _styles(), strict=False):
         labels = np.repeat([0, 1], [len(in_scores), len(values)])
@@ -176,7 +176,7 @@ def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None
         norms: `{set name: (N,)}`.
         radius: Drawn as a vertical line: where the prior wants them.
     """
-    figure, axes = _figure(7, 3.2)
+    figure, (axes,) = _panels(1, 7, 3.2)
     bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80).tolist()
     for (name, values), style in zip(norms.items(), _styles(), strict=False):
         weights = np.full(len(values), 1 / len(values))
@@ -200,9 +200,8 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     names += [name.removeprefix("val_") for name in history if name.removeprefix("val_") not in history]
     if not names:
         raise ValueError("`history` must hold at least one quantity. Received: none")
-    figure = Figure(figsize=(3.4 * len(names), 2.8), layout="constrained", dpi=110)
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False).ravel(), names, strict=True):
-        axes.spines[["top", "right"]].set_visible(False)
+    figure, panels = _panels(len(names), 3.4, 2.8)
+    for axes, name in zip(panels, names, strict=True):
         for key, label, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
             if key in history:
                 colour = COLOURS[label == "validation"]
@@ -234,9 +233,8 @@ def loss_curves(losses: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     Args:
         losses: `{panel: {line: (seeds, epochs)}}`.
     """
-    figure = Figure(figsize=(4.4 * len(losses), 3.4), layout="constrained", dpi=110)
-    for axes, (title, lines) in zip(figure.subplots(1, len(losses), squeeze=False).ravel(), losses.items(), strict=True):
-        axes.spines[["top", "right"]].set_visible(False)
+    figure, panels = _panels(len(losses), 4.4, 3.4)
+    for axes, (title, lines) in zip(panels, losses.items(), strict=True):
         for (name, values), style in zip(lines.items(), _styles(), strict=False):
             epochs = np.arange(1, values.shape[1] + 1)
             axes.plot(epochs, values.mean(axis=0), label=name, **style)
@@ -251,7 +249,7 @@ def loss_curves(losses: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Return a line of AUROC by severity for each name."""
-    figure, axes = _figure(7, 4)
+    figure, (axes,) = _panels(1, 7, 4)
     for (name, values), style in zip(curves.items(), _styles(), strict=False):
         axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name, **style)
     axes.set(xlabel="severity", ylabel="AUROC", ylim=(0, 1.02))
@@ -260,12 +258,13 @@ def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of one panel, inches."""
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels side by side, of so many inches each."""
+    figure = Figure(figsize=(width * count, height), layout="constrained", dpi=110)
+    panels = list(figure.subplots(1, count, squeeze=False).ravel())
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _styles() -> Iterator[dict[str, Any]]:

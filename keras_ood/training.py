@@ -15,15 +15,15 @@ from keras_ood import datasets, studies
 from keras_ood.attention import PerImageGate
 from keras_ood.batches import gather
 from keras_ood.checkpoints import Checkpoints
-from keras_ood.evaluation import Report, evaluate, named_images, write_records
+from keras_ood.evaluation import Report, evaluate, headline, named_images, write_records
 from keras_ood.hub import card
 from keras_ood.machine import describe_machine
 from keras_ood.models import Detector, InFlow
+from keras_ood.optimizers import cosine_adam
 from keras_ood.recipe import Recipe
 from keras_ood.training_progress import TrainingProgress
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
-NOMINAL_FPR = 0.05
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
 COMPARED = 2_000  # images of each set, at most, for other seeds and untrained networks
 
@@ -110,7 +110,6 @@ def _provenance(
 ) -> dict[str, Any]:
     dataset = datasets.get(recipe.dataset)
     inside = report.statistics["in_distribution"]
-    flagged = detector.score_statistics(inside) > detector.threshold(NOMINAL_FPR)
     return {
         "name": recipe.name,
         "in_distribution": {
@@ -121,17 +120,14 @@ def _provenance(
             "training_images": log["training_images"],
             "calibration_images": calibration_images,
             "gate_images": recipe.calibration_size - calibration_images,
-            "test_images": len(flagged),
+            "test_images": len(inside["nll"]),
         },
         "recipe_sha256": recipe.digest,
         "model": recipe.model,
         "seeds": recipe.seeds,
         "training": log,
         "statistics": {name: float(np.mean(values)) for name, values in inside.items()},
-        "false_positive_rate": {"nominal": NOMINAL_FPR, "measured": float(np.mean(flagged)), "images": len(flagged)},
-        "auroc": {
-            row.out_of_distribution: round(row.auroc.value, 5) for row in report.rows if row.method == detector.default_score
-        },
+        **headline(detector, report),
     }
 
 
@@ -178,9 +174,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
         return detector.inference_copy()
     folder.mkdir(parents=True, exist_ok=True)
     images = gather(recipe.images_to_train_on(), detector.preprocessing)  # once, not in every epoch
-    steps = -(-len(images) // recipe.batch_size) * recipe.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
-    detector.compile(optimizer=keras.optimizers.Adam(schedule, clipnorm=100.0))
+    detector.compile(optimizer=cosine_adam(recipe.learning_rate, len(images), recipe.batch_size, recipe.epochs))
     start = time.monotonic()
     states = Checkpoints(folder / "backup")
     history = detector.fit(

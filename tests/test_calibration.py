@@ -168,3 +168,16 @@ def test_smallest_reachable_fpr_flags_what_exceeds_all():
     """At fpr = 1 / (n + 1) the threshold is the largest calibration score."""
     scores = distinct(20)
     assert Calibration(scores).threshold(1 / 21) == scores.max()
+
+
+@pytest.mark.once
+def test_false_alarms_follow_their_law():
+    """Of images drawn as the calibration ones were, over many calibrations, as many are flagged as the law says."""
+    generator = np.random.default_rng(0)
+    flagged = []
+    for _ in range(2000):
+        calibration = Calibration(generator.normal(size=39))
+        flagged.append(np.sum(generator.normal(size=30) > calibration.threshold(0.1)))
+    law = calibration.false_alarms(0.1, images=30)
+    assert np.mean(flagged) == pytest.approx(law.mean(), rel=0.05)
+    assert np.std(flagged) == pytest.approx(law.std(), rel=0.05)

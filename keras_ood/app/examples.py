@@ -5,6 +5,7 @@ from PIL import Image
 
 from keras_ood import datasets
 from keras_ood.app.session import Session
+from keras_ood.datasets.synthetic import applicable
 
 _OF_EACH, _SYNTHETIC = 3, ("rotated", "inverted", "blurred", "noise")
 
@@ -17,6 +18,6 @@ def examples(session: Session) -> list[tuple[Image.Image, str]]:
     if session.title != datasets.get("digits").title:
         found += [(image, "digit") for image in digits[:_OF_EACH]]
     made = inside[_OF_EACH : _OF_EACH + 1]
-    square = made.shape[1] == made.shape[2]
-    found += [(datasets.synthesize(name, made)[0], name) for name in _SYNTHETIC if square or name != "rotated"]
+    possible = applicable(made.shape[1:])
+    found += [(datasets.synthesize(name, made)[0], name) for name in _SYNTHETIC if name in possible]
     return [(Image.fromarray(image.squeeze(axis=-1) if image.shape[-1] == 1 else image), word) for image, word in found]

@@ -51,6 +51,11 @@ SYNTHETIC: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = 
 }
 
 
+def applicable(image_shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the synthetic sets that images `(height, width, channels)` can give."""
+    return [name for name in SYNTHETIC if image_shape[0] == image_shape[1] or name != "rotated"]
+
+
 def synthesize(name: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return as many synthetic images as there are in-distribution ones, of the same shape and dtype.
 
