@@ -14,16 +14,16 @@ if TYPE_CHECKING or "_KERAS_OOD_COMPLETE" not in os.environ:  # a shell that com
 
     # Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
     from keras_ood import attention, bijectors, datasets, distributions, models, scores
-    from keras_ood.calibrated_scores import NotCalibratedError
+    from keras_ood.calibration.calibrated_scores import NotCalibratedError
     from keras_ood.hub.handles import list_models
     from keras_ood.hub.preset import PresetError
-    from keras_ood.hub.serialization import from_pretrained
+    from keras_ood.loading import from_pretrained
     from keras_ood.models import Detector
 
 if TYPE_CHECKING:
     from keras_ood import plots
-    from keras_ood.evaluation import evaluate
-    from keras_ood.finetuning import finetune
+    from keras_ood.evaluation.evaluate import evaluate
+    from keras_ood.training.finetune import finetune
 
 __version__ = "0.1.0"
 
@@ -48,11 +48,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what needs scikit-learn or matplotlib at first use."""
     if name == "evaluate":
-        from keras_ood.evaluation import evaluate
+        from keras_ood.evaluation.evaluate import evaluate
 
         return evaluate
     if name == "finetune":
-        from keras_ood.finetuning import finetune
+        from keras_ood.training.finetune import finetune
 
         return finetune
     if name == "plots":

@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.datasets.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
 from keras_ood.hub import handles, preset
+from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
 
 try:
     import pyarrow.dataset

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import keras_ood
-from keras_ood import datasets, devices
+from keras_ood import datasets
+from keras_ood.backend import devices
 from keras_ood.models import TiltedVAE
 
 

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 import keras_ood
 from keras_ood import scores
-from keras_ood.cli import app
+from keras_ood.cli.main import app
 
 pytestmark = pytest.mark.once
 

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 import keras_ood
-from keras_ood import cli
+from keras_ood.cli import main
 
 ray = pytest.importorskip("ray", reason="needs the extra `ray`")
 engine = pytest.importorskip("keras_ood.ray")
@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def expected(folder):
     """`{path: score}` of one process."""
-    files = keras_ood.datasets.ImageFiles(folder)
+    files = keras_ood.images.ImageFiles(folder)
     return dict(zip(map(str, files.paths), keras_ood.from_pretrained(PRESET).score(files), strict=True))
 
 
@@ -154,7 +154,7 @@ def test_the_command_scores_with_ray(cluster, folder, expected, tmp_path):
         (source / f"{number}.png").write_bytes((folder / f"{number:04}.png").read_bytes())
     (source / "broken.png").write_bytes(b"no image")
     options = ["--engine", "ray", "--out", str(tmp_path / "scores"), "--unreadable", "skip"]
-    result = CliRunner().invoke(cli.app, ["score", PRESET, str(source), *options])
+    result = CliRunner().invoke(main.app, ["score", PRESET, str(source), *options])
     assert result.exit_code == 0, result.output
     table = parquet.read_table(tmp_path / "scores").to_pylist()
     rows = {Path(row["path"]).name: row for row in table}
@@ -169,7 +169,7 @@ def test_an_error_of_a_worker_is_one_line(cluster, folder, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "broken.png").write_bytes(b"no image")
     options = ["--engine", "ray", "--out", str(tmp_path / "scores")]
-    result = CliRunner().invoke(cli.app, ["score", PRESET, str(tmp_path / "images"), *options])
+    result = CliRunner().invoke(main.app, ["score", PRESET, str(tmp_path / "images"), *options])
     assert result.exit_code == 1
     assert "broken.png" in result.output
     assert "Traceback" not in result.output

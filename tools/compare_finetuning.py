@@ -14,11 +14,12 @@ import numpy as np
 
 import keras_ood
 from keras_ood import datasets, plots
-from keras_ood.batches import gather
-from keras_ood.evaluation import evaluate, write_records
-from keras_ood.finetuning import Settings, train
+from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.images.sources import gather
 from keras_ood.models import Detector, transfer
-from keras_ood.split import Split
+from keras_ood.tables.records import write_records
+from keras_ood.training.finetune import Settings, train
+from keras_ood.training.split import Split
 
 PAIRS = {  # source preset, new in-distribution set: sets to tell from it, the source's own among them
     ("tilted-vae-fashion-mnist", "mnist"): ("fashion_mnist", "blurred"),

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_ood import datasets
-from keras_ood.budget import Budget
+from keras_ood.callbacks.budget import Budget
 from keras_ood.models import InFlow
 
 BATCH, WARM_UP = 64, 128  # images

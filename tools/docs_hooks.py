@@ -16,7 +16,7 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from keras_ood.hub import card
+from keras_ood.cards import card
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CHANGELOG.md", "benchmark/README.md", "tutorials/*.ipynb", "zoo/*/README.md")

@@ -2,7 +2,7 @@
 
 import typer
 
-from keras_ood.cli_benchmark import benchmark
+from keras_ood.cli.benchmark import benchmark
 
 if __name__ == "__main__":
     typer.run(benchmark)

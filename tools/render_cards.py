@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from keras_ood.benchmark import speed
-from keras_ood.hub import card, handles
+from keras_ood.cards import card
+from keras_ood.hub import handles
 
 ROOT = Path(__file__).parents[1]
 

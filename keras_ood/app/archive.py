@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from keras_ood.datasets.image_files import DECODING_ERRORS, SUFFIXES, decode
-from keras_ood.datasets.strips import DAMAGED
+from keras_ood.images.array_file import DAMAGED
+from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, decode
 
 MOST_MEMBERS = 20_000
 MOST_BYTES = 2**30

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from keras_ood import plots
 from keras_ood.app.archive import Archive
 from keras_ood.app.session import Session
-from keras_ood.tables import Names, Table
+from keras_ood.tables.score_table import Names, Table
 
 Report = Callable[[int, int], None]
 """Told how many images of how many have been read."""
@@ -30,7 +30,7 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
         session: Whose detector scores.
         path: The .zip file.
         fpr: False positive rate to hold.
-        table: CSV file to write, columns `keras_ood.tables.COLUMNS`.
+        table: CSV file to write, columns `keras_ood.tables.score_table.COLUMNS`.
         report: Called as the work goes on.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_ood.app.session import Session, at_hand, open_session
-from keras_ood.console import MENDABLE
+from keras_ood.cli.console import MENDABLE
 
 HIGHEST_FPR = 0.5
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "detector", "api_visibility": "private"}

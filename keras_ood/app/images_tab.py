@@ -9,7 +9,7 @@ from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, 
 from keras_ood.app.examples import examples
 from keras_ood.app.explanation import explain
 from keras_ood.app.verdicts import HEADERS, judge
-from keras_ood.datasets.image_files import DECODING_ERRORS, SUFFIXES, decode
+from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, decode
 
 NOTHING_YET = "Drop images on the left, or click an example."
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from keras_ood.attention import PerImageGate, encode
+from keras_ood.attention import PerImageGate
+from keras_ood.encoders import encode
 from keras_ood.models import Detector, InFlow, TiltedVAE
 
 Features = Callable[[np.ndarray], np.ndarray]

@@ -12,9 +12,10 @@ import numpy as np
 import keras_ood
 from keras_ood import datasets
 from keras_ood.app.neighbours import Neighbours, features_of
-from keras_ood.batches import convert, gather
 from keras_ood.hub import handles, preset
-from keras_ood.tables import Names, Row
+from keras_ood.images import ImageFiles
+from keras_ood.images.sources import convert, gather
+from keras_ood.tables.score_table import Names, Row
 
 MOST_IN_DISTRIBUTION = 2_000
 """In-distribution images that are kept to look for the nearest of an image, evenly spaced over those at hand."""
@@ -94,8 +95,8 @@ def at_hand() -> list[str]:
 def _in_distribution(name: str | None, folder: str | None) -> tuple[str, Any]:
     """Where in-distribution images are from, and the images themselves."""
     if folder is not None:
-        paths = datasets.ImageFiles(folder).paths
-        return f"images of {Path(folder).name}", datasets.ImageFiles([paths[index] for index in _spread(len(paths))], "skip")
+        paths = ImageFiles(folder).paths
+        return f"images of {Path(folder).name}", ImageFiles([paths[index] for index in _spread(len(paths))], "skip")
     if name in datasets.DATASETS and (name == "digits" or datasets.local_file(name, "test")):
         images = datasets.load(name, "test")[0]
         return f"test images of {datasets.get(name).title}", images[_spread(len(images))]

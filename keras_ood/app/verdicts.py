@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_ood.app.session import Session
-from keras_ood.datasets import ImageFiles
-from keras_ood.tables import Names
+from keras_ood.images import ImageFiles
+from keras_ood.tables.score_table import Names
 
 HEADERS = ("#", "image", "score", "p-value", "verdict")
 MOST_FILES = 200

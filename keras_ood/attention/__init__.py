@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from keras_ood.attention.encoders import encode, random_encoder, trained_encoder
 from keras_ood.attention.per_image_gate import PerImageGate
+from keras_ood.encoders.encode import encode
+from keras_ood.encoders.random_encoder import random_encoder
+from keras_ood.encoders.trained_encoder import trained_encoder
 
 if TYPE_CHECKING:
     from keras_ood.attention.mmd import MMDTest, TestResult, mmd_test

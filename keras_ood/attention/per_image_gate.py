@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.attention.encoders import encode
-from keras_ood.models.preprocessing import Preprocessing
+from keras_ood.encoders.encode import encode
+from keras_ood.images.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -30,7 +30,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
     The paper's attention tests a batch as one set (`keras_ood.attention.SetGate`); this variation is ours.
 
     Args:
-        encoder: A `keras.Sequential` from images to `(batch, features)`, see `keras_ood.attention.encoders`.
+        encoder: A `keras.Sequential` from images to `(batch, features)`, see `keras_ood.encoders.encode`.
         held_out: Number of held-out images behind the p-values.
         reference: Number of images whose projected features are kept for `set_gate`.
         components: `q`.

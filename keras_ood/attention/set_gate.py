@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.attention.encoders import encode
 from keras_ood.attention.mmd import MMDTest, TestResult
+from keras_ood.encoders.encode import encode
 
 
 class SetGate:

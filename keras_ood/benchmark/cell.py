@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from keras_ood import datasets, scores
-from keras_ood.evaluation import evaluate, named_images
-from keras_ood.machine import describe_machine
+from keras_ood.backend.machine import describe_machine
+from keras_ood.datasets.named import named_images
+from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.models import Detector, Ensemble
-from keras_ood.recipe import Recipe
-from keras_ood.training import untrained
+from keras_ood.recipes.recipe import Recipe
+from keras_ood.training.from_recipe import untrained
 
 CHEAP = "cheap"
 ALL_SEEDS = "all"

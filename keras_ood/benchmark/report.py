@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from keras_ood import datasets, plots
 from keras_ood.benchmark.runner import rows as finished_rows
-from keras_ood.evaluation import CONVENTION, write_records
+from keras_ood.tables.records import CONVENTION, write_records
 
 RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
 Rows = list[dict[str, Any]]

@@ -10,11 +10,11 @@ from typing import Any
 
 from keras_ood import scores
 from keras_ood.benchmark.cell import ALL_SEEDS, CHEAP, Cell, Limits
-from keras_ood.evaluation import read_records, write_records
 from keras_ood.hub import handles, preset, serialization
 from keras_ood.models import Detector
-from keras_ood.recipe import Recipe
-from keras_ood.training import LOG, equipped, train_seed
+from keras_ood.recipes.recipe import Recipe
+from keras_ood.tables.records import read_records, write_records
+from keras_ood.training.from_recipe import LOG, equipped, train_seed
 
 CELLS = "cells"
 

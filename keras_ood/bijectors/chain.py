@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from keras_ood._tfp import BatchedComponentProperties
+from keras_ood.backend.tfp import BatchedComponentProperties
 from keras_ood.bijectors.image_bijector import ImageBijector
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_ood._tfp import BatchedComponentProperties
+from keras_ood.backend.tfp import BatchedComponentProperties
 from keras_ood.bijectors.image_bijector import ImageBijector
 from keras_ood.bijectors.squeeze import Squeeze
 

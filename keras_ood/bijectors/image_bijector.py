@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any
 
-from keras_ood._tfp import tfb
+from keras_ood.backend.tfp import tfb
 
 
 class ImageBijector(tfb.Bijector):  # type: ignore[misc]

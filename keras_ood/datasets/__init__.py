@@ -1,7 +1,7 @@
 """Data sets by name, image files, and synthetic out-of-distribution images."""
 
 from keras_ood.datasets.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from keras_ood.datasets.image_files import ImageFiles, UnreadableImageError
+from keras_ood.datasets.named import named_images
 from keras_ood.datasets.registry import DATASETS, DataSet, get, load, local_file
 from keras_ood.datasets.synthetic import SYNTHETIC, synthesize
 
@@ -11,11 +11,10 @@ __all__ = [
     "SEVERITIES",
     "SYNTHETIC",
     "DataSet",
-    "ImageFiles",
-    "UnreadableImageError",
     "corrupt",
     "get",
     "load",
     "local_file",
+    "named_images",
     "synthesize",
 ]

@@ -1,6 +1,7 @@
 """The named data sets: a row of data each."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_ood.datasets import originals
-from keras_ood.datasets.strips import read_strips
-from keras_ood.names import did_you_mean
+from keras_ood.images.array_file import DAMAGED
+from keras_ood.terminal.names import did_you_mean
 
 SPLITS = ("train", "test")
 
@@ -47,8 +48,9 @@ DATASETS: dict[str, DataSet] = {
 def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return `(images, labels)` of a data set: uint8 `(N, height, width, channels)` and uint8 `(N,)`.
 
-    Looked for in the folder named by the environment variable `KERAS_OOD_DATA`, then in `../shared/data` beside a checkout
-    of this project, as `<name>_<split>.npz`; then the original is downloaded and checked. `digits` needs neither.
+    Looked for in the folder named by the environment variable `KERAS_OOD_DATA`, as `<name>.npz` with the arrays `x_train`,
+    `y_train`, `x_test`, `y_test` of Keras' own files, as far as the set has them; else the original is downloaded, once, and
+    checked. `digits` needs neither.
 
     Args:
         name: One of `keras_ood.datasets.DATASETS`.
@@ -66,7 +68,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
     local = local_file(name, split)
-    images, labels = read_strips(local) if local else dataset.original(split)
+    images, labels = _read(local, split) if local else dataset.original(split)
     return images.reshape(-1, *dataset.image_shape), labels
 
 
@@ -82,8 +84,33 @@ def get(name: str) -> DataSet:
 
 
 def local_file(name: str, split: str) -> Path | None:
-    """Return the local file of a data set, None where there is none."""
-    folders = [Path(__file__).parents[3] / "shared" / "data"]
-    if "KERAS_OOD_DATA" in os.environ:
-        folders.insert(0, Path(os.environ["KERAS_OOD_DATA"]))
-    return next((file for folder in folders if (file := folder / f"{name}_{split}.npz").is_file()), None)
+    """Return the local file that holds a split of a data set, None where there is none."""
+    if "KERAS_OOD_DATA" not in os.environ:
+        return None
+    path = Path(os.environ["KERAS_OOD_DATA"], f"{name}.npz")
+    if not path.is_file():
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return path if f"x_{split}.npy" in archive.namelist() else None
+    except zipfile.BadZipFile:
+        return path  # reading it says what is wrong
+
+
+def _read(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images and labels of a split of a `.npz` file.
+
+    Raises:
+        ValueError: The file is damaged, or its arrays are no uint8 images with a label each.
+    """
+    try:
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            images, labels = file[f"x_{split}"], file[f"y_{split}"].ravel()
+        if images.dtype != np.uint8 or labels.dtype.kind not in "iu" or images.ndim not in (3, 4) or len(images) != len(labels):
+            raise ValueError(f"{images.dtype} images of shape {images.shape}, {labels.dtype} labels of shape {labels.shape}")
+    except DAMAGED as error:
+        raise ValueError(
+            f"Expected a .npz file with uint8 images x_{split} and labels y_{split}. Received: {path} ({error})"
+        ) from error
+    return images, labels.astype(np.uint8)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_ood._tfp import ParameterProperties, rejection_sampler, samplers, seed_key, tfd
+from keras_ood.backend.tfp import ParameterProperties, rejection_sampler, samplers, seed_key, tfd
 from keras_ood.distributions import gaussian, radial
 
 

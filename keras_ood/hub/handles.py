@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ood.hub import manifest, preset
-from keras_ood.names import did_you_mean
+from keras_ood.terminal.names import did_you_mean
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _SOURCES = (None, "embedded", "hub")

@@ -7,8 +7,8 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from keras_ood.hub import preset, safety
-from keras_ood.hub.card import CARD
 from keras_ood.hub.pull import HUB_ERRORS, client, first_line
+from keras_ood.hub.short_card import CARD
 
 _REFUSED: tuple[type[Exception], ...] = (*HUB_ERRORS, RuntimeError)  # the latter wraps failures of large files
 _KEPT = (".gitattributes",)  # of the Hub's own

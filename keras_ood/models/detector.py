@@ -7,22 +7,22 @@ import keras
 import numpy as np
 
 from keras_ood import scores
-from keras_ood.batches import count_images, iterate_batches, one_ahead, pad, trainable
-from keras_ood.calibrated_scores import CalibratedScores
-from keras_ood.calibration import MINIMUM_SIZE, Calibration
-from keras_ood.compiled import Pending, launch
-from keras_ood.devices import replicas
+from keras_ood.backend.compiled import Pending, launch
+from keras_ood.backend.devices import replicas
+from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
+from keras_ood.callbacks.nan_guard import NaNGuard
+from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.sources import count_images, iterate_batches, one_ahead, pad, trainable
 from keras_ood.models.portable import Portable
-from keras_ood.models.preprocessing import Preprocessing
-from keras_ood.nan_guard import NaNGuard
-from keras_ood.progress import track_images
+from keras_ood.terminal.progress import track_images
 
 
 class Detector(Portable):
     """Out-of-distribution detector: images in; scores, p-values and flags out.
 
     The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
-    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.batches.ACCEPTED`, holds
+    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.images.sources.ACCEPTED`, holds
     two batches of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
     what it cannot take.
 

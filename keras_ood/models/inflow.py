@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.batches import trainable
+from keras_ood.images.sources import trainable
+from keras_ood.images.statistics import image_statistics
 from keras_ood.models.detector import Detector
-from keras_ood.models.flows import FLOWS
-from keras_ood.models.image_statistics import image_statistics
+from keras_ood.networks.flow import FLOWS
 
 LEVELS = 256  # grey levels of an image
 _INITIALIZE_WITH = 512  # images of the data-dependent start
@@ -35,11 +35,11 @@ class InFlow(Detector):
 
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
-    `keras_ood.models.image_statistics`.
+    `keras_ood.images.statistics`.
 
     Args:
         image_shape: `(height, width, channels)`.
-        architecture: `"multiscale"` or `"paper"`, see `keras_ood.models.flows`.
+        architecture: `"multiscale"` or `"paper"`, see `keras_ood.networks.flow`.
         depth: Steps at each scale (blocks of `"paper"`); None for the architecture's own number.
         attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
             plain flow, the baseline.

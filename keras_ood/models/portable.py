@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
-from keras_ood.calibrated_scores import CalibratedScores
+from keras_ood.calibration.calibrated_scores import CalibratedScores
 
 if TYPE_CHECKING:
     from keras_ood.hub.push import Published
@@ -59,11 +59,11 @@ class Portable(keras.Model):  # type: ignore[misc]
         Raises:
             OSError: The Hub refused; the message says what was done and how to go on.
         """
-        from keras_ood.hub import card, push
+        from keras_ood.hub import push, short_card
 
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, **provenance)
-            card.write(Path(folder), repo_id)
+            short_card.write(Path(folder), repo_id, self.citation)
             return push.push(
                 Path(folder), repo_id, private=private, create_pr=create_pr, commit_message=commit_message, token=token
             )
@@ -100,9 +100,9 @@ class Portable(keras.Model):  # type: ignore[misc]
             OSError: There is no such folder, or something else has that name.
             RuntimeError: A package is missing, or the runtime does not give the detector's scores.
         """
-        from keras_ood import exporting
+        from keras_ood.export import export
 
-        return exporting.export(self, self._calibrated, path, format, method, image_shape)
+        return export.export(self, self._calibrated, path, format, method, image_shape)
 
     def inference_copy(self: Self, dtype: str | None = None) -> Self:
         """Return a detector of the same weights and calibration, without optimizer.

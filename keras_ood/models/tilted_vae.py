@@ -7,12 +7,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.batches import gather
-from keras_ood.compiled import forward, value_and_gradient
+from keras_ood.backend.compiled import forward, value_and_gradient
 from keras_ood.distributions import gaussian, radial
+from keras_ood.images.sources import gather
+from keras_ood.images.statistics import image_statistics, octave_name, octaves, shrink
 from keras_ood.models.detector import Detector
-from keras_ood.models.image_statistics import image_statistics, octave_name, octaves, shrink
-from keras_ood.models.networks import ARCHITECTURES
+from keras_ood.networks.vae import ARCHITECTURES
 
 KL_FORMS = ("quadratic", "exact")
 
@@ -34,13 +34,13 @@ class TiltedVAE(Detector):
     Statistics, `(batch,)` float32: `nll`, `reconstruction` (-log p(x|z)), `kl`, all in nats; `latent_norm` (|loc(x)|),
     `shell_distance` (| |loc(x)| - optimal radius |), `posterior_scale_norm` (|scale(x)|, for tilt = 0), `squared_error`
     (|x - f(z)|^2), `squared_error_2`, `squared_error_4` (of error images averaged over squares of 2 and 4 pixels); and those of
-    `keras_ood.models.image_statistics`.
+    `keras_ood.images.statistics`.
 
     Args:
         image_shape: `(height, width, channels)`.
         latent_dim: `d`.
         tilt: 0, or a number above `keras_ood.distributions.critical_tilt(latent_dim)`, below which a tilt does nothing.
-        architecture: `"small"` or `"paper"`, see `keras_ood.models.networks`.
+        architecture: `"small"` or `"paper"`, see `keras_ood.networks.vae`.
         kl: `"quadratic"`, the paper's approximation and the default for tilt > 0, or `"exact"`, the only form for tilt = 0.
         scale: `g`, fixed; None to learn it.
         default_score: The score that methods use when none is named.
@@ -127,14 +127,14 @@ class TiltedVAE(Detector):
 
     def posterior(self, images: Any) -> Any:
         """Return q(z|x), a TFP distribution of batch shape `(batch,)`, for preprocessed `(batch, *image_shape)` images."""
-        from keras_ood._tfp import tfd  # here: TensorFlow Probability takes seconds to import
+        from keras_ood.backend.tfp import tfd  # here: TensorFlow Probability takes seconds to import
 
         loc, scale = self.encode(images)
         return tfd.MultivariateNormalDiag(loc, scale_diag=None if self.tilt else scale)
 
     def likelihood(self, latents: Any) -> Any:
         """Return p(x|z), a TFP distribution over `image_shape`, for `(..., latent_dim)` latents."""
-        from keras_ood._tfp import tfd
+        from keras_ood.backend.tfp import tfd
 
         return tfd.Independent(tfd.Normal(self.decode(latents), self.pixel_scale), reinterpreted_batch_ndims=3)
 

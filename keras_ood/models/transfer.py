@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.images.preprocessing import LUMINANCE, Preprocessing
 from keras_ood.models.detector import Detector
 from keras_ood.models.ensemble import Ensemble
-from keras_ood.models.preprocessing import LUMINANCE, Preprocessing
 
 
 @dataclass(frozen=True)

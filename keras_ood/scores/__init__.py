@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from keras_ood.names import did_you_mean
 from keras_ood.scores.density_of_states import DensityOfStates
 from keras_ood.scores.ensemble import PValueEnsemble
 from keras_ood.scores.gradient_norm import GradientNorm
@@ -22,6 +21,7 @@ from keras_ood.scores.shell_distance import ShellDistance
 from keras_ood.scores.typicality import Typicality
 from keras_ood.scores.waic import WAIC
 from keras_ood.scores.will_it_move import WillItMove
+from keras_ood.terminal.names import did_you_mean
 
 _CATALOGUE: dict[str, Score] = {
     score.name: score

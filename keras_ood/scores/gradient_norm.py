@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.compiled import weight_gradient_norms
+from keras_ood.backend.compiled import weight_gradient_norms
 from keras_ood.scores.score import Arrays, Score, Tensors
 
 _PREFIX = "gradient_norm_"

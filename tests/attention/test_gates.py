@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ood.attention import PerImageGate, SetGate, encode, random_encoder, trained_encoder
+from keras_ood.attention import PerImageGate, SetGate
+from keras_ood.encoders import encode, random_encoder, trained_encoder
 from keras_ood.models import InFlow, TiltedVAE
 
 

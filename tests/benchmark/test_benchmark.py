@@ -6,7 +6,7 @@ from keras_ood import benchmark, scores
 from keras_ood.benchmark import runner
 from keras_ood.benchmark.cell import Cell, corrupted_sets, outside_sets
 from keras_ood.datasets import load
-from keras_ood.evaluation import read_records
+from keras_ood.tables.records import read_records
 
 pytestmark = pytest.mark.once  # the scores are tested on both backends
 

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_ood import bijectors
-from keras_ood._tfp import tfb, tfd
+from keras_ood.backend.tfp import tfb, tfd
 
 pytestmark = pytest.mark.usefixtures("float64")
 SHAPE = (4, 4, 4)  # height, width, channels

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from keras_ood._tfp import tfd
+from keras_ood.backend.tfp import tfd
 from keras_ood.distributions import TiltedGaussian
 
 BACKEND = keras.backend.backend()

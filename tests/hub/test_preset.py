@@ -8,7 +8,7 @@ import pytest
 import keras_ood
 from keras_ood import PresetError
 from keras_ood.hub import handles, preset
-from keras_ood.recipe import Recipe
+from keras_ood.recipes.recipe import Recipe
 
 
 def test_every_preset_of_the_zoo_loads():

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ood.attention import PerImageGate
 from keras_ood.models import InFlow
-from keras_ood.models.flows import GlowStep
+from keras_ood.networks.flow import GlowStep
 
 
 def perturbed(detector, scale=0.05):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import keras_ood
+from keras_ood.images.preprocessing import LUMINANCE
 from keras_ood.models import InFlow, TiltedVAE, transfer
-from keras_ood.models.preprocessing import LUMINANCE
 
 
 def latents(detector, images):

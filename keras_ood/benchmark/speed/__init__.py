@@ -7,9 +7,9 @@ from pathlib import Path
 
 import keras
 
+from keras_ood.backend.machine import describe_machine
 from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison
-from keras_ood.machine import describe_machine
 
 __all__ = ["Comparison", "file", "lost", "measure", "read", "table", "write"]
 

@@ -6,7 +6,7 @@ from statistics import median
 import keras
 import numpy as np
 
-from keras_ood import devices
+from keras_ood.backend import devices
 from keras_ood.benchmark.speed import torch_networks
 from keras_ood.benchmark.speed.comparison import Comparison, compare, rate
 from keras_ood.models import TiltedVAE

@@ -17,7 +17,7 @@ def available() -> bool:
 
 
 def network(architecture: str, channels_last: bool) -> Any:
-    """Return encoder, `loc` head and decoder for 32x32x1 images, the layers of `keras_ood.models.networks`."""
+    """Return encoder, `loc` head and decoder for 32x32x1 images, the layers of `keras_ood.networks.vae`."""
     import torch
     from torch import nn
 

@@ -1,0 +1,175 @@
+"""Functions of arrays and of a model's weights, compiled on the active backend; NumPy in, NumPy out.
+
+A function that is given its `model` sees the weights as they are at each call. Without, JAX keeps those of the first call:
+right for networks that nobody trains any more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.backend.devices import spread
+
+Function = Callable[..., Any]
+Pending = Callable[[], dict[str, np.ndarray]]
+
+
+def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
+    """Return the function that starts a compiled pass and comes back at once, with the function that waits for its values.
+
+    Args:
+        function: From `(batch, ...)` images, or `{"images": images, "noise": noise}`, to a dictionary of tensors.
+        model: Whose weights `function` uses.
+    """
+    compiled = _compile(function, model)
+
+    def start(images: np.ndarray, noise: np.ndarray | None = None) -> Pending:
+        sent = spread(images)
+        found = compiled(sent if noise is None else {"images": sent, "noise": ops.convert_to_tensor(noise)})
+        return lambda: {name: np.asarray(ops.convert_to_numpy(value)) for name, value in found.items()}
+
+    return start
+
+
+def forward(function: Function, model: keras.Model) -> Function:
+    """Return `function(*arrays)`, compiled."""
+    return _numpy(_compile(function, model))
+
+
+def _compile(function: Function, model: keras.Model) -> Function:
+    """`function` of tensors, compiled once for each shape, with the model's weights as they are at each call."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return _bound(jax.jit(_stateless(function, model)), model)
+    return _graphs(function)
+
+
+def _graphs(function: Function) -> Function:
+    """`function` of tensors as a TensorFlow graph for each shape; `tf.function` alone warns users that there are several."""
+    import tensorflow as tf
+
+    traced = tf.function(function, autograph=False)
+    graphs: dict[Any, Function] = {}
+
+    def call(*tensors: Any) -> Any:
+        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        if key not in graphs:
+            graphs[key] = traced.get_concrete_function(*keras.tree.map_structure(tf.TensorSpec.from_tensor, tensors))
+        return graphs[key](*tensors)
+
+    return call
+
+
+def value_and_gradient(function: Function, model: keras.Model | None = None) -> Function:
+    """Return the function that gives `function(x, *others)` and the gradient of its sum with respect to `x`.
+
+    Args:
+        function: From an array `(batch, ...)` and others to `(batch,)` numbers, each a function of its own row of `x`.
+        model: Whose weights `function` uses.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        pure = _stateless(function, model)
+
+        def total(x: Any, weights: Any, *others: Any) -> tuple[Any, Any]:
+            values = pure(weights, x, *others)
+            return ops.sum(values), values
+
+        differentiated = jax.grad(total, has_aux=True)
+
+        def both(weights: Any, x: Any, *others: Any) -> tuple[Any, Any]:
+            slope, values = differentiated(x, weights, *others)
+            return values, slope
+
+        return _numpy(_bound(jax.jit(both), model))
+    import tensorflow as tf
+
+    def taped(x: Any, *others: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            values = function(x, *others)
+            total = tf.reduce_sum(values)
+        return values, tape.gradient(total, x)
+
+    return _numpy(_graphs(taped))
+
+
+def gradient(function: Function) -> Function:
+    """Return the gradient of `sum(function(x, *others))` with respect to `x`, for networks that nobody trains any more."""
+    both = value_and_gradient(function)
+    return lambda *arrays: both(*arrays)[1]
+
+
+def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
+    """Return the function that gives, for each image of a batch, the squared norm of its gradient in every weight.
+
+    Args:
+        function: From `(1, ...)` images to `(1,)` numbers.
+        model: Whose trainable weights the gradient is taken of.
+
+    Returns:
+        A function from `(batch, ...)` to `(batch, number of trainable weights)`.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        pure = _stateless(function, model)
+        trainable = [index for index, variable in enumerate(model.variables) if variable.trainable]
+
+        def norms(weights: Any, images: Any) -> Any:
+            def value(part: Any, image: Any) -> Any:
+                values = list(weights)
+                for index, weight in zip(trainable, part, strict=True):
+                    values[index] = weight
+                return pure(values, image[None])[0]
+
+            def one(image: Any) -> Any:
+                slopes = jax.grad(value)([weights[index] for index in trainable], image)
+                return ops.stack([ops.sum(ops.square(slope)) for slope in slopes])
+
+            return jax.vmap(one)(images)
+
+        return _numpy(_bound(jax.jit(norms), model))
+    import tensorflow as tf
+
+    def taped(images: Any) -> Any:
+        def one(image: Any) -> Any:
+            weights = [variable.value for variable in model.trainable_variables]
+            with tf.GradientTape() as tape:
+                value = function(image[None])[0]
+            return tf.stack([tf.reduce_sum(tf.square(slope)) for slope in tape.gradient(value, weights)])
+
+        # Not `tf.vectorized_map`: it aborts the process at the filters' gradient of some convolutions (TensorFlow 2.21, CPU).
+        return tf.map_fn(one, images)
+
+    return _numpy(_graphs(taped))
+
+
+def _stateless(function: Function, model: keras.Model | None) -> Function:
+    """`function` as a pure one of the model's weights and of arrays."""
+
+    def pure(weights: Any, *arrays: Any) -> Any:
+        if model is None:
+            return function(*arrays)
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
+            return function(*arrays)
+
+    return pure
+
+
+def _bound(pure: Function, model: keras.Model | None) -> Function:
+    """A pure function of weights and tensors as one of tensors, the weights those of `model` at each call."""
+    return lambda *tensors: pure([] if model is None else [variable.value for variable in model.variables], *tensors)
+
+
+def _numpy(compiled: Function) -> Function:
+    def call(*arrays: Any) -> Any:
+        found = compiled(*(ops.convert_to_tensor(array) for array in arrays))
+        return keras.tree.map_structure(lambda part: np.asarray(ops.convert_to_numpy(part)), found)
+
+    return call

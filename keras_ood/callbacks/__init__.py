@@ -1,0 +1,1 @@
+"""Callbacks of a training, for `keras.Model.fit`."""

@@ -1,0 +1,34 @@
+"""Early stopping that a kill does not make forgetful."""
+
+from typing import Any
+
+import keras
+
+from keras_ood.callbacks.log import TrainingLog
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
+    """Keras' early stopping, which in a training that goes on counts the epochs before.
+
+    Args:
+        log: Of the training, with the epochs before; stands before this callback in the list.
+        **options: Those of `keras.callbacks.EarlyStopping` but `restore_best_weights`: weights of before a kill are in no
+            memory, `keras_ood.callbacks.checkpoints.Checkpoints` keeps them.
+    """
+
+    def __init__(self, log: TrainingLog, **options: Any) -> None:
+        super().__init__(restore_best_weights=False, **options)
+        self._log = log
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Look at the epochs of before (called by Keras)."""
+        super().on_train_begin(logs)
+        for row in self._log.rows:
+            self.on_epoch_end(int(row["epoch"]) - 1, row)
+
+    def reached(self, model: keras.Model) -> bool:
+        """Return whether the epochs of before end the training: Keras would only notice after one more."""
+        self.set_model(model)
+        model.stop_training = False
+        self.on_train_begin()
+        return bool(model.stop_training)

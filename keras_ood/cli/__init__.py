@@ -1,0 +1,1 @@
+"""The command `keras-ood`: a module for each group of commands."""

@@ -1,0 +1,33 @@
+"""The command that serves the app."""
+
+from typing import Annotated
+
+import typer
+
+from keras_ood.cli.console import Model, errors_in_a_line
+
+
+def serve(
+    model: Model = "tilted-vae-digits",
+    images: Annotated[
+        str | None, typer.Option(help="Folder of its in-distribution images, to show the nearest of; its test split if absent.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; GRADIO_SERVER_NAME, or this machine alone, if absent.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; GRADIO_SERVER_PORT, or the first free one from 7860 on, if absent.")
+    ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Publish the page for up to a week through Gradio's server: images pass through it.")
+    ] = False,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = False,
+) -> None:
+    """Serve a page in the browser that judges images dropped on it.
+
+    Example: keras-ood app
+    """
+    with errors_in_a_line():
+        from keras_ood.app import build
+
+        build(model, images).launch(server_name=host, server_port=port, share=share, inbrowser=browser)

@@ -1,0 +1,180 @@
+"""What the commands share: where they print, how they fail, what they take."""
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from keras_ood.cli import completion
+from keras_ood.tables.records import finite
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+MENDABLE = (ValueError, OSError, RuntimeError, ArithmeticError)
+"""Errors that a user can do something about."""
+
+_PIPE = 10_000  # columns
+
+
+def open_console(stderr: bool = False) -> Console:
+    """Return a console that is as wide as the terminal; in a pipe or a file nothing is cut, wrapped or coloured."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPE)
+
+
+out, err = open_console(), open_console(stderr=True)
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="Zoo name (see `keras-ood list`), preset folder, or user/repo on the Hugging Face Hub.",
+        metavar="MODEL",
+        autocompletion=completion.models,
+    ),
+]
+
+Method = Annotated[
+    str | None,
+    typer.Option("--method", "-m", help="Score; the preset's default where not given.", autocompletion=completion.methods),
+]
+
+Unreadable = Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")]
+
+BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+
+
+@contextmanager
+def errors_in_a_line(stopped: str = "") -> Iterator[None]:
+    """Run a command's work: an error that a user can mend is one line and exit code 1, Ctrl-C is one line and 130.
+
+    Meanwhile standard output belongs to `out`: what libraries print goes to standard error.
+
+    Args:
+        stopped: What Ctrl-C leaves and how to go on, where the interrupt itself does not say it.
+    """
+    out.file = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (typer.Exit, BrokenPipeError):  # Typer's to handle
+        raise
+    except KeyboardInterrupt as interrupt:
+        traceback.clear_frames((interrupt.__context__ or interrupt).__traceback__)  # ends progress bars, which generators hold
+        err.print(f"\nStopped. {str(interrupt) or stopped}".rstrip(), soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    except MENDABLE as error:
+        import keras_ood
+
+        uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
+        fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE]" if uncalibrated else "")
+
+
+def fail(error: Exception, following: str = "") -> NoReturn:
+    """Print an error as a line and the command to try next, and exit with 1."""
+    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    suggest(following)
+    raise typer.Exit(1) from None
+
+
+def suggest(following: str) -> None:
+    """Name the command to try next, on standard error."""
+    if following:
+        err.print(f"Next: {following}", style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def same_command() -> str:
+    """Return how to go on with work that keeps what is finished."""
+    return f"What is finished is kept. Go on: keras-ood {shlex.join(sys.argv[1:])}"
+
+
+def show(value: Any, as_json: bool, render: Callable[[], RenderableType], following: str = "") -> None:
+    """Print a command's result on standard output.
+
+    Args:
+        value: The result as mappings, sequences, strings, numbers and None.
+        as_json: Print it as one JSON document, NaN and infinity as null.
+        render: Makes what people read in its place; a string is printed as it is.
+        following: The command that people may try next.
+    """
+    if as_json:
+        out.print_json(data=finite(value), ensure_ascii=True)
+        return
+    result = render()
+    out.print(result, markup=False, soft_wrap=isinstance(result, str))
+    suggest(following)
+
+
+def printable(text: str) -> str:
+    """Return what a stranger wrote without what a terminal would obey."""
+    return "".join(filter(str.isprintable, text))
+
+
+def table(records: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """Return a table of rows of equal keys."""
+    shown = Table(*(name.replace("_", " ") for name in (records[0] if records else ())), title=escape(title))
+    for record in records:
+        shown.add_row(*(escape(printable(_cell(value))) for value in record.values()))
+    return shown
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def load(model: str | Path) -> Any:
+    """Return the detector of a handle; what JAX compiles for it is kept for the next command."""
+    import keras_ood
+
+    keep_compilations()
+    return keras_ood.from_pretrained(locate(model))
+
+
+def keep_compilations() -> None:
+    """Let JAX keep what it compiles for the next command."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.config.jax_compilation_cache_dir is None:
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keras-ood" / "jax"
+            jax.config.update("jax_compilation_cache_dir", str(cache))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
+
+def locate(model: str | Path) -> Path:
+    """Return the preset folder of a handle: what is read of it twice is read of one commit."""
+    from keras_ood.hub import handles, preset
+
+    try:
+        return handles.resolve(model)
+    except preset.PresetError:
+        raise
+    except ValueError as error:
+        fail(error, "keras-ood list")
+
+
+def in_distribution(folder: Path) -> str:
+    """Return the data set that a preset names as its own."""
+    from keras_ood.hub import preset
+
+    described = preset.read(folder).get("in_distribution", {})
+    if "name" not in described:
+        raise ValueError(
+            f"This preset names no data set: `evaluate` takes images with --in, studies need the name. Received: {folder}"
+        )
+    return str(described["name"])

@@ -1,0 +1,90 @@
+"""`keras-ood demo`: a pretrained detector at work on the data at hand."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+import keras_ood
+from keras_ood import datasets, plots
+from keras_ood.cli.console import in_distribution, load, locate, printable
+from keras_ood.datasets.named import named_images
+from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.evaluation.pictures import FPR, save_figures, save_report
+from keras_ood.hub import preset
+from keras_ood.models import TiltedVAE
+from keras_ood.tables.records import CONVENTION
+
+SHOWN = 16  # images in a row of the pictures
+
+
+def run(model: str, folder: Path) -> dict[str, Any]:
+    """Score the preset's test split and every OOD set at hand; write pictures to `folder`, return verdicts as plain data.
+
+    Sets that would have to be downloaded are left out, and named.
+    """
+    start = time.monotonic()
+    detector = load(model)
+    preset_folder = locate(model)
+    content, name = preset.read(preset_folder), in_distribution(preset_folder)
+    at_hand = [
+        out for out in content["auroc"] if out in datasets.SYNTHETIC or out == "digits" or datasets.local_file(out, "test")
+    ]
+    inside = named_images(name)
+    report = evaluate(detector, inside, dict.fromkeys(at_hand), [detector.default_score])
+    aurocs = {row.out_of_distribution: row.auroc.value for row in report.rows}
+    verdicts = []
+    for out, statistics in report.statistics.items():
+        p_values = detector.calibration().p_values(detector.score_statistics(statistics))
+        verdicts.append(
+            {
+                "images": f"{name} test (in-distribution)" if out == "in_distribution" else out,
+                "number": len(p_values),
+                "mean_p_value": float(np.mean(p_values)),
+                "flagged": float(np.mean(p_values <= FPR)),
+                "auroc": aurocs.get(out),
+            }
+        )
+    return {
+        "preset": model,
+        "fpr": FPR,
+        "verdicts": verdicts,
+        "left_out": sorted(set(content["auroc"]) - set(at_hand)),
+        "files": [
+            str(path) for path in save_report(detector, report, None, folder) + _save_images(detector, inside, at_hand, folder)
+        ],
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def render(result: dict[str, Any]) -> Group:
+    """Return what `run` gave as people read it."""
+    title = escape(f"{result['preset']}: verdicts")
+    table = Table("images", "number", "mean p-value", f"flagged at FPR {result['fpr']:g}", "AUROC", title=title)
+    for verdict in result["verdicts"]:
+        auroc = "" if verdict["auroc"] is None else f"{verdict['auroc']:.4f}"
+        cells = (str(verdict["number"]), f"{verdict['mean_p_value']:.3f}", f"{verdict['flagged']:.1%}", auroc)
+        table.add_row(escape(printable(verdict["images"])), *cells)
+    lines = [Text(CONVENTION, style="dim")]
+    if result["left_out"]:
+        left_out = f"Not at hand, left out: {', '.join(result['left_out'])} (set KERAS_OOD_DATA to a folder that has them)."
+        lines.append(Text(printable(left_out), style="dim"))
+    lines += [Text(f"wrote {file}") for file in result["files"]]
+    return Group(table, *lines, Text(f"Done in {result['seconds']:.0f} s."))
+
+
+def _save_images(detector: keras_ood.Detector, inside: np.ndarray, at_hand: list[str], folder: Path) -> list[Path]:
+    mixed = [inside[: 4 * SHOWN]] + [named_images(out, inside)[:SHOWN] for out in at_hand]
+    images = np.concatenate([np.asarray(detector.preprocessing(part)) for part in mixed])
+    figures = {"extremes.png": plots.extremes(images, detector.score(images), SHOWN)}
+    if isinstance(detector, TiltedVAE):
+        chosen = np.linspace(0, len(images) - 1, SHOWN).astype(int)
+        originals, reconstructed = detector.reconstruct(images[chosen])
+        figures["reconstructions.png"] = plots.error_maps(originals, reconstructed, detector.score(originals))
+        figures["samples.png"] = plots.gallery({"samples": detector.sample(2 * SHOWN)})
+    return save_figures(figures, folder)

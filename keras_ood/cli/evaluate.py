@@ -1,0 +1,71 @@
+"""The command that measures a detector."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from keras_ood.cli import completion
+from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, in_distribution, load, locate, show
+
+
+def evaluate(
+    model: Model,
+    ood: Annotated[
+        list[str],
+        typer.Option(
+            help="OOD set, repeatable: data set, synthetic set, folder or array file.",
+            autocompletion=completion.data_sets,
+        ),
+    ],
+    inside: Annotated[
+        str | None,
+        typer.Option(
+            "--in",
+            help="In-distribution images; the preset's test split if absent.",
+            autocompletion=completion.data_sets,
+        ),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="Score, repeatable; all if absent.", autocompletion=completion.methods),
+    ] = None,
+    out_file: Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for ROC curves and score histograms.")] = None,
+    batch_size: BatchSize = 256,
+    as_json: Json = False,
+) -> None:
+    """Measure a detector: AUROC, AUPR-in, AUPR-out, FPR95 per image, OOD positive.
+
+    Example: keras-ood evaluate tilted-vae-fashion-mnist --ood mnist --ood noise
+    """
+    from keras_ood import evaluation
+    from keras_ood.tables.records import CONVENTION
+
+    with errors_in_a_line():
+        folder = locate(model)
+        detector = load(folder)
+        inside = inside or in_distribution(folder)
+        report = evaluation.evaluate(detector, inside, dict.fromkeys(ood), methods, batch_size=batch_size)
+        if out_file:
+            report.to_csv(out_file)
+        if plots:
+            from keras_ood.evaluation import pictures
+
+            pictures.save_report(detector, report, methods[0] if methods else None, plots)
+
+        def tabulated() -> Group:
+            title = escape(f"{model}, in: {inside}")
+            table = Table("OOD set", "score", "images", "AUROC", "AUPR-in", "AUPR-out", "FPR95", title=title)
+            for row in report.rows:
+                cells = [f"{getattr(row, name).value:.4f}" for name in ("aupr_in", "aupr_out", "fpr95")]
+                auroc = f"{row.auroc.value:.4f} \\[{row.auroc.low:.4f}, {row.auroc.high:.4f}]"
+                table.add_row(row.out_of_distribution, row.method, f"{row.in_images} + {row.out_images}", auroc, *cells)
+            return Group(table, Text(CONVENTION, style="dim"))
+
+        value = {"preset": model, "in_distribution": inside, "rows": report.records()}
+        show(value, as_json, tabulated, f"keras-ood score {model} IMAGES")

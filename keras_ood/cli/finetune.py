@@ -1,0 +1,106 @@
+"""The command that fine-tunes a detector on somebody's own images."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+
+from keras_ood.cli import completion
+from keras_ood.cli.console import Json, Unreadable, errors_in_a_line, keep_compilations, locate, same_command, show, table
+
+
+def finetune(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Where to start: zoo name, preset folder or user/repo on the Hub.",
+            autocompletion=completion.models,
+        ),
+    ],
+    data: Annotated[
+        list[str], typer.Option("--data", help="In-distribution images: a folder, an array file; repeatable for files.")
+    ],
+    out_folder: Annotated[Path, typer.Option("--out", "-o", help="The new preset folder.")],
+    ood: Annotated[
+        list[str] | None,
+        typer.Option(help="Images to tell from yours, repeatable: folder, array file or data set. Measured, not trained on."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="What the images are, for the card.")] = "images of one's own",
+    licence: Annotated[str, typer.Option(help="Of the images, for the card.")] = "not stated",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images, at most.")] = 30,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better validation loss before it stops.")] = 5,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per step.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam at the start.")] = 1e-3,
+    freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Keep the encoder's weights (VAEs).")] = False,
+    size: Annotated[str | None, typer.Option(help="Height x width that the new detector sees, such as 64x64.")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for RGB.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the shuffling and the noise.")] = 0,
+    unreadable: Unreadable = "raise",
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a detector on your own in-distribution images: trained, calibrated, measured and saved with a card.
+
+    Needs at least 100 images. Killed or stopped with Ctrl-C, the same command goes on where it was.
+
+    Example: keras-ood finetune --from tilted-vae-cifar10 --data my_images/ --out my-detector
+    """
+    with errors_in_a_line(same_command()):
+        from keras_ood.callbacks.progress import TrainingProgress
+        from keras_ood.hub import preset
+        from keras_ood.tables import score_table
+        from keras_ood.training import finetune
+
+        settings = finetune.Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
+        shape = preset.read(locate(source))["input_shape"]
+        keep_compilations()
+        images, _ = score_table.open_images(data, unreadable)
+        height, width = _parse(size) or shape[:2]
+        finetune.finetune(
+            source,
+            images,
+            out_folder,
+            settings=settings,
+            image_shape=(height, width, shape[2] if channels is None else channels),
+            title=title,
+            licence=licence,
+            out_of_distribution=_named(ood or []),
+            callbacks=[TrainingProgress(out_folder.name)],
+            verbose=0,
+        )
+        content = preset.read(out_folder)
+        value = {"folder": str(out_folder)} | {
+            key: content[key]
+            for key in ("default_score", "transfer", "in_distribution", "training", "false_positive_rate", "auroc")
+        }
+        show(value, as_json, lambda: _told(value), f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md")
+
+
+def _named(ood: list[str]) -> dict[str, str]:
+    from keras_ood.datasets import SYNTHETIC
+
+    names = [Path(given).resolve().name if Path(given).exists() else given for given in ood]
+    if len({*names, *SYNTHETIC}) < len(names) + len(SYNTHETIC):
+        raise ValueError(f"--ood takes sets of different names; {sorted(SYNTHETIC)} are measured anyway. Received: {ood}")
+    return dict(zip(names, ood, strict=True))
+
+
+def _told(value: dict[str, Any]) -> Group:
+    alarms, inside = value["false_positive_rate"], value["in_distribution"]
+    rows = [{"OOD set": name, f"AUROC, {value['default_score']}": auroc} for name, auroc in value["auroc"].items()]
+    return Group(
+        table(rows, f"{value['folder']}: {value['transfer']}"),
+        f"{alarms['measured']:.1%} of {alarms['images']} test images flagged, {alarms['nominal']:.0%} promised.",
+        f"Wrote {value['folder']}: trained on {inside['training_images']} images, calibrated on {inside['calibration_images']}",
+    )
+
+
+def _parse(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if not (match := re.fullmatch(r"(\d+)(?:x(\d+))?", size)):
+        raise ValueError(f"`--size` is a height and a width, such as 64x48, or one number for both. Received: {size!r}")
+    height = int(match[1])
+    return height, int(match[2] or height)

@@ -1,0 +1,106 @@
+"""The command `keras-ood`: thin, everything real lives in the package.
+
+Exit codes: 0 done; 1 the work failed (bad images, a damaged preset, ...), with one line on standard error; 2 the command line
+itself is wrong; 3 (`score --fail-on-ood`) an image was flagged; 130 Ctrl-C.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from keras_ood.cli.app import serve
+from keras_ood.cli.benchmark import benchmark, sweep
+from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, printable, show
+from keras_ood.cli.evaluate import evaluate
+from keras_ood.cli.export import export
+from keras_ood.cli.finetune import finetune
+from keras_ood.cli.hub import list_presets, publish
+from keras_ood.cli.score import score
+from keras_ood.cli.studies import attack, set_level
+from keras_ood.cli.training import calibrate, train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"keras-ood {version('keras-ood')}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Out-of-distribution detection with pretrained, calibrated Keras models."""
+
+
+def info(model: Model, as_json: Json = False) -> None:
+    """Show what a preset is, how it was trained and what it reaches.
+
+    Example: keras-ood info tilted-vae-digits
+    """
+    from keras_ood.hub import preset
+
+    with errors_in_a_line():
+        folder = locate(model)
+        content = preset.read(folder)
+        preset.verify(folder, content)
+        show(content, as_json, lambda: _described(model, content), f"keras-ood score {model} IMAGES")
+
+
+def _described(model: str, content: dict[str, Any]) -> Table:
+    table = Table("field", "value", title=f"{escape(model)}: files verified")
+    for key, value in content.items():
+        if key not in ("files", "golden_scores"):
+            text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
+            table.add_row(*(escape(printable(part)) for part in (key, text)))
+    return table
+
+
+def demo(
+    model: Model = "tilted-vae-digits",
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("demo"),
+    as_json: Json = False,
+) -> None:
+    """Show a pretrained detector at work: a table of verdicts and pictures.
+
+    Example: keras-ood demo
+    """
+    with errors_in_a_line():
+        from keras_ood.cli import demo as demonstration
+
+        result = demonstration.run(model, folder)
+        show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {model} YOUR_IMAGES/")
+
+
+app.command("list")(list_presets)
+app.command("info")(info)
+app.command("score")(score)
+app.command("evaluate")(evaluate)
+app.command("demo")(demo)
+app.command("calibrate")(calibrate)
+app.command("train")(train)
+app.command("finetune")(finetune)
+app.command("export")(export)
+app.command("publish")(publish)
+app.command("benchmark")(benchmark)
+app.command("sweep")(sweep)
+app.command("set-level")(set_level)
+app.command("attack")(attack)
+app.command("app")(serve)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

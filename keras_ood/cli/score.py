@@ -1,0 +1,132 @@
+"""The command that scores images, here or on a cluster."""
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keras_ood.cli.console import BatchSize, Method, Model, Unreadable, err, errors_in_a_line, load, out, same_command, show
+from keras_ood.terminal.interrupts import held_back
+
+FLAGGED = 3
+"""Exit code of `score --fail-on-ood` when an image was flagged."""
+
+
+class Engine(str, Enum):
+    """What scores."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+def score(
+    model: Model,
+    images: Annotated[
+        list[str],
+        typer.Argument(help="A folder, image files, or one .npy/.npz file. For Ray: a folder or URI.", metavar="IMAGES..."),
+    ],
+    out_file: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", help="A .csv, .jsonl or .parquet file; CSV on standard output if absent. For Ray: a folder or URI."
+        ),
+    ] = None,
+    method: Method = None,
+    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
+    unreadable: Unreadable = "raise",
+    fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
+    batch_size: BatchSize = 256,
+    start: Annotated[int, typer.Option(min=0, help="First images to leave out: goes on where a stopped run ended.")] = 0,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="local: this process. ray: the Ray cluster of RAY_ADDRESS or this machine; goes on where it stopped."
+        ),
+    ] = Engine.LOCAL,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print JSON on standard output, and nothing else there: the rows as JSON Lines, one object each; with --out, "
+            "one document that sums up.",
+        ),
+    ] = False,
+) -> None:
+    """Score images: path, score, p-value and flag of each.
+
+    Example: keras-ood score tilted-vae-fashion-mnist photos/ --out scores.csv --fpr 0.01
+    """
+    with errors_in_a_line(same_command() if engine is Engine.RAY else ""):
+        options: dict[str, Any] = {"method": method, "fpr": fpr, "batch_size": batch_size}
+        if engine is Engine.LOCAL:
+            options["rows"] = ".jsonl" if as_json else ".csv"
+        run = _locally if engine is Engine.LOCAL else _with_ray
+        flagged, count = run(model, images, out_file, unreadable, start, **options)
+        if out_file:
+            summary = {"preset": model, "images": count, "flagged": flagged, "fpr": fpr, "out": out_file}
+            show(summary, as_json, lambda: f"Wrote {out_file}")
+    err.print(f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
+    if fail_on_ood and flagged:
+        raise typer.Exit(FLAGGED)
+
+
+def _locally(
+    model: str,
+    images: list[str],
+    out_file: str | None,
+    unreadable: str,
+    start: int,
+    rows: str,
+    method: str | None,
+    fpr: float,
+    batch_size: int,
+) -> tuple[int, int]:
+    from keras_ood.tables import score_table
+
+    table = score_table.Table(Path(out_file) if out_file else None, out.file, rows)
+    detector = load(model)
+    calibration = detector.calibration(method)
+    calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
+    source, names = score_table.open_images(images, unreadable, start)
+    flagged = count = 0
+    try:
+        with table:
+            for scores in detector.iterate_scores(source, method, batch_size=batch_size):
+                p_values = calibration.p_values(scores)
+                flags = p_values <= fpr
+                with held_back():
+                    table.write(names.rows(scores, p_values, flags))
+                flagged, count = flagged + int(flags.sum()), count + len(flags)
+            table.write(names.rest())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{table.rows:,} images are done and their rows written. Go on: the same command with --start {start + table.rows}"
+            + (" and another --out" if out_file else "")
+        ) from None
+    return flagged, count
+
+
+def _with_ray(
+    model: str, images: list[str], out_file: str | None, unreadable: str, start: int, **options: Any
+) -> tuple[int, int]:
+    if len(images) != 1 or out_file is None or start:
+        raise ValueError(
+            "`--engine ray` takes one folder or URI, and --out; it knows itself where to go on. "
+            f"Received: {images}, --out {out_file}, --start {start}"
+        )
+    try:
+        import keras_ood.ray as engine
+    except ImportError as error:
+        raise RuntimeError(str(error)) from error
+    import pyarrow.dataset
+    import ray.exceptions
+
+    load(model).threshold(options["fpr"], options["method"])
+    try:
+        table = engine.score_files(images[0], model, out_file, unreadable=unreadable, **options)
+    except ray.exceptions.RayError as error:
+        named = re.findall(r"^\w+Error: (.+)$", str(error), re.MULTILINE)  # the worker's own words in Ray's account
+        raise RuntimeError(named[0] if named else str(error)) from error
+    return table.count_rows(filter=pyarrow.dataset.field("ood")), table.count_rows(filter=pyarrow.dataset.field("error") == "")

@@ -1,0 +1,52 @@
+"""The commands that make a detector: from a recipe, or from one that is already trained."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_ood.cli import completion
+from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, load, same_command, show
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.toml; the preset is written beside it.")],
+    runs: Annotated[Path, typer.Option(help="Where checkpoints and finished seeds are kept.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Train, calibrate, measure and write a preset; a killed training goes on where it was.
+
+    Example: keras-ood train zoo/tilted-vae-digits/recipe.toml
+    """
+    with errors_in_a_line(same_command()):
+        from keras_ood.training import from_recipe
+
+        folder = from_recipe.train(recipe, runs)
+        show({"folder": str(folder)}, as_json, lambda: f"Wrote {folder}", f"keras-ood info {folder}")
+
+
+def calibrate(
+    model: Model,
+    images: Annotated[list[str], typer.Argument(help="Held-out in-distribution images, as for `score`.", metavar="IMAGES...")],
+    out_folder: Annotated[Path, typer.Option("--out", "-o", help="The new preset folder.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option("--method", "-m", help="Score, repeatable; all cheap ones if absent.", autocompletion=completion.methods),
+    ] = None,
+    batch_size: BatchSize = 256,
+    as_json: Json = False,
+) -> None:
+    """Calibrate a detector on your own in-distribution images and save it as a preset folder.
+
+    Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
+    """
+    from keras_ood.tables import score_table
+
+    with errors_in_a_line():
+        detector = load(model)
+        source, _ = score_table.open_images(images, "raise")
+        detector.calibrate(source, methods, batch_size=batch_size)
+        detector.save_pretrained(out_folder, calibrated_from=model)
+        value = {"folder": str(out_folder), "images": len(source), "scores": detector.calibrated_scores()}
+        written = f"Calibrated on {len(source)} images; wrote {out_folder}"
+        show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")

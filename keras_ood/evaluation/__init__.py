@@ -1,0 +1,6 @@
+"""Evaluation: a detector measured on in-distribution against out-of-distribution images."""
+
+from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.evaluation.report import Report, Row
+
+__all__ = ["Report", "Row", "evaluate"]

@@ -1,0 +1,154 @@
+"""A detector, one score and its calibration as a file that another runtime reads: images in, scores and p-values out."""
+
+import os
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood import scores
+from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.export.formats import FORMATS, Outputs
+from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.scores import Score
+
+TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
+
+
+class CalibratedPass(keras.Model):  # type: ignore[misc]
+    """Images to `{"score": (batch,), "p_value": (batch,)}` float32: a detector's pass, a score of it, its calibration.
+
+    Args:
+        detector: A `keras_ood.Detector` with float32 networks.
+        score: A function of the detector's one pass.
+        calibrated: What the detector keeps of its scores.
+
+    Raises:
+        NotCalibratedError: It keeps nothing of this one.
+    """
+
+    def __init__(self, detector: Any, score: Score, calibrated: CalibratedScores) -> None:
+        super().__init__(name="calibrated_pass")
+        self.detector, self.score = detector, score
+        self.calibration = calibrated.calibration(score.name)
+        self.fitted = {name: np.asarray(array, np.float32) for name, array in calibrated.fit(score).items()}
+        self.built = True
+
+    def call(self, images: Any) -> dict[str, Any]:
+        """Return scores and conformal p-values of `(batch, height, width, channels)` uint8 images."""
+        found = self.score.formula(self.detector(images, training=False), self.fitted, ops)
+        at_least = ops.sum(ops.cast(self.calibration.scores >= found[:, None], "float32"), axis=-1)
+        return {"score": found, "p_value": (1 + at_least) / (len(self.calibration) + 1)}
+
+
+def exportable(detector: Any) -> list[str]:
+    """Return the names of the scores that a detector can export: functions of its one pass."""
+    return [name for name in scores.available(detector) if not scores.get(name).measures]
+
+
+def export(
+    detector: Any,
+    calibrated: CalibratedScores,
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    method: str | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> Path:
+    """Write a detector for another runtime, see `Detector.export`; `calibrated` is what it keeps of its scores."""
+    path = Path(path)
+    chosen = FORMATS[format_of(path, format)]
+    _check_target(path, is_folder=not chosen.suffix)
+    score = scores.get(method or detector.default_score)
+    if score.name not in exportable(detector):
+        raise ValueError(
+            f"Scores that are functions of one pass can be exported, of this {type(detector).__name__}: "
+            f"{exportable(detector)}. Received: {score.name!r}"
+        )
+    shape = Preprocessing(image_shape or detector.image_shape).image_shape
+    exact = detector if detector.compute_dtype == "float32" else detector.inference_copy("float32")
+    calibrated_pass = CalibratedPass(exact, score, calibrated)
+    chosen.require_packages()
+    metadata = {
+        "keras_ood": version("keras-ood"),
+        "detector": type(detector).__name__,
+        "score": score.name,
+        "calibration_size": str(len(calibrated_pass.calibration)),
+    }
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:  # on the same disk
+        made = Path(folder, "made")
+        made.mkdir()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the converters'; what they wrote is run and compared
+            chosen.write(calibrated_pass, shape, made / path.name, metadata)
+            images = _examples(shape, detector.image_shape)
+            outputs = chosen.run(made / path.name, images)
+        _verify(outputs, exact.score(images, score.name, progress=False), calibrated_pass)
+        if path.is_dir():
+            path.rename(Path(folder, "replaced"))
+        for file in sorted(made.iterdir()):  # weights (.bin) before the graph that goes with them (.xml)
+            file.replace(path.parent / file.name)
+    return path
+
+
+def format_of(path: Path, format: str | None = None) -> str:
+    """Return the name of the format that is asked for, by its name or by the path's suffix.
+
+    Raises:
+        ValueError: There is none such, or the backend does not write it.
+    """
+    if format is None:
+        by_suffix = {known.suffix: name for name, known in FORMATS.items()}
+        if path.suffix not in by_suffix:
+            endings = ", ".join(f"{suffix or 'none'} ({name})" for suffix, name in by_suffix.items())
+            raise ValueError(f"The path's suffix must be one of {endings}, or `format` given. Received: {str(path)!r}")
+        format = by_suffix[path.suffix]
+    if format not in FORMATS:
+        raise ValueError(f"`format` must be None or one of {list(FORMATS)}. Received: {format!r}")
+    backend = keras.backend.backend()
+    if backend not in FORMATS[format].backends:
+        here = [name for name, known in FORMATS.items() if backend in known.backends]
+        raise ValueError(
+            f"On the {backend} backend a detector is exported as one of {here}; with KERAS_BACKEND=tensorflow, which loads the "
+            f"same presets, as one of {list(FORMATS)}. Received: {format!r}"
+        )
+    if format == "openvino" and path.suffix != ".xml":  # the one runtime that looks at the name
+        raise ValueError(f"An OpenVINO model is a .xml file, its weights a .bin file beside it. Received: {str(path)!r}")
+    return format
+
+
+def _check_target(path: Path, is_folder: bool) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"An export goes into a folder that exists. Received: {path}")
+    if path.is_dir() and not is_folder:
+        raise IsADirectoryError(f"This format is a file. Received: the folder {path}")
+    if is_folder and path.exists() and not (path / "saved_model.pb").is_file():
+        raise FileExistsError(f"A folder is replaced if it is a SavedModel, nothing else. Received: {path}")
+
+
+def _examples(image_shape: tuple[int, int, int], own_shape: tuple[int, int, int]) -> np.ndarray:
+    """Eight uint8 images of noise, from a black one to full contrast, as coarse as the detector's own pixels.
+
+    (Finer noise is grey to the detector, and the contrast of an image without contrast is made of rounding.)
+    """
+    height, width, channels = image_shape
+    noise = np.random.default_rng(0).random((8, *own_shape[:2], channels)) * np.linspace(0, 256, 8)[:, None, None, None]
+    rows, columns = np.arange(height) * own_shape[0] // height, np.arange(width) * own_shape[1] // width
+    return noise[:, rows][:, :, columns].astype(np.uint8)
+
+
+def _verify(outputs: Outputs, expected: np.ndarray, calibrated_pass: CalibratedPass) -> None:
+    """Raise a `RuntimeError` unless the runtime gives the detector's scores, and the p-values that go with them."""
+    tolerance = TOLERANCE * max(1.0, float(np.max(np.abs(expected))))
+    p_values = calibrated_pass.calibration.p_values(outputs["score"])
+    if not (
+        np.max(np.abs(outputs["score"] - expected)) <= tolerance and np.max(np.abs(outputs["p_value"] - p_values)) <= TOLERANCE
+    ):
+        raise RuntimeError(
+            f"The exported model does not give the detector's scores in its runtime; nothing was written. "
+            f"Expected: {expected.tolist()}. Received: {outputs['score'].tolist()}"
+        )

@@ -1,0 +1,209 @@
+"""Every accepted source of images as one stream of checked batches."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+
+from keras_ood.backend.devices import replicas
+from keras_ood.images.array_file import DAMAGED, ArrayFile
+from keras_ood.images.image_files import ImageFiles
+
+Item = TypeVar("Item")
+Started = TypeVar("Started")
+
+ACCEPTED = (
+    "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
+    "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a folder of image files, an image file "
+    "or a .npy/.npz file"
+)
+_TOGETHER = 1 << 18  # numbers of the images that are converted together
+
+
+def check_images(images: Any) -> np.ndarray:
+    """Return `images` as a NumPy array, uint8 or float32, or say what is wrong with them.
+
+    Raises:
+        ValueError: Wrong rank, channels, dtype or range, NaN or infinity, or no image at all.
+    """
+    array = keras.ops.convert_to_numpy(images) if keras.ops.is_tensor(images) else np.asarray(images)
+    if array.ndim != 4:
+        raise ValueError(f"Expected {ACCEPTED}. Received: an array of rank {array.ndim}, shape {array.shape}")
+    if array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
+        raise ValueError(f"Expected {ACCEPTED}. Received: {array.shape[-1]} channels, shape {array.shape}")
+    if len(array) == 0:
+        raise ValueError(f"Expected {ACCEPTED}. Received: an empty batch, shape {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+        raise ValueError(f"Expected {ACCEPTED}. Received: dtype {array.dtype}")
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        array = array.astype(np.float32, copy=False)
+    low, high = array.min(), array.max()  # NaN in, NaN out
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"Expected {ACCEPTED}. Received: {np.sum(~np.isfinite(array))} values that are NaN or infinite")
+    if low < 0 or high > 1:
+        raise ValueError(f"Expected {ACCEPTED}. Received: floats from {low:g} to {high:g}")
+    return array
+
+
+def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
+    """Yield checked batches of `batch_size` images in the order of the source, the last one of what remains.
+
+    One batch is held in memory at a time. Incoming batches of any length are cut and joined; a batch also ends where the
+    images' shape or dtype changes. Image files go through `preprocess` as they come, so that files of many sizes share
+    batches.
+
+    Args:
+        source: Anything that `ACCEPTED` names.
+        batch_size: A positive integer.
+        preprocess: The detector's `Preprocessing`.
+    """
+    if not (isinstance(batch_size, (int, np.integer)) and batch_size >= 1):
+        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
+    waiting: list[np.ndarray] = []
+    count = 0
+    for chunk in _chunks(source, batch_size, preprocess):
+        if waiting and (chunk.shape[1:] != waiting[0].shape[1:] or chunk.dtype != waiting[0].dtype):
+            yield np.concatenate(waiting)
+            waiting, count = [], 0
+        waiting.append(chunk)
+        count += len(chunk)
+        if count < batch_size:
+            continue
+        joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+        whole = count - count % batch_size
+        yield from (joined[start : start + batch_size] for start in range(0, whole, batch_size))
+        waiting, count = ([joined[whole:]] if whole < count else []), count - whole
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def gather(source: Any, preprocess: Callable[[Any], Any], batch_size: int = 256) -> np.ndarray:
+    """Return all images of a source in memory as the networks take them, float32 `(N, *image_shape)` in 0..1.
+
+    Args:
+        source: Anything that `ACCEPTED` names.
+        preprocess: The detector's `Preprocessing`.
+        batch_size: Images that are read and converted at a time.
+    """
+    batches = iterate_batches(source, batch_size, preprocess)
+    return np.concatenate([keras.ops.convert_to_numpy(preprocess(batch)) for batch in batches])
+
+
+def trainable(source: Any, preprocess: Callable[[Any], Any]) -> Any:
+    """Return what Keras trains on: an array checked, image files gathered in memory, anything else as it is."""
+    if isinstance(source, (str, os.PathLike, ImageFiles)):
+        return gather(source, preprocess)
+    return check_images(source) if hasattr(source, "shape") else source
+
+
+def count_images(source: Any) -> int | None:
+    """Return the number of images of a source, or None where only reading to the end would tell."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_path(source)
+    if isinstance(source, ImageFiles) or hasattr(source, "shape"):
+        return len(source)
+    return None
+
+
+def open_path(path: str | os.PathLike[str]) -> Any:
+    """Open a folder, an image file, a .npy file (read by slices) or a .npz file (its one array, or that named `images`)."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz"):
+        return ImageFiles(path)
+    try:
+        if suffix == ".npy":
+            return ArrayFile(path)
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            names = file.files
+            if "images" in names or len(names) == 1:
+                return file["images" if "images" in names else names[0]]
+    except FileNotFoundError:
+        raise
+    except DAMAGED as error:
+        raise ValueError(f"Expected {ACCEPTED}. Received: {path}, which NumPy cannot read ({error})") from error
+    raise ValueError(f"A .npz file needs one array, or one named 'images'. Received: {path} with {names}")
+
+
+def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
+    """Yield checked arrays of any length."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_path(source)
+    if isinstance(source, ImageFiles):
+        yield from convert(source, preprocess, batch_size)
+    elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
+        if len(source.shape) != 4 or source.shape[0] == 0:
+            check_images(source)
+        yield from (check_images(source[start : start + batch_size]) for start in range(0, source.shape[0], batch_size))
+    elif isinstance(source, (keras.utils.PyDataset, Iterable)):
+        empty = True
+        for batch in _items(source):
+            empty = False
+            yield check_images(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+        if empty:
+            raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no batch")
+    else:
+        raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
+
+
+def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:
+    """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size are converted together.
+
+    Always a power of two of them: JAX compiles for each shape.
+
+    Args:
+        images: `(height, width, 1 or 3)` each.
+        preprocess: The detector's `Preprocessing`.
+        most: How many to read ahead.
+    """
+    for shape, alike in groupby(images, np.shape):
+        while together := list(islice(alike, max(1, min(most, _TOGETHER // math.prod(shape))))):
+            while together:
+                size = 1 << (len(together).bit_length() - 1)
+                yield keras.ops.convert_to_numpy(preprocess(np.stack(together[:size])))
+                together = together[size:]
+
+
+def _items(source: Any) -> Iterator[Any]:
+    """Yield the batches of a `PyDataset`, which is indexed, or of anything iterable."""
+    if isinstance(source, keras.utils.PyDataset):
+        if source.num_batches is None:
+            raise ValueError("A PyDataset needs a known number of batches. Received: `num_batches` is None")
+        yield from (source[index] for index in range(source.num_batches))
+    else:
+        yield from source
+
+
+def pad(batch: np.ndarray, batch_size: int) -> np.ndarray:
+    """Repeat the last image up to a power of two of at least 8, or to `batch_size`: few shapes are ever compiled.
+
+    Where Keras distributes data over devices, up to a multiple of their number.
+    """
+    length = min(batch_size, max(8, 1 << (len(batch) - 1).bit_length()))
+    length += -length % replicas()
+    return batch if len(batch) == length else np.concatenate([batch, np.repeat(batch[-1:], length - len(batch), axis=0)])
+
+
+def one_ahead(items: Iterable[Item], start: Callable[[Item], Started]) -> Iterator[Started]:
+    """Yield `start(item)` of each item in turn, the next one started before: devices compute while the host reads.
+
+    Where an item cannot be had, the one before it is given out first.
+    """
+    waiting: list[Started] = []
+    try:
+        for item in items:
+            waiting.append(start(item))
+            if len(waiting) == 2:
+                yield waiting.pop(0)
+    except Exception:
+        yield from waiting
+        raise
+    yield from waiting

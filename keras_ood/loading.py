@@ -1,0 +1,70 @@
+"""From a handle to a detector."""
+
+import os
+
+import keras
+import numpy as np
+
+from keras_ood.hub import handles, safety
+from keras_ood.hub.preset import PresetError, read, verify
+from keras_ood.hub.serialization import golden_scores
+from keras_ood.models import Detector
+
+GOLDEN_TOLERANCE = 1e-4  # of the largest golden score
+
+
+def from_pretrained(
+    handle: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    source: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    dtype: str | None = None,
+) -> Detector:
+    """Return a pretrained detector, with its calibration, after checking every file and its golden scores.
+
+    No code of the preset runs: it is built of this package's classes and of Keras layers from a fixed list.
+
+    Args:
+        handle: A zoo name (`keras_ood.list_models()`), the path of a preset folder, or a model repository of the Hugging Face
+            Hub, `"user/repo"` or `"hf://user/repo@revision"`.
+        revision: Branch, tag or commit on the Hub; None for the commit that the zoo pins, or a repository's default branch.
+        source: Of a zoo name: `"embedded"` in the package, or `"hub"`; None for the package where it holds the preset.
+        cache_dir: Of the Hub's files; None for huggingface_hub's.
+        local_files_only: Whether to look in the cache alone, without the network.
+        token: Of the Hub; None for the one that `hf auth login` has kept.
+        dtype: Of the networks' arithmetic, once the float32 scores were checked; such as `"mixed_bfloat16"`.
+
+    Raises:
+        ValueError: No preset has that name, or no policy that of `dtype`.
+        PresetError: A file is missing, damaged or truncated, holds what no preset may, or the scores are not those it was
+            published with.
+        OSError: The Hub or the cache does not give the preset.
+
+    Examples:
+        >>> detector = from_pretrained("tilted-vae-digits")
+        >>> detector.score(np.zeros((2, 8, 8, 1), np.uint8)).shape
+        (2,)
+    """
+    folder = handles.resolve(
+        handle, revision=revision, source=source, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+    )
+    preset = read(folder)
+    verify(folder, preset)
+    safety.check(folder)
+    try:
+        detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
+    except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
+        raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
+    if not isinstance(detector, Detector):
+        raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(detector).__name__} in {folder}")
+    found, expected = golden_scores(detector), np.asarray(preset["golden_scores"], np.float32)
+    tolerance = GOLDEN_TOLERANCE * np.max(np.abs(expected), initial=0.0)
+    if found.shape != expected.shape or not np.max(np.abs(found - expected)) <= tolerance:
+        raise PresetError(
+            f"The detector in {folder} does not give its golden scores on this machine. "
+            f"Expected: {expected.tolist()}. Received: {found.tolist()}"
+        )
+    return detector if dtype is None else detector.inference_copy(dtype)

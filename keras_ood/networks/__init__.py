@@ -1,0 +1,1 @@
+"""Networks: they hold the weights and know nothing of distributions."""

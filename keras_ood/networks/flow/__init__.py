@@ -1,0 +1,39 @@
+"""The layers of image flows: they hold the weights and make bijectors on call."""
+
+from keras_ood.networks.flow.flow import Flow
+from keras_ood.networks.flow.glow_step import GlowStep
+from keras_ood.networks.flow.paper_block import PaperBlock
+
+
+def paper(image_shape: tuple[int, int, int], depth: int = 2) -> Flow:
+    """The flow of InFlow's reference implementation, for RGB images: `depth` blocks, one scale.
+
+    56,326 parameters a block, at any size; 112,652 with the published two. Source: Kumar et al., arXiv 2106.12894.
+    """
+    if image_shape[2] != 3:
+        raise ValueError(f'`architecture="paper"` takes images of 3 channels. Received: image_shape={image_shape}')
+    return Flow([[PaperBlock(seed, name=f"block_{seed}") for seed in range(depth)]], squeezed=False, name="flow")
+
+
+def multiscale(image_shape: tuple[int, int, int], depth: int = 4) -> Flow:
+    """Glow's steps with small networks: `depth` at each of 2 scales, 3 where the sides are multiples of 8.
+
+    Sides must be multiples of 4.
+    """
+    height, width, channels = image_shape
+    if height % 4 or width % 4:
+        raise ValueError(f'`architecture="multiscale"` needs sides that are multiples of 4. Received: {image_shape=}')
+    scales = 2 if height % 8 or width % 8 else 3
+    return Flow(
+        [
+            [GlowStep(channels * 2 ** (scale + 2), seed=step, name=f"scale_{scale}_step_{step}") for step in range(depth)]
+            for scale in range(scales)
+        ],
+        squeezed=True,
+        name="flow",
+    )
+
+
+FLOWS = {"multiscale": multiscale, "paper": paper}
+
+__all__ = ["FLOWS", "Flow", "multiscale", "paper"]

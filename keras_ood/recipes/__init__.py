@@ -1,0 +1,1 @@
+"""Recipes: how a preset is trained, as plain data."""

@@ -1,0 +1,1 @@
+"""Rows on disk: results of measurements, scores of images."""

@@ -1,0 +1,212 @@
+"""From a recipe to a preset: train, calibrate, measure, write; resumable."""
+
+import json
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.stats import betabinom, binom
+
+from keras_ood import datasets
+from keras_ood.attention import PerImageGate
+from keras_ood.backend.machine import describe_machine
+from keras_ood.backend.optimizers import cosine_adam
+from keras_ood.callbacks.checkpoints import Checkpoints
+from keras_ood.callbacks.progress import TrainingProgress
+from keras_ood.cards import card
+from keras_ood.datasets.named import named_images
+from keras_ood.evaluation import studies
+from keras_ood.evaluation.evaluate import evaluate, headline
+from keras_ood.evaluation.report import Report
+from keras_ood.images.sources import gather
+from keras_ood.models import Detector, InFlow
+from keras_ood.recipes.recipe import Recipe
+from keras_ood.tables.records import write_records
+
+WEIGHTS, LOG = "trained.weights.h5", "training.json"
+RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
+COMPARED = 2_000  # images of each set, at most, for other seeds and untrained networks
+
+
+def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) -> Path:
+    """Train every seed of a recipe, measure all of them and their untrained networks, and write the preset.
+
+    The preset goes to the recipe's own folder: the first seed's weights and calibration, `results.csv` of all seeds,
+    `preset.json` and the model card. What is shipped is measured on all images, the rest on 2,000 of each set. Finished seeds
+    found in `runs` are not trained again.
+
+    Args:
+        recipe_path: A `recipe.toml`.
+        runs: Where checkpoints and finished seeds are kept, a folder each.
+        verbose: Whether to show epochs, their rate and the time left on standard error.
+
+    Returns:
+        The preset's folder.
+    """
+    recipe = Recipe.read(recipe_path)
+    _, calibration_images = recipe.training_split()
+    test_images, _ = datasets.load(recipe.dataset, "test")
+    sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
+    base = recipe.base or recipe
+    keras.utils.set_random_seed(recipe.seeds[0])
+    gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
+    background = _trained_background(recipe, runs, verbose)
+    records, shipped = [], None
+    for seed in recipe.seeds:
+        network = train_seed(base, seed, runs / base.name / f"seed-{seed}", verbose)
+        detectors = {
+            "untrained": untrained(recipe, seed, untrained_gate),
+            "trained": equipped(network, gate, background),
+        }
+        for weights, detector in detectors.items():
+            detector.calibrate(calibration_images)
+            is_shipped = weights == "trained" and seed == recipe.seeds[0]
+            limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)
+            outside = {name: images[:limit] for name, images in sets.items()}
+            report = evaluate(detector, test_images[:limit], outside, resamples=resamples)
+            if is_shipped:
+                shipped = (detector, report)
+            records += report.records(weights=weights, seed=seed)
+    folder = Path(recipe_path).parent
+    assert shipped is not None, "a recipe has at least one seed"
+    detector, report = shipped
+    write_records(folder / card.RESULTS, records)
+    log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
+    measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
+    provenance = _provenance(recipe, log, detector, report, len(calibration_images))
+    if recipe.background is not None:
+        provenance["background"] = recipe.background | read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
+    if isinstance(detector, InFlow):
+        provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention_provenance()}
+    detector.save_pretrained(folder, **provenance, **measured)
+    card.write(folder)
+    return folder
+
+
+def _trained_background(recipe: Recipe, runs: Path, verbose: bool) -> Detector | None:
+    background = recipe.background_recipe()
+    if background is None:
+        return None
+    seed = background.seeds[0]
+    return train_seed(background, seed, runs / background.name / f"seed-{seed}", verbose)
+
+
+def untrained(recipe: Recipe, seed: int, gate: PerImageGate | None) -> Detector:
+    """Return a recipe's detector with the weights that its training starts from, and an untrained background model."""
+    keras.utils.set_random_seed(seed)
+    network, background = recipe.build(), recipe.background_recipe()  # the background's weights are drawn after the network's
+    return equipped(network, gate, None if background is None else background.build())
+
+
+def equipped(detector: Detector, gate: PerImageGate | None, background: Detector | None) -> Detector:
+    """Return a detector with what its recipe adds to the networks; either may be None."""
+    if gate is not None:
+        detector = detector.with_attention(gate)
+    return detector if background is None else detector.with_background(background)
+
+
+def _provenance(
+    recipe: Recipe, log: dict[str, Any], detector: Detector, report: Report, calibration_images: int
+) -> dict[str, Any]:
+    dataset = datasets.get(recipe.dataset)
+    inside = report.statistics["in_distribution"]
+    return {
+        "name": recipe.name,
+        "in_distribution": {
+            "name": recipe.dataset,
+            "title": dataset.title,
+            "source": dataset.source,
+            "licence": dataset.licence,
+            "training_images": log["training_images"],
+            "calibration_images": calibration_images,
+            "gate_images": recipe.calibration_size - calibration_images,
+            "test_images": len(inside["nll"]),
+        },
+        "recipe_sha256": recipe.digest,
+        "model": recipe.model,
+        "seeds": recipe.seeds,
+        "training": log,
+        "statistics": {name: float(np.mean(values)) for name, values in inside.items()},
+        **headline(detector, report),
+    }
+
+
+def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) -> dict[str, Any]:
+    """Bits per dimension of the plain flow under uniform dequantisation, and how often the gate alarms on test images."""
+    bits = detector.with_attention(None).statistics(test_images, samples=1)["bits_per_dimension"]
+    measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
+    p_values = report.statistics["in_distribution"].get("attention_p_value")
+    if p_values is not None:
+        alarms = float(np.mean(p_values < detector.attention.alpha))
+        alpha, images, held_out = detector.attention.alpha, len(p_values), detector.attention.held_out
+        alarming = math.ceil(alpha * (held_out + 1)) - 1  # ranks among the held-out images that alarm
+        laws = {"binomial": binom(images, alpha), "beta_binomial": betabinom(images, alarming, held_out + 1 - alarming)}
+        measured["gate"] = {
+            "alpha": alpha,
+            "false_alarm_rate": alarms,
+            "images": images,
+            **{name: [float(count) / images for count in law.interval(0.99)] for name, law in laws.items()},
+        }
+    return measured
+
+
+def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) -> Detector:
+    """Return the detector that `recipe` and `seed` give, trained now, or read from `folder` if it was before.
+
+    After each epoch the state goes to `folder`, so that a killed training goes on where it was. A loss that is not finite
+    stops it with an error; the state before stays on disk. The detector returned computes in float32, whatever the recipe's
+    `dtype_policy`.
+
+    Args:
+        recipe: What to train.
+        seed: Of the initial weights, the shuffling and the noise.
+        folder: Of this training alone; gets `trained.weights.h5` and `training.json`.
+        verbose: Whether to show epochs, their rate and the time left on standard error.
+    """
+    keras.utils.set_random_seed(seed)
+    detector = recipe.build(for_training=True)
+    if (folder / LOG).exists():
+        if read_log(folder)["recipe"] != recipe.digest:
+            raise ValueError(
+                f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
+            )
+        detector.load_weights(folder / WEIGHTS)
+        return detector.inference_copy()
+    folder.mkdir(parents=True, exist_ok=True)
+    images = gather(recipe.images_to_train_on(), detector.preprocessing)  # once, not in every epoch
+    detector.compile(optimizer=cosine_adam(recipe.learning_rate, len(images), recipe.batch_size, recipe.epochs))
+    start = time.monotonic()
+    states = Checkpoints(folder / "backup")
+    history = detector.fit(
+        images,
+        initial_epoch=states.restore(detector),
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        verbose=0,
+        callbacks=[
+            states,
+            *([TrainingProgress(f"{recipe.name}, seed {seed}")] if verbose else []),
+        ],
+    )
+    detector.save_weights(folder / WEIGHTS)
+    log = {
+        "recipe": recipe.digest,
+        "seed": seed,
+        "epochs": recipe.epochs,
+        "training_images": len(images),
+        "seconds": round(time.monotonic() - start, 1),
+        "machine": describe_machine(),
+        "loss": [round(float(value), 4) for value in history.history["loss"]],
+    }
+    (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
+    shutil.rmtree(folder / "backup", ignore_errors=True)
+    return detector.inference_copy()
+
+
+def read_log(folder: Path) -> dict[str, Any]:
+    """Return what `train_seed` noted of a finished training."""
+    return dict(json.loads((folder / LOG).read_text()))

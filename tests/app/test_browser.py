@@ -1,0 +1,201 @@
+"""The app in a browser: the Space's own file served in a process of its own, used as a visitor would."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ood.tables.score_table import COLUMNS
+
+pytestmark = [pytest.mark.once, pytest.mark.slow]
+SPACE = Path(__file__).parents[1] / "spaces" / "app.py"
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,1400",
+)
+SECONDS = 120  # a first verdict waits for compilation
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where the Space's `app.py` serves, told so by Gradio's environment variables."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("served")
+    settings = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")}
+    settings |= {"KERAS_BACKEND": "tensorflow"}
+    log = folder / "log.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen([sys.executable, str(SPACE)], env=os.environ | settings, stdout=output, stderr=output)
+    try:
+        yield _wait_for(f"http://127.0.0.1:{port}/", process, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(address, process, log):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address):
+                return address
+        except OSError:
+            time.sleep(0.2)
+    return pytest.fail(f"the app does not serve:\n{log.read_text()}")
+
+
+def test_the_space_serves_the_page(address):
+    """The page names itself, offers the presets, sends no statistics, and keeps its events to itself."""
+    with urllib.request.urlopen(f"{address}config") as answer:
+        config = json.load(answer)
+    assert config["title"] == "keras_ood"
+    assert config["analytics_enabled"] is False
+    labels = {component["props"].get("label"): component["props"] for component in config["components"]}
+    assert ["tilted-vae-digits"] * 2 in labels["Detector"]["choices"]
+    assert labels["False positive rate"]["minimum"] == 0.005
+    assert {event["api_visibility"] for event in config["dependencies"]} == {"private"}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser with no way to other hosts."""
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no chromium and chromedriver on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for flag in (*FLAGS, f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(chromium, address):
+    """A fresh page."""
+    chromium.get(address)
+    return chromium
+
+
+def element(browser, selector):
+    """The element that a CSS selector names, once it is there."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, SECONDS).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector), selector)
+
+
+def text_with(browser, selector, pattern):
+    """The text of an element, once it matches a pattern."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    def found(_):
+        text = element(browser, selector).text
+        return re.search(pattern, text, re.DOTALL) and text
+
+    waiting = WebDriverWait(browser, SECONDS, ignored_exceptions=[StaleElementReferenceException])
+    return waiting.until(found, f"{selector} has no text like {pattern!r}")
+
+
+def upload(browser, selector, *paths):
+    """Give files to an upload field."""
+    element(browser, f"{selector} input[type=file]").send_keys("\n".join(map(str, paths)))
+
+
+def test_a_visitor_judges_images(browser, digits, pretrained, tmp_path):
+    """A digit and a broken file: score, p-value and verdict of one, a line and a sentence on the other; then an example."""
+    Image.fromarray(digits[1][0, ..., 0]).save(tmp_path / "digit.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    upload(browser, "#files", tmp_path / "broken.png", tmp_path / "digit.png")
+    score = pretrained.score(digits[1][:1])
+    shown = text_with(browser, "#verdicts", "digit.png.*distribution")
+    assert f"{score[0]:.4g}" in shown
+    assert f"{pretrained.calibration().p_values(score)[0]:.3g}" in shown
+    assert re.search("broken.png\\s+cannot be read", shown)
+    assert re.search("digit.png.*\\sin-distribution", shown, re.DOTALL)
+    assert "broken.png cannot be read as an image" in element(browser, "#summary").text
+    assert "Image 2." in text_with(browser, "#caption", "nearest of 360")
+    assert element(browser, "#picture img").is_displayed()
+
+    element(browser, "#files button[aria-label=Clear]").click()
+    text_with(browser, "#summary", "click an example")
+    element(browser, "#examples button[aria-label='Thumbnail 7 of 7']").click()
+    assert "out-of-distribution" in text_with(browser, "#verdicts", "noise.png.*distribution")
+
+    requested = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [message["params"]["request"]["url"] for message in requested if message["method"] == "Network.requestWillBeSent"]
+    assert {urlsplit(url).hostname for url in urls if url.startswith("http")} == {"127.0.0.1"}
+
+
+def test_a_visitor_scores_an_archive(browser, digits, pretrained, tmp_path):
+    """What is no archive is one message, and the app goes on: the table has the detector's scores, the picture shows them."""
+    element(browser, "button[role=tab][aria-selected=false]").click()
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    upload(browser, "#archive", tmp_path / "broken.zip")
+    text_with(browser, "#archive", r"broken\s*\.zip")
+    element(browser, "#start").click()
+    assert "Received: broken.zip" in text_with(browser, ".toast-body", "Expected a .zip file of images")
+
+    images = np.concatenate([digits[1][:40], 255 - digits[1][:2]])
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for index, image in enumerate(images):
+            stream = io.BytesIO()
+            Image.fromarray(image[..., 0]).save(stream, "PNG")
+            archive.writestr(f"folder/{index}.png", stream.getvalue())
+        archive.writestr("folder/broken.png", b"no image")
+    element(browser, "#archive button[aria-label=Clear]").click()
+    upload(browser, "#archive", tmp_path / "images.zip")
+    text_with(browser, "#archive", r"images\s*\.zip")
+    element(browser, "#start").click()
+    flags = pretrained.detect(images)
+    assert f"{flags.sum()} of 42 images" in text_with(browser, "#batch-summary", "an empty row each: 1")
+    assert element(browser, "#histogram img").is_displayed()
+    with urllib.request.urlopen(element(browser, "#scores a[download]").get_attribute("href")) as answer:
+        rows = list(csv.reader(io.TextIOWrapper(answer, "utf-8", newline="")))
+    assert tuple(rows[0]) == COLUMNS
+    np.testing.assert_allclose([float(row[1]) for row in rows[1:-1]], pretrained.score(images), rtol=1e-4)
+    assert [row[3] for row in rows[1:-1]] == [str(flag) for flag in flags]
+    assert rows[-1] == ["folder/broken.png", "", "", ""]
+
+
+def test_another_detector_takes_the_controls_along(browser, digits, tmp_path):
+    """Its least false positive rate is its own; images at hand are judged anew."""
+    Image.fromarray(digits[1][0, ..., 0]).save(tmp_path / "digit.png")
+    upload(browser, "#files", tmp_path / "digit.png")
+    assert " in-distribution" in text_with(browser, "#verdicts", "digit.png.*distribution").replace("\n", " ")
+    field = element(browser, "input[aria-label=Detector]")
+    field.click()
+    element(browser, "ul[role=listbox] li[aria-label=gaussian-vae-fashion-mnist]").click()
+    text_with(browser, "#verdicts", "out-of-distribution")
+    assert element(browser, "#fpr input[type=range]").get_attribute("min") == "0.001"
+    text_with(browser, "#caption", "32 x 32 pixels in grey")

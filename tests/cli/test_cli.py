@@ -1,0 +1,242 @@
+"""The command line: every command, its files, its errors and exit codes."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+import keras_ood
+from keras_ood.backend import devices
+from keras_ood.cli.main import app
+from keras_ood.cli.score import FLAGGED
+from keras_ood.training import from_recipe
+
+MODEL = "tilted-vae-digits"
+
+
+def run(*arguments, code=0):
+    """Invoke the command and check its exit code."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def photos(tmp_path, digits):
+    """Three digits, their negatives, and a file that is no image."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(3):
+        Image.fromarray(digits[1][index, ..., 0]).save(folder / f"digit{index}.png")
+        Image.fromarray(255 - digits[1][index, ..., 0]).save(folder / f"negative{index}.png")
+    return folder
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+COMMANDS = [
+    "list",
+    "info",
+    "score",
+    "evaluate",
+    "train",
+    "calibrate",
+    "set-level",
+    "attack",
+    "demo",
+    "finetune",
+    "export",
+    "app",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command):
+    """Each command explains itself with an example."""
+    assert f"Example: keras-ood {command}" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("arguments", [("set-level", MODEL, "--ood", "noise"), ("attack", MODEL)])
+def test_studies_refuse_other_detectors(arguments, tmp_path):
+    """A detector without a gate cannot be studied: one line, exit code 1."""
+    more = ("--runs", tmp_path) if arguments[0] == "attack" else ()
+    assert "with a per-image gate. Received: TiltedVAE" in run(*arguments, *more, code=1).output
+
+
+def test_list_and_info():
+    """The list names presets with what they reach; info verifies the files and shows provenance."""
+    assert MODEL in run("list").output
+    assert MODEL in run("list", "*digits*").output
+    assert "Received: 'x*'" in run("list", "x*", code=1).output
+    shown = run("info", MODEL).output
+    for text in ("files verified", "scikit-learn digits", "recipe_sha256"):
+        assert text in shown
+
+
+def test_score_a_folder(photos, tmp_path):
+    """Path, score, p-value and flag of every file, equal to what Python gives; digits pass, negatives are flagged."""
+    out = tmp_path / "scores.csv"
+    result = run("score", MODEL, photos, "--out", out)
+    rows = read_csv(out)
+    assert [row["path"] for row in rows] == sorted(str(path) for path in photos.iterdir())
+    expected = keras_ood.from_pretrained(MODEL).score(str(photos))
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected, rtol=1e-6)
+    assert [row["ood"] for row in rows] == ["False"] * 3 + ["True"] * 3
+    assert "3 of 6 images flagged" in result.stderr
+    run("score", MODEL, photos, "--out", out, "--fail-on-ood", code=FLAGGED)
+    run("score", MODEL, photos / "digit0.png", photos / "digit1.png", "--out", out, "--fail-on-ood")
+    assert len(read_csv(out)) == 2
+
+
+def test_score_to_standard_output(photos):
+    """Without --out the CSV, and nothing else, goes to standard output."""
+    lines = run("score", MODEL, photos).stdout.splitlines()
+    assert lines[0] == "path,score,p_value,ood"
+    assert len(lines) == 7
+
+
+def test_score_arrays_to_parquet(digits, tmp_path):
+    """.npy and .npz files work like folders; Parquet holds typed columns."""
+    np.save(tmp_path / "images.npy", digits[1])
+    np.savez(tmp_path / "images.npz", images=digits[1], labels=np.arange(360))
+    tables = []
+    for name in ("images.npy", "images.npz"):
+        run("score", MODEL, tmp_path / name, "--out", tmp_path / "scores.parquet")
+        tables.append(parquet.read_table(tmp_path / "scores.parquet").to_pydict())
+    assert tables[0]["score"] == tables[1]["score"]
+    assert tables[0]["path"][7].endswith("images.npy[7]")
+    np.testing.assert_allclose(tables[0]["score"], keras_ood.from_pretrained(MODEL).score(digits[1]), rtol=1e-6)
+
+
+def test_a_broken_image_is_never_lost(photos, tmp_path):
+    """By default it ends the work and is named; with skip it has a row of its own, with nothing in it."""
+    (photos / "broken.png").write_bytes(b"no image")
+    assert "broken.png" in run("score", MODEL, photos, code=1).output.replace("\n", "")
+    with pytest.warns(UserWarning, match=r"broken\.png"):
+        run("score", MODEL, photos, "--unreadable", "skip", "--out", tmp_path / "scores.csv")
+    rows = read_csv(tmp_path / "scores.csv")
+    assert len(rows) == 7
+    assert rows[0] == {"path": str(photos / "broken.png"), "score": "", "p_value": "", "ood": ""}
+    assert all(row["score"] for row in rows[1:])
+
+
+@pytest.mark.parametrize("name", ["0-first.png", "2-in-the-middle.png", "zz-last.png"])
+def test_rows_keep_step_with_skipped_images(name, digits, tmp_path):
+    """Wherever a broken image lies among batches, every other row has its own score."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(1, 8):
+        Image.fromarray(digits[1][number, ..., 0]).save(folder / f"{number}.png")
+    (folder / name).write_bytes(b"no image")
+    with pytest.warns(UserWarning, match=name):
+        run("score", MODEL, folder, "--unreadable", "skip", "--out", tmp_path / "scores.csv", "--batch-size", 2)
+    rows = {Path(row["path"]).name: row["score"] for row in read_csv(tmp_path / "scores.csv")}
+    assert rows.pop(name) == ""
+    expected = keras_ood.from_pretrained(MODEL).score(digits[1][1:8])
+    np.testing.assert_allclose([float(rows[f"{number}.png"]) for number in range(1, 8)], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_finished_rows_stay_when_the_work_fails(suffix, photos, tmp_path):
+    """What was scored before an image that cannot be read is on disk, as a table that can be read."""
+    (photos / "zz-broken.png").write_bytes(b"no image")
+    path = tmp_path / f"scores.{suffix}"
+    run("score", MODEL, photos, "--out", path, "--batch-size", 2, code=1)
+    rows = read_csv(path) if suffix == "csv" else parquet.read_table(path).to_pylist()
+    assert [Path(row["path"]).name for row in rows] == [file.name for file in sorted(photos.iterdir())[:6]]
+    assert all(row["score"] for row in rows)
+
+
+def test_ray_takes_a_folder_and_an_output():
+    """`--engine ray` without --out is refused in a line."""
+    assert "--out" in run("score", MODEL, "images", "--engine", "ray", code=1).output
+
+
+def test_speed_on_a_gpu_is_refused_without_one():
+    """`--check-gpu` fails rather than measure a CPU."""
+    if devices.gpu_name() is None:
+        assert "computes on a CPU" in run("benchmark", "--speed", "--check-gpu", code=1).output.replace("\n", " ")
+    assert "--speed" in run("benchmark", "--check", code=1).output
+
+
+def test_evaluate(tmp_path):
+    """The four metrics of each set and score on the screen and in a CSV file; pictures on request."""
+    shown = run(
+        "evaluate",
+        MODEL,
+        "--ood",
+        "noise",
+        "--ood",
+        "rotated",
+        "-m",
+        "nll",
+        "--out",
+        tmp_path / "results.csv",
+        "--plots",
+        tmp_path / "plots",
+    ).output
+    for text in ("AUROC", "AUPR-in", "AUPR-out", "FPR95", "noise", "rotated", "360 + 360", "OOD is the positive class"):
+        assert text in shown
+    assert [row["out_of_distribution"] for row in read_csv(tmp_path / "results.csv")] == ["noise", "rotated"]
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"roc.png", "scores.png"}
+
+
+def test_calibrate_on_own_images(digits, tmp_path):
+    """The new folder holds the new calibration and scores like the old one; it can be used at once."""
+    np.save(tmp_path / "mine.npy", digits[1][:100])
+    run("calibrate", MODEL, tmp_path / "mine.npy", "--out", tmp_path / "mine")
+    detector = keras_ood.from_pretrained(tmp_path / "mine")
+    assert (len(detector.calibration("nll")), len(detector.calibration())) == (100, 50)
+    np.testing.assert_array_equal(detector.score(digits[1], "nll"), keras_ood.from_pretrained(MODEL).score(digits[1], "nll"))
+    assert "--in" in run("evaluate", tmp_path / "mine", "--ood", "noise", code=1).output
+    run("evaluate", tmp_path / "mine", "--ood", "noise", "--in", tmp_path / "mine.npy", "-m", "nll")
+
+
+def test_train(tmp_path, monkeypatch):
+    """The command hands the recipe and the runs' folder on."""
+    seen = {}
+    monkeypatch.setattr(from_recipe, "train", lambda recipe, runs: seen.update(recipe=recipe, runs=runs) or recipe.parent)
+    assert "Wrote" in run("train", tmp_path / "recipe.toml", "--runs", tmp_path / "runs").output
+    assert seen == {"recipe": tmp_path / "recipe.toml", "runs": tmp_path / "runs"}
+
+
+@pytest.mark.once
+def test_demo(tmp_path, monkeypatch):
+    """Offline, with the embedded data alone: a verdict for every set, pictures on disk, sets not at hand named."""
+    monkeypatch.setattr(keras_ood.datasets, "local_file", lambda name, split: None)
+    shown = run("demo", "--out", tmp_path / "demo").output
+    for text in ("digits test", "noise", "rotated", "Not at hand, left out: ", "Next: keras-ood score"):
+        assert text in shown
+    for name in ("roc", "scores", "extremes", "reconstructions", "samples"):
+        assert (tmp_path / "demo" / f"{name}.png").stat().st_size > 5000
+
+
+ERRORS = {
+    "unknown preset": (("score", "tilted-vae-digit", "x.png"), 1, "Did you mean 'tilted-vae-digits'"),
+    "no such image": (("score", MODEL, "no/such.png"), 1, "no/such.png"),
+    "wrong output": (("score", MODEL, "x.png", "--out", "x.xlsx"), 1, "must end with .csv or .parquet"),
+    "no folder for the output": (("score", MODEL, "x.png", "--out", "no/such/x.csv"), 1, "folder must exist"),
+    "unreachable fpr": (("score", MODEL, "x.png", "--fpr", "0.0001"), 1, "Received: fpr=0.0001"),
+    "unknown score": (("score", MODEL, "x.png", "--method", "nlll"), 1, "Did you mean 'nll'"),
+    "unknown set": (("evaluate", MODEL, "--ood", "mnits"), 1, "Received: 'mnits'"),
+    "no recipe": (("train", "no/such/recipe.toml"), 1, "no/such/recipe.toml"),
+    "no arguments": (("score", MODEL), 2, "Missing argument"),
+    "no such command": (("scores",), 2, "No such command"),
+    "wrong number": (("score", MODEL, "x.png", "--batch-size", "0"), 2, "batch-size"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_line_with_an_exit_code(name):
+    """1 for work that failed, 2 for a wrong command line; the message says what is accepted, and there is no traceback."""
+    arguments, code, message = ERRORS[name]
+    output = run(*arguments, code=code).output
+    assert message in output
+    assert "Traceback" not in output

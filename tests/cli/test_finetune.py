@@ -1,0 +1,61 @@
+"""The command that fine-tunes: a folder in, a preset out."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import keras_ood
+from keras_ood.cli.main import app
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def photos(tmp_path, digits):
+    """A hundred digits, a file that is no image, and twenty negatives beside them."""
+    for name, images in (("photos", digits[0][:100]), ("strange", 255 - digits[0][:20])):
+        (tmp_path / name).mkdir()
+        for index, image in enumerate(images):
+            Image.fromarray(image[..., 0]).save(tmp_path / name / f"{index:03}.png")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"no image")
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, ["finetune", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_a_folder_becomes_a_preset(photos):
+    """JSON alone on standard output, epochs and the next command on standard error, a preset that flags what is strange."""
+    options = ["--data", photos / "photos", "--out", photos / "mine", "--epochs", 1, "--ood", photos / "strange", "--json"]
+    with pytest.warns(UserWarning, match="Skipped an unreadable image"):
+        result = run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", "--title", "my digits")
+    value = json.loads(result.stdout)
+    assert value["in_distribution"]["title"] == "my digits"
+    assert value["auroc"]["strange"] > 0.9
+    assert "1 of 1 epochs" in result.stderr
+    detector = keras_ood.from_pretrained(photos / "mine")
+    assert np.mean(detector.detect(photos / "strange", fpr=0.05)) > 0.9
+    assert "absent or empty" in run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--size", "8by8"], "Received: '8by8'"),
+        (["--size", "9"], "multiples of 8. Received"),
+        (["--learning-rate", "0"], "Received: 0.0"),
+        (["--ood", "noise"], "are measured anyway. Received: ['noise']"),
+        ([], "Cannot decode an image file"),
+    ],
+)
+def test_errors_are_a_line(photos, options, words):
+    """What cannot be is said before anything is trained, and nothing is left behind."""
+    result = run("--from", "tilted-vae-digits", "--data", photos / "photos", "--out", photos / "mine", *options, code=1)
+    assert words in result.stderr
+    assert not list(photos.glob("mine*"))

@@ -1,0 +1,59 @@
+"""Evaluation: both sides along one path, every number from scores."""
+
+import numpy as np
+import pytest
+
+import keras_ood
+from keras_ood.evaluation import evaluate
+from keras_ood.evaluation.metrics import detection_metrics
+
+
+def test_report_holds_what_the_scores_give(pretrained, digits):
+    """Rows equal the metrics of `score` on both sides; every set and method has a row; counts are those of the images."""
+    inside, outside = digits[1], 255 - digits[1][:50]
+    report = keras_ood.evaluate(pretrained, inside, {"negative": outside, "noise": None}, ["nll", "kl"], resamples=5)
+    assert [(row.out_of_distribution, row.method) for row in report.rows] == [
+        ("negative", "nll"),
+        ("negative", "kl"),
+        ("noise", "nll"),
+        ("noise", "kl"),
+    ]
+    row = report.rows[1]
+    assert (row.in_images, row.out_images) == (360, 50)
+    expected = detection_metrics(pretrained.score(inside, "kl"), pretrained.score(outside, "kl"))
+    assert {name: getattr(row, name).value for name in expected} == pytest.approx(expected)
+
+
+def test_images_against_themselves_are_at_chance(pretrained, digits):
+    """The same images on both sides: AUROC 0.5 by identity, whatever the score."""
+    for row in keras_ood.evaluate(pretrained, digits[1], {"same": digits[1]}, resamples=0).rows:
+        assert row.auroc.value == pytest.approx(0.5, abs=1e-9)
+
+
+def test_names_stand_for_test_splits(pretrained, digits):
+    """A data set's name is its whole test split; a synthetic set is made from the in-distribution images."""
+    np.testing.assert_array_equal(evaluate.named_images("digits"), digits[1])
+    np.testing.assert_array_equal(evaluate.named_images("inverted", digits[1]), 255 - digits[1])
+    with pytest.raises(ValueError, match="Received: 'mnits'"):
+        evaluate.named_images("mnits")
+
+
+def test_csv_round_trip(pretrained, digits, tmp_path):
+    """What is written is read back, intervals and extra columns included."""
+    report = keras_ood.evaluate(pretrained, digits[1], {"noise": None}, ["nll"], resamples=5)
+    report.to_csv(tmp_path / "results.csv", seed=0)
+    (record,) = evaluate.read_records(tmp_path / "results.csv")
+    assert record["seed"] == "0"
+    assert float(record["auroc"]) == pytest.approx(report.rows[0].auroc.value, abs=1e-5)
+    assert float(record["auroc_low"]) <= float(record["auroc"]) <= float(record["auroc_high"])
+
+
+def test_a_pretrained_detector_beats_its_untrained_network(pretrained, digits):
+    """Trained weights must tell rotated digits from upright ones; the same network untrained cannot."""
+    untrained = type(pretrained).from_config(pretrained.get_config())
+    trained_row, untrained_row = (
+        keras_ood.evaluate(detector, digits[1], {"rotated": None}, ["nll"], resamples=0).rows[0]
+        for detector in (pretrained, untrained)
+    )
+    assert trained_row.auroc.value > 0.99
+    assert untrained_row.auroc.value < 0.7

@@ -1,0 +1,288 @@
+"""Exports: every runtime gives the detector's scores and p-values, or nothing is written."""
+
+import dataclasses
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from typer.testing import CliRunner
+
+import keras_ood
+from keras_ood import NotCalibratedError
+from keras_ood.attention import PerImageGate
+from keras_ood.cli.main import app
+from keras_ood.export.export import CalibratedPass, exportable
+from keras_ood.export.formats import FORMATS
+from keras_ood.models import Ensemble, InFlow, TiltedVAE
+from keras_ood.scores import get
+
+BACKEND = keras.backend.backend()
+HERE = "onnx" if BACKEND == "tensorflow" else "tf_saved_model"
+"""The format of tests that say nothing of the format."""
+
+
+def noise(shape, count=60, seed=0):
+    """Images of noise of any brightness, no contrast below a fifth: that of a grey area is made of rounding."""
+    generator = np.random.default_rng(seed)
+    contrast, level = 0.2 + 0.8 * generator.random((count, 1, 1, 1)), generator.random((count, 1, 1, 1))
+    return (255 * (contrast * generator.random((count, *shape)) + (1 - contrast) * level)).astype(np.uint8)
+
+
+def calibrated(detector):
+    """The detector, with weights that no longer are the identity, and a calibration."""
+    generator = np.random.default_rng(1)
+    for weight in detector.flow.weights if isinstance(detector, InFlow) else ():
+        weight.assign(weight.numpy() + 0.05 * generator.standard_normal(weight.shape))
+    detector.calibrate(noise(detector.image_shape), progress=False)
+    return detector
+
+
+def gate():
+    """A gate that looks at images of another size than the flow's: it resizes inside."""
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, 2), keras.layers.Flatten()])
+    return PerImageGate.from_images(encoder, noise((8, 4, 1), 90), noise((8, 4, 1), 40, seed=2), components=4)
+
+
+def vae(tilt=6.0, shape=(8, 8, 1), **settings):
+    return TiltedVAE(shape, latent_dim=3, tilt=tilt, **settings)
+
+
+DETECTORS = {
+    "preset": lambda: keras_ood.from_pretrained("tilted-vae-digits"),
+    "flow with a gate": lambda: calibrated(
+        InFlow((8, 4, 1), depth=1, attention=gate(), default_score="density_of_states"),
+    ),
+    "paper's flow": lambda: calibrated(InFlow((8, 8, 3), "paper", depth=1)),
+    "Gaussian, colour": lambda: calibrated(vae(0.0, (8, 16, 3), default_score="ensemble")),
+    "ensemble": lambda: calibrated(Ensemble([vae(), vae()])),
+}
+
+
+@pytest.fixture(scope="module")
+def detectors():
+    """Detectors by name, each made once."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            keras.utils.set_random_seed(0)
+            made[name] = DETECTORS[name]()
+        return made[name]
+
+    return make
+
+
+def run_as_told(format, path, images):
+    """Outputs of the line of code that users are given, run on its own."""
+    names = {"images": images}
+    exec(FORMATS[format].usage.format(path=str(path)), names)
+    outputs = names.get("outputs", names)
+    return np.asarray(outputs["score"]), np.asarray(outputs["p_value"])
+
+
+def check(detector, path, format, images, method=None):
+    """At uneven batch sizes: float32 `(batch,)` outputs, scores to 1e-4, the p-values of these scores."""
+    for count in (1, 3, 17):
+        batch = images[:count]
+        score, p_value = run_as_told(format, path, batch)
+        expected = detector.score(batch, method)
+        assert score.dtype == p_value.dtype == np.float32
+        assert score.shape == p_value.shape == (count,)
+        np.testing.assert_allclose(score, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
+        np.testing.assert_allclose(p_value, detector.calibration(method).p_values(score), rtol=1e-6)
+
+
+CASES = [
+    *((name, format) for name in ("preset", "flow with a gate") for format in FORMATS),
+    ("paper's flow", "litert"),
+    ("Gaussian, colour", "onnx"),
+    ("ensemble", "tf_saved_model"),
+]
+
+
+@pytest.mark.parametrize(("name", "format"), [case for case in CASES if BACKEND in FORMATS[case[1]].backends])
+def test_runtimes_give_the_detectors_scores(name, format, detectors, digits, tmp_path):
+    """Each runtime, running the line that users are told, on real images for the preset, which resizes them inside."""
+    detector = detectors(name)
+    images = digits[1] if name == "preset" else noise(detector.image_shape, 20, seed=3)
+    path = detector.export(tmp_path / f"model{FORMATS[format].suffix}", image_shape=images.shape[1:])
+    assert path == tmp_path / f"model{FORMATS[format].suffix}"
+    assert {file.stem for file in tmp_path.iterdir()} == {"model"}
+    check(detector, path, format, images)
+
+
+@pytest.mark.once
+@pytest.mark.slow
+def test_a_flow_of_the_zoo(tmp_path):
+    """A published InFlow with its gate, another score than the default one, colour images that become grey inside."""
+    detector = keras_ood.from_pretrained("inflow-mnist")
+    path = detector.export(tmp_path / f"model{FORMATS[HERE].suffix}", method="nll", image_shape=(28, 28, 3))
+    check(detector, path, HERE, noise((28, 28, 3), 17), "nll")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_score_of_one_pass_has_a_graph(name, detectors):
+    """Scores and p-values as tensors are those of the host, for every score that is a function of the pass."""
+    detector = detectors(name)
+    images = noise(detector.image_shape, 20, seed=4)
+    assert detector.default_score in exportable(detector)
+    for method in exportable(detector):
+        found = CalibratedPass(detector, get(method), detector._calibrated)(ops.convert_to_tensor(images))
+        score, expected = ops.convert_to_numpy(found["score"]), detector.score(images, method)
+        np.testing.assert_allclose(score, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()), err_msg=method)
+        p_values = detector.calibration(method).p_values(score)
+        np.testing.assert_allclose(ops.convert_to_numpy(found["p_value"]), p_values, rtol=1e-6, err_msg=method)
+
+
+@pytest.mark.once
+def test_reduced_precision_is_exported_in_float32(pretrained, digits, tmp_path):
+    """The networks' arithmetic in an export is float32, whatever the detector's."""
+    half = pretrained.inference_copy("mixed_bfloat16")
+    path = half.export(tmp_path / f"model{FORMATS[HERE].suffix}", method="nll", image_shape=digits[1].shape[1:])
+    check(pretrained, path, HERE, digits[1], "nll")
+
+
+@pytest.mark.once
+def test_earlier_exports_are_replaced(fresh, tmp_path):
+    """A second export to the same path leaves the second one whole, and nothing of the first."""
+    detector, other = calibrated(fresh()), calibrated(fresh())
+    path = detector.export(tmp_path / "model")
+    (path / "left.txt").write_text("")
+    other.export(path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert not (path / "left.txt").exists()
+    check(other, path, "tf_saved_model", noise((8, 8, 1), 17))
+
+
+@pytest.mark.once
+def test_onnx_says_what_it_is(pretrained, tmp_path):
+    """Inputs and outputs have names, the batch is free, and the metadata name score and calibration."""
+    import onnx
+
+    content = onnx.load(pretrained.export(tmp_path / "model.onnx"))
+    names = [[value.name for value in part] for part in (content.graph.input, content.graph.output)]
+    assert names == [["images"], ["score", "p_value"]]
+    assert content.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    metadata = {item.key: item.value for item in content.metadata_props}
+    assert metadata["score"] == pretrained.default_score
+    assert metadata["calibration_size"] == str(len(pretrained.calibration()))
+
+
+@pytest.fixture
+def writers(monkeypatch):
+    """A function that replaces parts of the format that tests use."""
+
+    def replace(**parts):
+        monkeypatch.setitem(FORMATS, HERE, dataclasses.replace(FORMATS[HERE], **parts))
+
+    return replace
+
+
+def half_written(model, image_shape, path, metadata):
+    """A writer whose disk is full."""
+    path.write_bytes(b"half")
+    raise OSError("No space left on device")
+
+
+def nothing_written(model, image_shape, path, metadata):
+    """A writer of an empty file."""
+    path.touch()
+
+
+def another_score(path, images):
+    """A runtime that disagrees."""
+    return {"score": np.zeros(len(images), np.float32), "p_value": np.ones(len(images), np.float32)}
+
+
+FAILURES = {
+    "disk full": ({"write": half_written}, OSError, "No space left"),
+    "other scores": (
+        {"write": nothing_written, "run": another_score},
+        RuntimeError,
+        r"nothing was written\. Expected: .*Received: \[0\.0",
+    ),
+    "no package": ({"packages": ("keras", "no_such_package")}, RuntimeError, r"no_such_package: .*'keras-ood\[export\]'$"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_leave_nothing_behind(name, writers, fresh, tmp_path):
+    """Written whole or not at all: after a failure the folder is as it was, an earlier export too."""
+    parts, error, message = FAILURES[name]
+    earlier = tmp_path / f"earlier{FORMATS[HERE].suffix}"
+    if HERE == "tf_saved_model":
+        earlier.mkdir()
+    (earlier / "saved_model.pb" if HERE == "tf_saved_model" else earlier).write_bytes(b"earlier")
+    writers(**parts)
+    for path in (tmp_path / f"new{FORMATS[HERE].suffix}", earlier):
+        with pytest.raises(error, match=message):
+            calibrated(fresh()).export(path)
+    assert list(tmp_path.iterdir()) == [earlier]
+    assert (earlier / "saved_model.pb" if HERE == "tf_saved_model" else earlier).read_bytes() == b"earlier"
+
+
+REFUSED = {
+    "suffix": ("model.pb", {}, ValueError, r"\.onnx \(onnx\), .*none \(tf_saved_model\).*Received: '.*model\.pb'$"),
+    "format": ("model", {"format": "torch"}, ValueError, r"one of \['onnx', 'litert', .*Received: 'torch'$"),
+    "costly score": ("model", {"method": "iwae"}, ValueError, r"of this TiltedVAE: \['nll', .*\]. Received: 'iwae'$"),
+    "transductive score": ("model", {"method": "will_it_move"}, ValueError, r"Received: 'will_it_move'$"),
+    "score it lacks": ("model", {"method": "mahalanobis"}, ValueError, r"Received: 'mahalanobis'$"),
+    "unknown score": ("model", {"method": "nlll"}, ValueError, r"Did you mean 'nll'\? Received: 'nlll'$"),
+    "image shape": ("model", {"image_shape": (8, 8, 2)}, ValueError, r"Received: \(8, 8, 2\)$"),
+    "no folder": ("no/model", {}, FileNotFoundError, r"a folder that exists. Received: .*no/model$"),
+    "folder in the way": ("folder", {}, FileExistsError, r"if it is a SavedModel, .*Received: .*folder$"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_what_is_accepted(name, pretrained, tmp_path):
+    """What cannot be exported is refused before anything is written, with what can and what was received."""
+    path, options, error, message = REFUSED[name]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.txt").write_text("mine")
+    with pytest.raises(error, match=message):
+        pretrained.export(tmp_path / path, **options)
+    assert [file.name for file in tmp_path.rglob("*")] == ["folder", "mine.txt"]
+
+
+@pytest.mark.once
+def test_files_have_their_names(pretrained, tmp_path):
+    """A folder with a file's suffix is not replaced by a file; OpenVINO's files keep their suffixes."""
+    (tmp_path / "model.onnx").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"Received: .*model\.onnx$"):
+        pretrained.export(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=r"a \.xml file.*Received: '.*model\.ir'$"):
+        pretrained.export(tmp_path / "model.ir", "openvino")
+
+
+def test_exports_carry_a_calibration(fresh, tmp_path):
+    """Without a calibration there is no p-value to export."""
+    with pytest.raises(NotCalibratedError, match="calibrate"):
+        fresh().export(tmp_path / "model")
+
+
+def test_other_backends_name_the_way_out(writers, pretrained, tmp_path):
+    """What a backend does not write is refused with what it writes, and with the backend that writes all."""
+    writers(backends=("another",))
+    with pytest.raises(
+        ValueError, match=rf"On the {BACKEND} backend .* one of \[.*\]; with KERAS_BACKEND=tensorflow, .*Received: '{HERE}'$"
+    ):
+        pretrained.export(tmp_path / f"model{FORMATS[HERE].suffix}")
+
+
+@pytest.mark.once
+def test_command(tmp_path, monkeypatch):
+    """`keras-ood export` writes the file and ends with how to run it; a missing folder is one line and exit code 1."""
+    monkeypatch.chdir(tmp_path)
+    path = f"model{FORMATS[HERE].suffix}"
+    result = CliRunner().invoke(app, ["export", "tilted-vae-digits", path, "--method", "nll"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"Wrote {path}: uint8 images (batch, 16, 16, 1) to score and p_value\n"
+    assert result.output.splitlines()[-1] == f"Next: {FORMATS[HERE].usage.format(path=path)}"
+    check(keras_ood.from_pretrained("tilted-vae-digits"), path, HERE, noise((16, 16, 1), 17), "nll")
+    result = CliRunner().invoke(app, ["export", "tilted-vae-digits", f"no/{path}"])
+    assert result.exit_code == 1
+    assert re.search(rf"^Error: .*Received: no/{re.escape(path)}$", result.output, re.MULTILINE)
+    assert "Example: keras-ood export" in CliRunner().invoke(app, ["export", "--help"]).output

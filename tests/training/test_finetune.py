@@ -1,0 +1,278 @@
+"""Fine-tuning: from one's own images to a measured preset; killed and resumed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_ood
+from keras_ood.attention import PerImageGate
+from keras_ood.callbacks.early_stopping import EarlyStopping
+from keras_ood.callbacks.log import TrainingLog
+from keras_ood.encoders import trained_encoder
+from keras_ood.hub import preset
+from keras_ood.models import Ensemble, InFlow, TiltedVAE
+from keras_ood.tables.records import read_records
+from keras_ood.training import finetune
+from keras_ood.training.finetune import Settings
+from keras_ood.training.split import Split
+
+MODEL = "tilted-vae-digits"
+QUICK = Settings(epochs=2, batch_size=32)
+
+
+class Killed(keras.callbacks.Callback):
+    """Die in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def mine(digits):
+    """Digits seen in a mirror: like what the preset knows, and not it."""
+    return digits[0][:150, :, ::-1]
+
+
+def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
+    """Files of several sizes and kinds in; a calibrated, measured preset with a card out, and nothing beside it."""
+    photos = tmp_path / "photos" / "deeper"
+    photos.mkdir(parents=True)
+    for index, image in enumerate(mine):
+        size = (8 + index % 3, 9)
+        Image.fromarray(image[..., 0]).convert("RGB" if index % 2 else "L").resize(size).save(photos / f"{index}.png")
+    out = tmp_path / "mine"
+    detector = keras_ood.finetune(
+        MODEL,
+        str(tmp_path / "photos"),
+        out,
+        settings=QUICK,
+        title="digits in a mirror",
+        licence="CC0",
+        out_of_distribution={"digits": None},
+        verbose=0,
+    )
+    loaded = keras_ood.from_pretrained(out)
+    np.testing.assert_allclose(loaded.p_values(mine), detector.p_values(mine))
+    content = preset.read(out)
+    assert content["finetuned_from"] == MODEL
+    sizes = {f"{part}_images": size for part, size in [("training", 70), ("validation", 20), ("calibration", 40), ("test", 20)]}
+    assert content["in_distribution"] == {"title": "digits in a mirror", "licence": "CC0", **sizes, "duplicates": 0}
+    assert len(loaded.calibration("nll")) == 40
+    assert content["training"]["epochs"] == 2
+    records = read_records(out / "results.csv")
+    assert {record["weights"] for record in records} == {"trained", "source", "untrained"}
+    assert "digits" in content["auroc"]
+    card = (out / "README.md").read_text()
+    for words in ("digits in a mirror", f"fine-tuned from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
+        assert words in card
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "photos"]
+    with pytest.raises(FileExistsError, match=r"absent or empty. Received: .*mine"):
+        keras_ood.finetune(MODEL, mine, out)
+
+
+@pytest.fixture
+def parts(mine, fresh):
+    """A small detector that takes the images as they are, and their split."""
+    return fresh(), Split.of(mine / np.float32(255))
+
+
+def test_it_learns_and_scores_vary(parts, tmp_path):
+    """The loss falls, every weight moves, the calibrated detector's scores differ between images."""
+    detector, split = parts
+    before = [weight.numpy() for weight in detector.trainable_weights]
+    trained, log = finetune.train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
+    losses = log.history()["val_loss"]
+    assert losses[-1] < losses[0]
+    assert all(np.any(weight.numpy() != old) for weight, old in zip(trained.trainable_weights, before, strict=True))
+    trained.calibrate(split.calibration)
+    assert np.std(trained.score(split.test)) > 0
+
+
+def test_the_weights_of_the_best_epoch_are_kept(parts, tmp_path):
+    """What is returned has the lowest validation loss of the log, though later epochs were worse."""
+    detector, split = parts
+    worse = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: detector.loc_head.kernel.assign(0 * detector.loc_head.kernel) if epoch == 2 else None
+    )
+    trained, log = finetune.train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
+    losses = log.history()["val_loss"]
+    assert np.argmin(losses) == 1
+    np.testing.assert_allclose(np.mean(trained.score(split.validation, "nll")), losses[1], rtol=1e-4)
+
+
+def killed(monkeypatch, when):
+    """Die at the second state: while its weights are written, before it is whole, or once it is."""
+    counted = []
+    target, name = {"weights": (TiltedVAE, "save_weights"), "rename": (Path, "rename"), "after": (shutil, "rmtree")}[when]
+    original = getattr(target, name)
+
+    def dying(*arguments, **options):
+        if when != "after" or "epoch-" in str(arguments[0]):
+            counted.append(arguments)
+        if when == "weights" and len(counted) == 2:
+            Path(arguments[1]).write_bytes(b"half of it")
+        if len(counted) == (1 if when == "after" else 2):
+            raise ArithmeticError("killed")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(target, name, dying)
+
+
+@pytest.mark.parametrize(("when", "left"), [("weights", 1), ("rename", 1), ("after", 2)])
+def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, left):
+    """Killed anywhere in the writing of a state, the same call does the other epochs alone; finished, it trains no more."""
+    seen = []
+    note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+
+    def train():
+        keras.utils.set_random_seed(0)
+        return finetune.train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
+
+    with monkeypatch.context() as patch:
+        killed(patch, when)
+        with pytest.raises(ArithmeticError):
+            train()
+    seen.clear()
+    once, log = train()
+    assert seen == list(range(left, 3))
+    assert [row["epoch"] for row in log.rows] == [1, 2, 3]
+    again, log = train()
+    assert (len(seen), len(log.rows)) == (3 - left, 3)
+    for one, other in zip(once.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_early_stopping_remembers():
+    """A training that goes on stops where an uninterrupted one would, and one that has stopped does not begin again."""
+    log = TrainingLog()
+    log.rows = [{"epoch": epoch, "seconds": 1.0, "loss": 1.0, "val_loss": float(epoch)} for epoch in (1, 2)]
+    stopping = EarlyStopping(log, monitor="val_loss", patience=2)
+    model = keras.Sequential()
+    assert not stopping.reached(model)
+    assert (stopping.wait, stopping.best) == (1, 1.0)
+    stopping.on_epoch_end(2, {"val_loss": 3.0})
+    assert model.stop_training
+    log.rows.append({"epoch": 3, "seconds": 1.0, "loss": 1.0, "val_loss": 3.0})
+    assert stopping.reached(model)
+
+
+def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
+    """Other settings or images: an error that names the folder; the training on disk stays."""
+    source = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        keras_ood.finetune(source, mine, tmp_path / "out", settings=QUICK, callbacks=[Killed(1)], verbose=0)
+    with pytest.raises(ValueError, match=r"remove .*out.training to begin anew. Received: another value for \['batch_size'\]"):
+        keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=2, batch_size=16))
+    with pytest.raises(ValueError, match="images_and_weights"):
+        keras_ood.finetune(source, 255 - mine, tmp_path / "out", settings=QUICK)
+    assert list((tmp_path / "out.training" / "epochs").iterdir())
+
+
+def test_a_frozen_encoder_stays(parts, tmp_path):
+    """The encoder's weights are the source's, the decoder's are not; what comes out can be trained whole again."""
+    detector, split = parts
+    before = [network.get_weights() for network in (detector.encoder, detector.decoder)]
+    trained, _ = finetune.train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
+    for one, other in zip(trained.encoder.get_weights(), before[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert all(np.any(one != other) for one, other in zip(trained.decoder.get_weights(), before[1], strict=True))
+    assert len(trained.trainable_weights) == len(trained.weights)
+
+
+@pytest.mark.once
+def test_another_input(mine, tmp_path):
+    """Another size and RGB: the card says what was reused, and no source stands beside a network that it cannot be."""
+    keras_ood.finetune(MODEL, mine, tmp_path / "out", settings=QUICK, image_shape=(24, 24, 3), verbose=0)
+    content = preset.read(tmp_path / "out")
+    assert content["input_shape"] == [24, 24, 3]
+    for words in ("of the parameters reused", "converted: ", "fresh: "):
+        assert words in content["transfer"]
+    assert {record["weights"] for record in read_records(tmp_path / "out" / "results.csv")} == {"trained", "untrained"}
+
+
+@pytest.mark.once
+def test_an_inflow_gets_a_gate_of_its_own(digits, pretrained, tmp_path):
+    """The gate is fitted to the new images: it alarms on as many of them as it promises, not on nearly all."""
+    gate = PerImageGate.from_images(trained_encoder(pretrained), digits[0][:400], digits[0][400:500], components=8)
+    source = InFlow((8, 8, 1), depth=1).with_attention(gate)
+    source.calibrate(digits[0][500:600])
+    mine = 255 - digits[0][:300]
+    assert np.mean(source.statistics(mine)["attention_p_value"] < 0.05) > 0.9
+    detector = keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=1), verbose=0)
+    fresh = 255 - digits[1]
+    assert np.mean(detector.statistics(fresh)["attention_p_value"] < 0.05) < 0.2
+    assert detector.attention.held_out == 60
+    assert len(detector.calibration("nll")) == 60
+    with pytest.raises(ValueError, match=r"`freeze_encoder` takes .*Received: InFlow"):
+        keras_ood.finetune(source, mine, tmp_path / "other", settings=Settings(freeze_encoder=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_split_shares_no_image():
+    """Four parts, nothing twice, the same every time; sizes as documented."""
+    images = np.random.default_rng(0).random((1000, 2, 2, 1))
+    split = Split.of(np.concatenate([images, images[:50]]), seed=3)
+    parts = [split.training, split.validation, split.calibration, split.test]
+    assert [len(part) for part in parts] == [600, 100, 200, 100]
+    assert split.duplicates == 50
+    assert len(np.unique(np.concatenate(parts).reshape(1000, -1), axis=0)) == 1000
+    np.testing.assert_array_equal(Split.of(images, seed=3).test, split.test)
+    assert np.any(Split.of(images, seed=4).test != split.test)
+    with pytest.raises(ValueError, match=r"at least 100 different images. Received: 99, of 198"):
+        Split.of(np.concatenate([images[:99]] * 2))
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"patience": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
+def test_settings_that_cannot_be(wrong):
+    """Refused before any image is read."""
+    with pytest.raises(ValueError, match=r"must be positive.*Received"):
+        Settings(**wrong)
+
+
+def test_fit_takes_a_folder(fresh, digits, tmp_path):
+    """The lines beneath: `fit` on a folder with Keras' callbacks."""
+    for index in range(30):
+        Image.fromarray(digits[0][index, ..., 0]).save(tmp_path / f"{index}.png")
+    stopping = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1)
+    history = fresh().fit(str(tmp_path), epochs=2, validation_split=0.2, callbacks=[stopping], verbose=0)
+    assert {"loss", "val_loss", "nll", "val_nll"} <= set(history.history)
+
+
+def test_a_log_is_a_table_and_a_picture(tmp_path):
+    """A row an epoch, plain numbers, and the curves beside it."""
+    log = TrainingLog(tmp_path / "log.csv")
+    for epoch in (0, 1):
+        log.on_epoch_begin(epoch)
+        log.on_epoch_end(epoch, {"loss": np.float32(epoch), "val_loss": 2.0})
+    log.on_train_end()
+    assert [row["val_loss"] for row in read_records(tmp_path / "log.csv")] == ["2.0", "2.0"]
+    assert log.history() == {"loss": [0.0, 1.0], "val_loss": [2.0, 2.0]}
+    assert (tmp_path / "log.png").stat().st_size > 1000
+    assert json.dumps(log.rows)
+
+
+def test_what_cannot_be_finished_is_not_begun(fresh, mine, pretrained, tmp_path):
+    """A folder with something in it, a score that would be lost, an ensemble, a shape that is none: nothing is left behind."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "photo.png").touch()
+    compared = fresh(default_score="likelihood_ratio", background=fresh())
+    for source, folder, options, words in [
+        (pretrained, "full", {}, "absent or empty. Received"),
+        (compared, "out", {}, "Received: 'likelihood_ratio'"),
+        (Ensemble([fresh(), fresh()]), "out", {}, "Received"),
+        (pretrained, "out", {"image_shape": (64, 64)}, "Received: "),
+        (pretrained, "out", {"out_of_distribution": {"mine": "no such folder"}}, "Received: 'no such folder'"),
+    ]:
+        with pytest.raises((ValueError, FileExistsError), match=words):
+            keras_ood.finetune(source, mine, tmp_path / folder, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

@@ -1,0 +1,192 @@
+"""From a recipe to a preset, with one call; killed and resumed."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_ood
+from keras_ood.callbacks.nan_guard import NaNGuard
+from keras_ood.cards import card
+from keras_ood.models import detector
+from keras_ood.recipes.recipe import Recipe
+from keras_ood.training import from_recipe
+
+RECIPE = """
+family = "TiltedVAE"
+model = { image_shape = [8, 8, 1], latent_dim = 3, tilt = 6.0 }
+dataset = "digits"
+calibration_size = 1_200
+epochs = 2
+batch_size = 64
+learning_rate = 1e-3
+seeds = [0, 1]
+out_of_distribution = ["noise", "inverted"]
+"""
+
+
+@pytest.fixture
+def recipe_path(tmp_path) -> Path:
+    path = tmp_path / "tiny" / "recipe.toml"
+    path.parent.mkdir()
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
+    """One call writes a folder that loads, is calibrated, has a card, and rows for every seed, trained and not."""
+    folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert detector.default_score == "density_of_states"
+    assert (len(detector.calibration("nll")), len(detector.calibration())) == (1200, 600)
+    assert np.all(np.isfinite(detector.score(digits[1])))
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["training"]["training_images"] == 237
+    assert content["training"]["epochs"] == 2
+    assert content["training"]["seconds"] > 0
+    assert content["in_distribution"]["test_images"] == 360
+    records = card.read_records(folder / "results.csv")
+    assert len(records) == 2 * 2 * 2 * len(detector.ready_scores())  # weights, seeds, sets
+    assert {record["method"] for record in records} == set(detector.ready_scores())
+    assert "untrained" in (folder / "README.md").read_text()
+
+
+def test_a_background_model_is_trained_on_perturbed_images(recipe_path, tmp_path):
+    """It travels with the preset, is another network than the detector, and its training is on record; studies are too."""
+    recipe_path.write_text(RECIPE + 'background = { perturbed = 0.5, epochs = 1 }\nstudies = ["sample_quality"]\n')
+    recipe = Recipe.read(recipe_path)
+    background = recipe.background_recipe()
+    changed = np.mean(background.images_to_train_on() != recipe.images_to_train_on())
+    assert abs(changed - 0.5) < 0.05
+    assert recipe.digest != background.digest
+    folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert len(detector.calibration("likelihood_ratio")) == 1200
+    images = np.full((1, 8, 8, 1), 99, np.uint8)
+    assert detector.background.score(images, "nll") != detector.score(images, "nll")
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["background"]["epochs"] == 1
+    assert content["parameters"] == sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights)
+    assert (folder / "samples.png").stat().st_size > 1000
+    text = (folder / "README.md").read_text()
+    for words in ("**Background model**", "### Samples", "Frechet distance"):
+        assert words in text
+
+
+def test_only_what_decides_the_weights_is_in_the_digest(recipe_path):
+    """Other sets to evaluate on, studies and seeds need no new training; another learning rate does."""
+    digest = Recipe.read(recipe_path).digest
+    recipe_path.write_text(RECIPE.replace('"inverted"', '"constant"').replace("[0, 1]", "[0]"))
+    assert Recipe.read(recipe_path).digest == digest
+    recipe_path.write_text(RECIPE.replace("1e-3", "2e-3"))
+    assert Recipe.read(recipe_path).digest != digest
+
+
+def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
+    """The second call reads the same weights back; a changed recipe refuses them."""
+    recipe = Recipe.read(recipe_path)
+    first = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    again = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    assert not again.compiled
+    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    recipe_path.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
+    with pytest.raises(ValueError, match=r"Received: .*of another recipe"):
+        from_recipe.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+
+
+@pytest.mark.once
+def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
+    """A recipe with a base trains the base, fits a gate to it, and reports gate, density and sets."""
+    flow = (
+        RECIPE.replace('"TiltedVAE"', '"InFlow"').replace("latent_dim = 3, tilt = 6.0", "depth = 1").replace("8, 8", "28, 28")
+    )
+    flow = flow.replace("1_200", "400").replace("[0, 1]", "[0]").replace("epochs = 2", "epochs = 1").replace(', "inverted"', "")
+    recipe_path.write_text(flow)
+    attended = tmp_path / "attended" / "recipe.toml"
+    attended.parent.mkdir()
+    attended.write_text(
+        """
+        base = "tiny"
+        attention = { encoder = "tilted-vae-digits", held_out = 200, components = 16 }
+        studies = ["set_level"]
+        """
+    )
+    recipe = Recipe.read(attended)
+    assert recipe.digest != recipe.base.digest
+    assert len(recipe.training_split()[1]) == 200
+    folder = from_recipe.train(attended, tmp_path / "runs", verbose=0)
+    loaded = keras_ood.from_pretrained(folder)
+    trained = from_recipe.train_seed(recipe.base, 0, tmp_path / "runs" / "tiny" / "seed-0")
+    for one, other in zip(loaded.flow.get_weights(), trained.flow.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["in_distribution"]["calibration_images"] == len(loaded.calibration("mahalanobis")) == 200
+    for law in ("binomial", "beta_binomial"):
+        assert content["gate"][law][0] < content["gate"]["alpha"] < content["gate"][law][1]
+    assert len(content["attention"]["encoder_sha256"]) == 64
+    assert 0 < content["bits_per_dimension"] < 10
+    assert {row["drawn"] for row in card.read_records(folder / "set_level.csv")} == {"mixed", "class-pure"}
+    text = (folder / "README.md").read_text()
+    assert "Sets of images (not comparable" in text
+    assert "arXiv 2106.12894" in text
+    attended.write_text(attended.read_text().replace("tilted-vae-digits", "tilted-vae-mnist"))
+    with pytest.raises(ValueError, match=r"same images of digits.*Received: 'tilted-vae-mnist'"):
+        Recipe.read(attended).gate(trained=True)
+
+
+def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypatch):
+    """Stopped in the second epoch, the next call trains that epoch alone."""
+    recipe = Recipe.read(recipe_path)
+    epochs = []
+
+    class KilledError(Exception):
+        pass
+
+    class Kill(NaNGuard):
+        def on_epoch_begin(self, epoch, logs=None):
+            epochs.append(epoch)
+            if epochs == [0, 1]:
+                raise KilledError
+
+    monkeypatch.setattr(detector, "NaNGuard", Kill)
+    with pytest.raises(KilledError):
+        from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    assert epochs == [0, 1, 1]
+    assert (tmp_path / "run" / "training.json").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_training(recipe_path, tmp_path):
+    """A learning rate far too large: an error, and nothing that passes for a finished training."""
+    recipe_path.write_text(RECIPE.replace("learning_rate = 1e-3", "learning_rate = 1e30"))
+    with pytest.raises(FloatingPointError, match=r"Received: loss (nan|inf)"):
+        from_recipe.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "training.json").exists()
+
+
+def test_calibration_images_are_never_trained_on(recipe_path):
+    """The two parts of the training split share no image of it and leave none out."""
+    images, calibration = Recipe.read(recipe_path).training_split()
+    everything = np.concatenate([images, calibration])
+    expected = keras_ood.datasets.load("digits", "train")[0]
+    assert len(everything) == len(expected)
+    np.testing.assert_array_equal(
+        np.sort(everything.reshape(len(expected), -1), axis=0), np.sort(expected.reshape(len(expected), -1), axis=0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 2", "epoch = 2", "keys .*Received: .*'epoch'"),
+        ('"TiltedVAE"', '"VAE"', r"\['InFlow', 'TiltedVAE'\]. Received: 'VAE'"),
+        ("epochs = 2", "epochs = ", "Received: "),
+    ],
+)
+def test_bad_recipes(recipe_path, old, new, message):
+    """A wrong key, family or syntax is named."""
+    recipe_path.write_text(RECIPE.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        Recipe.read(recipe_path)
