@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from keras_ood.calibration.conformal import Calibration
-from keras_ood.scores import Score
+from keras_ood.scores import Fit, Score
 
-_CALIBRATION, _FITTED = "calibration", "fitted"
+_CALIBRATION, _FITTED, _FITTED_TO = "calibration", "fitted", "fitted_to"
 
 
 class NotCalibratedError(RuntimeError):
@@ -26,14 +26,15 @@ class CalibratedScores:
 
     def __init__(self, scores: Iterable[Score] = (), statistics: Mapping[str, np.ndarray] | None = None) -> None:
         self._calibrations: dict[str, Calibration] = {}
-        self._fits: dict[str, dict[str, np.ndarray]] = {}
+        self._fits: dict[str, Fit] = {}
         given = {name: np.asarray(values, np.float64) for name, values in (statistics or {}).items()}
         for score in scores:
-            kept = given
+            kept, fit = given, Fit()
             if score.fits:
-                self._fits[score.name] = score.fit({name: values[0::2] for name, values in given.items()})
-                kept = {name: values[1::2] for name, values in given.items()}
-            self._calibrations[score.name] = Calibration(score(kept, self._fits.get(score.name, {})))
+                names = score.fitted_to(given)
+                fit = self._fits[score.name] = Fit(names, score.fit({name: given[name][0::2] for name in names}))
+                kept = {name: given[name][1::2] for name in names}
+            self._calibrations[score.name] = Calibration(score(kept, fit))
 
     def updated(self, other: "CalibratedScores") -> "CalibratedScores":
         """Return these with those of `other` in the place of the same scores."""
@@ -57,8 +58,8 @@ class CalibratedScores:
             )
         return self._calibrations[name]
 
-    def fit(self, score: Score) -> Mapping[str, np.ndarray]:
-        """Return what a score keeps of in-distribution images, nothing for one that is not fitted.
+    def fit_of(self, score: Score) -> Fit:
+        """Return what a score keeps of in-distribution images; an empty `Fit` for one that is not fitted.
 
         Raises:
             NotCalibratedError: It must be fitted, and has not been.
@@ -68,28 +69,43 @@ class CalibratedScores:
                 f"Score {score.name!r} is fitted to in-distribution images: call `detector.calibrate(images)` with held-out "
                 "ones first."
             )
-        return self._fits.get(score.name, {})
+        return self._fits.get(score.name, Fit())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return all of it as arrays by name, for a file of weights."""
+        """Return all of it as arrays of numbers by name, for a file of weights."""
         arrays = {f"{_CALIBRATION}.{name}": calibration.scores for name, calibration in self._calibrations.items()}
         for name, fit in self._fits.items():
-            arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.items()}
+            arrays[f"{_FITTED_TO}.{name}"] = np.frombuffer("\n".join(fit.statistics).encode(), np.uint8)
+            arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.arrays.items()}
         return arrays
 
     @staticmethod
     def owns(name: str) -> bool:
         """Return whether an array of that name is one of `arrays`."""
-        return name.startswith((f"{_CALIBRATION}.", f"{_FITTED}."))
+        return name.startswith((f"{_CALIBRATION}.", f"{_FITTED}.", f"{_FITTED_TO}."))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "CalibratedScores":
-        """Return what `arrays` gave."""
+        """Return what `arrays` gave.
+
+        Raises:
+            ValueError: A fit does not name its statistics, as before version 0.2.
+        """
         kept = cls()
+        fits: dict[str, dict[str, np.ndarray]] = {}
+        names: dict[str, tuple[str, ...]] = {}
         for name, array in arrays.items():
             kind, score, *key = name.split(".")
             if kind == _CALIBRATION:
                 kept._calibrations[score] = Calibration(array)
+            elif kind == _FITTED_TO:
+                names[score] = tuple(np.asarray(array, np.uint8).tobytes().decode().split("\n"))
             else:
-                kept._fits.setdefault(score, {})[key[0]] = array
+                fits.setdefault(score, {})[key[0]] = array
+        if set(names) != set(fits):
+            raise ValueError(
+                "The fit of a score names the statistics it belongs to: calibrate the detector again with this version. "
+                f"Received: fits of {sorted(fits)}, names for {sorted(names)}"
+            )
+        kept._fits = {score: Fit(names[score], fit) for score, fit in fits.items()}
         return kept

@@ -15,7 +15,7 @@ from keras_ood import scores
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.export.formats import FORMATS, Outputs
 from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.scores import Score
+from keras_ood.scores import Fit, Score
 
 TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
 
@@ -36,12 +36,13 @@ class CalibratedPass(keras.Model):  # type: ignore[misc]
         super().__init__(name="calibrated_pass")
         self.detector, self.score = detector, score
         self.calibration = calibrated.calibration(score.name)
-        self.fitted = {name: np.asarray(array, np.float32) for name, array in calibrated.fit(score).items()}
+        fit = calibrated.fit_of(score)
+        self.fitted = Fit(fit.statistics, {name: np.asarray(array, np.float32) for name, array in fit.arrays.items()})
         self.built = True
 
     def call(self, images: Any) -> dict[str, Any]:
         """Return scores and conformal p-values of `(batch, height, width, channels)` uint8 images."""
-        found = self.score.formula(self.detector(images, training=False), self.fitted, ops)
+        found = self.score.formula(self.fitted.select(self.detector(images, training=False)), self.fitted.arrays, ops)
         at_least = ops.sum(ops.cast(self.calibration.scores >= found[:, None], "float32"), axis=-1)
         return {"score": found, "p_value": (1 + at_least) / (len(self.calibration) + 1)}
 

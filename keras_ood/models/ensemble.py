@@ -51,6 +51,10 @@ class Ensemble(Detector):
         drawn = [member.sample(-(-n // len(self.members)), seed) for member in self.members]
         return np.stack(drawn, axis=1).reshape(-1, *self.image_shape)[:n]
 
+    def resized_config(self, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """Refuse: only members have weights to take over."""
+        raise ValueError("An Ensemble has no weights of its own: transfer its members. Received: an Ensemble")
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = super().get_config()

@@ -17,6 +17,19 @@ from keras_ood.networks.vae import ARCHITECTURES
 KL_FORMS = ("quadratic", "exact")
 
 
+_CITATION = """Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", ICLR 2023, arXiv
+2111.15646. These are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
+
+```bibtex
+@inproceedings{floto2023tilted,
+  title = {The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection},
+  author = {Floto, Griffin and Kremer, Stefan and Nica, Mihai},
+  booktitle = {International Conference on Learning Representations},
+  year = {2023},
+}
+```"""
+
+
 @keras.saving.register_keras_serializable(package="keras_ood")
 class TiltedVAE(Detector):
     """Variational autoencoder whose prior is the exponentially tilted Gaussian.
@@ -52,6 +65,7 @@ class TiltedVAE(Detector):
     Source: Floto, Kremer, Nica, "The Tilted Variational Autoencoder", ICLR 2023, arXiv 2111.15646.
     """
 
+    citation = _CITATION
     reported = ("nll", "reconstruction", "kl", "latent_norm")
 
     def __init__(
@@ -202,11 +216,11 @@ class TiltedVAE(Detector):
             log_prior = self.prior().log_prob(latents) - posterior.log_prob(latents)
             return self.likelihood(latents).log_prob(images) + log_prior
 
-        return np.asarray(self.compiled_function("log_weights", lambda: forward(weights, self))(images, noise))
+        return np.asarray(self.statistics_pass.compiled_function("log_weights", lambda: forward(weights, self))(images, noise))
 
     def posterior_parameters(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `loc(x)` and `scale(x)`, `(batch, latent_dim)` each, of preprocessed images."""
-        loc, scale = self.compiled_function("posterior_parameters", lambda: forward(self.encode, self))(images)
+        loc, scale = self.statistics_pass.compiled_function("posterior_parameters", lambda: forward(self.encode, self))(images)
         return loc, scale
 
     def posterior_nll(self, loc: np.ndarray, scale: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -222,7 +236,7 @@ class TiltedVAE(Detector):
             errors = images - self.decode(loc)
             return self._kl(loc, scale) + gaussian.negative_log_density(errors, self.pixel_scale, event_ndims=3)
 
-        values, slope = self.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(loc, scale, images)
+        values, slope = self.statistics_pass.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(loc, scale, images)
         return values, slope
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
@@ -233,6 +247,10 @@ class TiltedVAE(Detector):
         """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
         latents = self.prior().sample(n, seed=seed)
         return np.asarray(np.clip(ops.convert_to_numpy(self.decode(latents)), 0, 1))
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the posterior means of prepared images, `(N, latent_dim)`."""
+        return self.posterior_parameters(images)[0]
 
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Return `(originals, reconstructions)`, both float32 `(N, *image_shape)`, the reconstructions clipped to 0..1.

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ood.images.preprocessing import LUMINANCE, Preprocessing
 from keras_ood.models.detector import Detector
-from keras_ood.models.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
@@ -51,19 +49,11 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
     Raises:
         ValueError: The architecture does not fit images of that shape, or a flow shall have other channels.
     """
-    source = source.with_attention(None) if hasattr(source, "with_attention") else source
-    if isinstance(source, Ensemble):
-        raise ValueError("An Ensemble has no weights of its own: transfer its members. Received: an Ensemble")
-    shape = list(Preprocessing(source.image_shape if image_shape is None else image_shape).image_shape)
-    if shape[2] != source.image_shape[2] and not hasattr(source, "encoder"):
-        raise ValueError(
-            f"{type(source).__name__} mixes channels everywhere: none of its weights fits images of another number of them. "
-            f"Received: {shape}, from {list(source.image_shape)}"
-        )
-    detector: Detector = type(source).from_config(source.get_config() | {"image_shape": shape, "background": None})
+    source = source.ungated()
+    shape = Preprocessing(source.image_shape if image_shape is None else image_shape).image_shape
+    detector: Detector = type(source).from_config(source.resized_config(shape))
     kinds: dict[str, list[str]] = {"reused": [], "converted": [], "fresh": []}
-    encoder: keras.Model = getattr(detector, "encoder", detector)
-    readers = {id(variable) for variable in encoder.variables}
+    readers = {id(variable) for variable in (detector if detector.encoder is None else detector.encoder).variables}
     counted = {id(variable) for variable in detector.trainable_variables}
     sizes = {"reused": 0, "converted": 0, "fresh": 0}
     for new, old in zip_longest(detector.own_weights(), source.own_weights()):  # another number of scales: the last differ

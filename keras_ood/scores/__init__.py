@@ -4,6 +4,7 @@ from typing import Any
 
 from keras_ood.scores.density_of_states import DensityOfStates
 from keras_ood.scores.ensemble import PValueEnsemble
+from keras_ood.scores.fit import Fit
 from keras_ood.scores.gradient_norm import GradientNorm
 from keras_ood.scores.input_complexity import InputComplexity
 from keras_ood.scores.iwae import ImportanceWeighted
@@ -63,6 +64,27 @@ def available(detector: Any, cheap: bool = False) -> list[str]:
     return [score.name for score in _CATALOGUE.values() if (score.cheap or not cheap) and score.serves(detector)]
 
 
+def register(score: Score) -> Score:
+    """Add a score of one's own to the catalogue, so that every `method` knows it by its name.
+
+    Args:
+        score: An instance of a subclass of `Score`. One of the same class and name takes the place of the one before.
+
+    Returns:
+        The score.
+
+    Raises:
+        ValueError: No `Score`, a name that is taken, or one that is no identifier.
+    """
+    if not isinstance(score, Score) or not str(getattr(score, "name", "")).isidentifier():
+        raise ValueError(f"`register` takes an instance of `Score` with an identifier as its `name`. Received: {score!r}")
+    known = type(_CATALOGUE.get(score.name, score))
+    if (known.__module__, known.__qualname__) != (type(score).__module__, type(score).__qualname__):
+        raise ValueError(f"Each score has a name of its own, none of {names()}. Received: {score.name!r}")
+    _CATALOGUE[score.name] = score
+    return score
+
+
 def get(name: str) -> Score:
     """Return the score of that name.
 
@@ -74,4 +96,4 @@ def get(name: str) -> Score:
     return _CATALOGUE[name]
 
 
-__all__ = ["Score", "available", "get", "names"]
+__all__ = ["Fit", "Score", "available", "get", "names", "register"]

@@ -1,11 +1,12 @@
 """Statistics combined by the p-value of each."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from keras_ood.scores.features import fit_scaling, scaled
+from keras_ood.scores.features import features_of, fit_scaling, scaled
 from keras_ood.scores.score import Arrays, Score, Tensors
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -28,6 +29,10 @@ class PValueEnsemble(Score):
     cost = "1 pass"
     needs = ("latent_norm",)
     fits = True
+
+    def fitted_to(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the features among the statistics."""
+        return features_of(names)
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return the scaling of each statistic."""

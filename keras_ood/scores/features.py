@@ -1,5 +1,6 @@
 """What a density over several statistics is fitted to."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,15 @@ FEATURES = (
 _SIGNED = frozenset({"log_det"})
 
 
+def features_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the `FEATURES` among the statistics at hand."""
+    known = set(names)
+    return tuple(name for name in FEATURES if name in known)
+
+
 def fit_scaling(statistics: Arrays) -> dict[str, np.ndarray]:
-    """Return what `scaled` takes: offsets of the logarithms, means and standard deviations."""
-    offset = np.array([max(0.01 * np.median(np.abs(statistics[name])), 1e-6) for name in _names(statistics)])
+    """Return what `scaled` takes: offsets of the logarithms, means and standard deviations, in the order of the statistics."""
+    offset = np.array([max(0.01 * np.median(np.abs(values)), 1e-6) for values in statistics.values()])
     features = _logarithms(statistics, offset, np)
     return {"offset": offset, "mean": features.mean(axis=0), "sd": np.maximum(features.std(axis=0), 1e-3)}
 
@@ -39,11 +46,7 @@ def scaled(statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
 
 def _logarithms(statistics: Tensors, offset: np.ndarray, xp: Any) -> Any:
     columns = [
-        statistics[name] if name in _SIGNED else xp.log(statistics[name] + least)
-        for name, least in zip(_names(statistics), offset, strict=True)
+        values if name in _SIGNED else xp.log(values + least)
+        for (name, values), least in zip(statistics.items(), offset, strict=True)
     ]
     return xp.stack(columns, axis=-1)
-
-
-def _names(statistics: Tensors) -> list[str]:
-    return [name for name in FEATURES if name in statistics]

@@ -1,5 +1,6 @@
 """How much an image would change the weights."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -27,10 +28,14 @@ class GradientNorm(Score):
     cheap = False
     fits = True
 
+    def fitted_to(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the squared norms of all weight arrays."""
+        return tuple(sorted(name for name in names if name.startswith(_PREFIX)))
+
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return `gradient_norm_00`, `gradient_norm_01`, ...: squared norms, one for each trainable weight array."""
         build = partial(weight_gradient_norms, lambda image: detector(image)["nll"], detector)
-        norms = detector.compiled_function("weight_gradient_norms", build)(images)
+        norms = detector.statistics_pass.compiled_function("weight_gradient_norms", build)(images)
         return {f"{_PREFIX}{index:02d}": norms[:, index].astype(np.float32) for index in range(norms.shape[1])}
 
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
@@ -44,5 +49,4 @@ class GradientNorm(Score):
 
 
 def _logarithms(statistics: Tensors, xp: Any) -> Any:
-    norms = [statistics[name] for name in sorted(statistics) if name.startswith(_PREFIX)]
-    return xp.log(xp.stack(norms, axis=-1) + 1e-12)
+    return xp.log(xp.stack(list(statistics.values()), axis=-1) + 1e-12)

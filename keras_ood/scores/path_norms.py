@@ -1,5 +1,6 @@
 """Norms along the way of an image through a VAE."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,11 @@ class PathNorms(Score):
     needs = ("squared_error", "latent_norm")
     fits = True
 
+    def fitted_to(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the norms among the statistics."""
+        known = set(names)
+        return tuple(name for name in _NORMS if name in known)
+
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return mean and inverse covariance of the norms."""
         from sklearn.covariance import EmpiricalCovariance
@@ -38,5 +44,4 @@ class PathNorms(Score):
 
 
 def _norms(statistics: Tensors, xp: Any) -> Any:
-    given = {name: statistics[name] for name in _NORMS if name in statistics}
-    return xp.stack([xp.sqrt(values) if name == "squared_error" else values for name, values in given.items()], axis=-1)
+    return xp.stack([xp.sqrt(values) if name == "squared_error" else values for name, values in statistics.items()], axis=-1)

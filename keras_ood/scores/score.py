@@ -1,9 +1,11 @@
 """What every score has in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from keras_ood.scores.fit import Fit
 
 Arrays = Mapping[str, np.ndarray]
 Tensors = Mapping[str, Any]
@@ -45,20 +47,32 @@ class Score:
         """Return further statistics, `(batch,)` each, of preprocessed `(batch, *image_shape)` images; here none."""
         return {}
 
+    def fitted_to(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the statistics at hand that a fit takes, in the order in which it takes them; here `needs`."""
+        return self.needs
+
     def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
-        """Return what `formula` keeps of the statistics, float64, of held-out in-distribution images."""
+        """Return what `formula` keeps of the statistics, float64, of held-out in-distribution images.
+
+        Args:
+            statistics: `{name: (N,)}`, those that `fitted_to` names, in that order.
+        """
         return {}
 
-    def __call__(self, statistics: Arrays, fitted: Arrays) -> np.ndarray:
-        """Return `(N,)` scores of `(N,)` statistics, computed in float64."""
-        exact = {name: np.asarray(values, np.float64) for name, values in statistics.items()}
-        return np.asarray(self.formula(exact, fitted, np))
+    def __call__(self, statistics: Arrays, fit: Fit) -> np.ndarray:
+        """Return `(N,)` scores of `(N,)` statistics, computed in float64.
+
+        Raises:
+            ValueError: A statistic that the score was fitted to is missing.
+        """
+        exact = {name: np.asarray(values, np.float64) for name, values in fit.select(statistics).items()}
+        return np.asarray(self.formula(exact, fit.arrays, np))
 
     def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return `(N,)` scores of `(N,)` statistics, in their precision.
 
         Args:
-            statistics: Of the kind that `xp` takes.
+            statistics: Of the kind that `xp` takes; of a fitted score those that it was fitted to, in their order.
             fitted: What `fit` returned, in the precision of the statistics.
             xp: The array module that computes, `numpy` or `keras.ops`.
         """

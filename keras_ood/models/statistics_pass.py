@@ -1,0 +1,81 @@
+"""Images streamed through one compiled pass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood.backend.compiled import Pending, launch
+from keras_ood.backend.devices import replicas
+from keras_ood.images.sources import count_images, iterate_batches, one_ahead, pad
+from keras_ood.scores import Score
+from keras_ood.terminal.progress import track_images
+
+
+class StatisticsPass:
+    """The way of images through a detector's networks: batches, padding, compilation, devices, progress.
+
+    Args:
+        detector: A `keras_ood.Detector`, whose `call` gives the statistics.
+    """
+
+    def __init__(self, detector: Any) -> None:
+        self._detector = detector
+        self._functions: dict[str, Callable[..., Any]] = {}
+
+    def compiled_function(self, name: str, build: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """Return the function that `build` gave when it was first asked for under this name."""
+        if name not in self._functions:
+            self._functions[name] = build()
+        return self._functions[name]
+
+    def stream(
+        self,
+        images: Any,
+        scores: Sequence[Score] = (),
+        samples: int | None = None,
+        seed: int = 0,
+        batch_size: int = 256,
+        progress: bool | None = None,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the statistics of one batch after the other; a batch is read and sent while the one before is computed.
+
+        Args:
+            images: Any accepted source.
+            scores: Scores whose further statistics are measured too.
+            samples: None for the deterministic pass; `k` for the mean over `k` stochastic passes.
+            seed: Seed of the stochastic passes.
+            batch_size: Images per pass.
+            progress: Whether to show a bar, see `keras_ood.terminal.progress.track_images`.
+
+        Raises:
+            ValueError: Images that are not accepted, or settings that do not go together.
+        """
+        detector = self._detector
+        measuring = [score for score in scores if score.measures]
+        if replicas() > 1 and any(score.transductive for score in measuring):
+            names = [score.name for score in scores]
+            raise ValueError(f"A transductive score takes one device, not data parallelism. Received: {names}")
+        noise = None if samples is None else detector.draw_noise(_check_samples(samples), seed)
+        launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
+
+        def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
+            padded = pad(batch, batch_size)
+            if padded.shape[1:] != detector.image_shape:  # here, so that the compiled pass only ever sees its own image shape
+                padded = keras.ops.convert_to_numpy(detector.preprocessing(padded))
+            return padded, len(batch), launched(padded, noise)
+
+        batches = track_images(iterate_batches(images, batch_size, detector.preprocessing), count_images(images), progress)
+        for padded, length, pending in one_ahead(batches, start):
+            values = pending()
+            prepared = keras.ops.convert_to_numpy(detector.preprocessing(padded)) if measuring else padded
+            for score in measuring:
+                values = values | score.measure(detector, prepared[:length] if score.transductive else prepared)
+            yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
+
+
+def _check_samples(samples: int) -> int:
+    if samples < 1:
+        raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
+    return samples
