@@ -18,7 +18,8 @@ from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector, transfer
 from keras_ood.tables.records import write_records
-from keras_ood.training.finetune import Settings, train
+from keras_ood.training.resumable import train
+from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
 PAIRS = {  # source preset, new in-distribution set: sets to tell from it, the source's own among them

@@ -100,6 +100,17 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         gate.reference_features.assign(ops.convert_to_numpy(gate.project(held_out))[: gate.reference])
         return gate
 
+    def refitted(self, encoder: keras.Sequential, training: np.ndarray, held_out: np.ndarray) -> "PerImageGate":
+        """Return a gate with these settings, as far as the number of images allows, fitted to others.
+
+        Args:
+            encoder: As in the constructor.
+            training: Images for the mean and the principal directions, `(N, height, width, channels)`.
+            held_out: Images for the p-values, `(n, height, width, channels)`.
+        """
+        components, alpha = min(self.components, len(training) - 1), max(self.alpha, 1 / (len(held_out) + 1))
+        return PerImageGate.from_images(encoder, training, held_out, components=components, alpha=alpha, mode=self.mode)
+
     def call(self, images: Any) -> dict[str, Any]:
         """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images."""
         distance = self.mahalanobis(ops.cast(self.encoder(self.preprocessing(images)), "float32"))

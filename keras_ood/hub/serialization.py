@@ -53,4 +53,4 @@ def golden_scores(detector: Any) -> np.ndarray:
     image, row, column, channel = np.ogrid[:8, : detector.image_shape[0], : detector.image_shape[1], : detector.image_shape[2]]
     pattern = 37 * image + (image + 3) * column + (2 * image + 5) * row + 11 * channel
     method = detector.default_score if detector.default_score in detector.ready_scores() else "nll"
-    return detector.score((pattern % 256).astype(np.uint8), method, progress=False)
+    return np.asarray(detector.score((pattern % 256).astype(np.uint8), method, progress=False))

@@ -224,4 +224,3 @@ class Detector(Family, Trainable):
             "background": background,
             "name": self.name,
         }
-

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 
@@ -15,7 +14,7 @@ class Family:
     """
 
     citation: str = ""
-    encoder: keras.Model | None = None
+    encoder: Any = None
 
     @property
     def gate(self) -> Any:

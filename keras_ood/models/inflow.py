@@ -18,7 +18,8 @@ LEVELS = 256  # grey levels of an image
 _INITIALIZE_WITH = 512  # images of the data-dependent start
 
 
-_CITATION = """Kumar, Hanfeld, Hecht, Bussmann, Gumhold, Hoffmann: "InFlow: Robust outlier detection utilizing Normalizing Flows",
+_CITATION = """Kumar, Hanfeld, Hecht, Bussmann, Gumhold, Hoffmann: "InFlow: Robust outlier detection utilizing \
+Normalizing Flows",
 arXiv 2106.12894; the steps of the flow after Kingma, Dhariwal: "Glow", NeurIPS 2018. The attention for each image is \
 ours. These
 are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
@@ -179,7 +180,7 @@ class InFlow(Detector):
         return None if self.gate is None else encode(self.gate.encoder, images)
 
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Return the plain flow's bits per dimension under uniform dequantisation, and how often the gate alarms; see `Family`."""
+        """Return bits per dimension of the plain flow, uniformly dequantised, and how often the gate alarms; see `Family`."""
         bits = self.ungated().statistics(images, samples=1)["bits_per_dimension"]
         measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
         return measured if self.gate is None else measured | {"gate": _false_alarms(self.gate, statistics)}

@@ -17,7 +17,8 @@ from keras_ood.networks.vae import ARCHITECTURES
 KL_FORMS = ("quadratic", "exact")
 
 
-_CITATION = """Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", ICLR 2023, arXiv
+_CITATION = """Floto, Kremer, Nica: "The Tilted Variational Autoencoder: Improving Out-of-Distribution Detection", \
+ICLR 2023, arXiv
 2111.15646. These are weights of our own code and recipe; no figure of the paper is claimed as reproduced.
 
 ```bibtex
@@ -236,7 +237,8 @@ class TiltedVAE(Detector):
             errors = images - self.decode(loc)
             return self._kl(loc, scale) + gaussian.negative_log_density(errors, self.pixel_scale, event_ndims=3)
 
-        values, slope = self.statistics_pass.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))(loc, scale, images)
+        compiled = self.statistics_pass.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))
+        values, slope = compiled(loc, scale, images)
         return values, slope
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:

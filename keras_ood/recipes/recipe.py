@@ -15,16 +15,16 @@ from keras_ood import datasets
 from keras_ood.attention import PerImageGate
 from keras_ood.datasets.synthetic import perturb
 from keras_ood.encoders import trained_encoder
-from keras_ood.evaluation import studies
-from keras_ood.hub import handles, preset, serialization
-from keras_ood.models import Detector, InFlow, TiltedVAE
+from keras_ood.hub import handles, preset
+from keras_ood.loading import from_pretrained
+from keras_ood.models import FAMILIES, Detector
+from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
 DERIVED = frozenset({"base", "attention", "studies", "out_of_distribution"})
 DEFAULT_SCORE = "density_of_states"
 """Of every preset: one rule for the whole zoo, chosen for what it is fitted to, in-distribution statistics alone."""
@@ -41,7 +41,7 @@ class Recipe:
 
     Attributes:
         name: Of the preset; the name of the recipe's folder.
-        family: A key of `FAMILIES`.
+        family: A key of `keras_ood.models.FAMILIES`.
         model: The constructor's arguments.
         dataset: In-distribution data set; its training split is trained on and calibrated with.
         calibration_size: Images of the training split kept out of training.
@@ -52,10 +52,9 @@ class Recipe:
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
         dtype_policy: Of Keras, during the training; scores are computed in float32.
         base: The recipe whose training this one builds upon.
-        attention: Of an InFlow: `encoder`, the zoo name of the TiltedVAE whose encoder the gate takes; `held_out`, the part of
-            the calibration images that the gate takes for itself; and the settings of `PerImageGate`.
+        attention: Gate of an InFlow; None without.
         studies: What is measured beside the scores: names of `keras_ood.evaluation.studies.STUDIES`.
-        background: Of the background model for `likelihood_ratio`: `perturbed`, and the `epochs` of its training.
+        background: Background model for `likelihood_ratio`; None without.
         perturbed: Share of the pixels that are replaced by noise before the training.
     """
 
@@ -71,15 +70,16 @@ class Recipe:
     out_of_distribution: list[str]
     dtype_policy: str = "float32"
     base: "Recipe | None" = None
-    attention: dict[str, Any] | None = None
+    attention: GateRecipe | None = None
     studies: tuple[str, ...] = ()
-    background: dict[str, Any] | None = None
+    background: BackgroundRecipe | None = None
     perturbed: float = 0.0
 
     @property
     def digest(self) -> str:
         """SHA-256 of all that decides a seed's weights and gate."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["attention"] = self.attention and self.attention.table()
         decisive = {name: value for name, value in values.items() if name not in _NOT_DECISIVE}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
@@ -117,28 +117,7 @@ class Recipe:
             )
         if values["family"] not in FAMILIES:
             raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
-        recipe = cls(**values, **derived)
-        recipe._check_attention(path)
-        recipe._check_additions(path)
-        return recipe
-
-    def _check_additions(self, path: Path) -> None:
-        known = set(studies.STUDIES)
-        if not set(self.studies) <= known:
-            raise ValueError(f"`studies` are of {sorted(known)}. Received: {list(self.studies)} in {path}")
-        background = self.background
-        if background is not None and not (set(background) == {"perturbed", "epochs"} and 0 < background["perturbed"] < 1):
-            raise ValueError(f"`background` has `perturbed`, between 0 and 1, and `epochs`. Received: {background} in {path}")
-
-    def _check_attention(self, path: Path) -> None:
-        if self.attention is None:
-            return
-        held_out = self.attention.get("held_out", 0)
-        if self.family != "InFlow" or "encoder" not in self.attention or not 0 < held_out < self.calibration_size:
-            raise ValueError(
-                "`attention` belongs to an InFlow and names an `encoder` and `held_out`, less than `calibration_size`. "
-                f"Received: {self.attention} for a {self.family} in {path}"
-            )
+        return cls(**values | _parts(values, path), **derived)
 
     def build(self, for_training: bool = False) -> Detector:
         """Return the detector with fresh weights, in float32, or under `dtype_policy` for training."""
@@ -164,7 +143,7 @@ class Recipe:
         if self.background is None:
             return None
         return dataclasses.replace(
-            self, name=f"{self.name}-background", seeds=self.seeds[:1], background=None, **self.background
+            self, name=f"{self.name}-background", seeds=self.seeds[:1], background=None, **self.background.table()
         )
 
     def gate(self, trained: bool) -> PerImageGate | None:
@@ -175,32 +154,51 @@ class Recipe:
         """
         if self.attention is None:
             return None
-        settings = dict(self.attention)
-        handle, _ = settings.pop("encoder"), settings.pop("held_out")
+        handle = self.attention.encoder
         inside = preset.read(handles.resolve(handle))["in_distribution"]
         if (inside["name"], inside["calibration_images"]) != (self.dataset, self.calibration_size):
             raise ValueError(
                 f"The encoder must be trained on the same images of {self.dataset}, all but {self.calibration_size}. "
                 f"Received: {handle!r}, trained on {inside['name']}, all but {inside['calibration_images']}"
             )
-        detector = serialization.from_pretrained(handle)
+        detector = from_pretrained(handle)
         if not trained:
             detector = type(detector).from_config(detector.get_config())
         training, held_out = self._split()
-        return PerImageGate.from_images(trained_encoder(detector), training, held_out[: self._gate_size], **settings)
+        return PerImageGate.from_images(
+            trained_encoder(detector), training, held_out[: self._gate_size], **self.attention.settings
+        )
 
     def attention_provenance(self) -> dict[str, Any] | None:
         """Return `attention` with the SHA-256 of the weights that its encoder comes from."""
         if self.attention is None:
             return None
-        files = preset.read(handles.resolve(self.attention["encoder"]))["files"]
-        return self.attention | {"encoder_sha256": files["model.weights.h5"]["sha256"]}
+        files = preset.read(handles.resolve(self.attention.encoder))["files"]
+        return self.attention.table() | {"encoder_sha256": files["model.weights.h5"]["sha256"]}
 
     @property
     def _gate_size(self) -> int:
-        return 0 if self.attention is None else int(self.attention["held_out"])
+        return 0 if self.attention is None else self.attention.held_out
 
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
         images, _ = datasets.load(self.dataset, "train")
         order = np.random.default_rng(0).permutation(len(images))
         return images[order[self.calibration_size :]], images[order[: self.calibration_size]]
+
+
+def _parts(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The tables of a recipe as what they describe; those that a base has made already stay."""
+    attention, background = values.get("attention"), values.get("background")
+    try:
+        if isinstance(attention, dict):
+            attention = GateRecipe.of(attention)
+            if values["family"] != "InFlow" or not 0 < attention.held_out < values["calibration_size"]:
+                raise ValueError(
+                    "`attention` belongs to an InFlow, and its `held_out` is less than `calibration_size`. "
+                    f"Received: {attention.table()} for a {values['family']}"
+                )
+        if isinstance(background, dict):
+            background = BackgroundRecipe.of(background)
+    except ValueError as error:
+        raise ValueError(f"{error} in {path}") from error
+    return {"attention": attention, "background": background}

@@ -37,8 +37,8 @@ class WillItMove(Score):
 
     def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return `will_it_move`, the nll in nats after the adaptation."""
-        adapted_nll = detector.statistics_pass.compiled_function("will_it_move", lambda: _Adaptation(detector.inference_copy()).adapted_nll)
-        return {"will_it_move": adapted_nll(detector, images)}
+        adaptation = detector.statistics_pass.compiled_function("will_it_move", lambda: _Adaptation(detector.inference_copy()))
+        return {"will_it_move": adaptation.adapted_nll(detector, images)}
 
     def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the adapted nll."""

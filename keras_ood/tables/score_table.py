@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from keras_ood.cli.console import finite
 from keras_ood.images import ImageFiles
 from keras_ood.images.sources import open_path
+from keras_ood.tables.records import finite
 
 COLUMNS = ("path", "score", "p_value", "ood")
 SUFFIXES = (".csv", ".parquet", ".jsonl")

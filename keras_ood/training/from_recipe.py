@@ -1,7 +1,6 @@
 """From a recipe to a preset: train, calibrate, measure, write; resumable."""
 
 import json
-import math
 import shutil
 import time
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.stats import betabinom, binom
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate
@@ -19,11 +17,11 @@ from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.callbacks.progress import TrainingProgress
 from keras_ood.cards import card
 from keras_ood.datasets.named import named_images
-from keras_ood.evaluation import studies
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
+from keras_ood.evaluation.studies import STUDIES
 from keras_ood.images.sources import gather
-from keras_ood.models import Detector, InFlow
+from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import write_records
 
@@ -48,6 +46,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
         The preset's folder.
     """
     recipe = Recipe.read(recipe_path)
+    _check_studies(recipe)
     _, calibration_images = recipe.training_split()
     test_images, _ = datasets.load(recipe.dataset, "test")
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
@@ -76,15 +75,23 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     detector, report = shipped
     write_records(folder / card.RESULTS, records)
     log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
-    measured = {name: studies.STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
+    measured = {name: STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
     if recipe.background is not None:
-        provenance["background"] = recipe.background | read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
-    if isinstance(detector, InFlow):
-        provenance |= _flow_provenance(detector, report, test_images) | {"attention": recipe.attention_provenance()}
+        background_log = read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
+        provenance["background"] = recipe.background.table() | background_log
+    provenance |= detector.provenance(test_images, report.statistics["in_distribution"])
+    if recipe.attention is not None:
+        provenance["attention"] = recipe.attention_provenance()
     detector.save_pretrained(folder, **provenance, **measured)
     card.write(folder)
     return folder
+
+
+def _check_studies(recipe: Recipe) -> None:
+    """Refuse before anything is trained what could not be measured."""
+    if not set(recipe.studies) <= set(STUDIES):
+        raise ValueError(f"`studies` are of {sorted(STUDIES)}. Received: {list(recipe.studies)} in the recipe of {recipe.name}")
 
 
 def _trained_background(recipe: Recipe, runs: Path, verbose: bool) -> Detector | None:
@@ -133,25 +140,6 @@ def _provenance(
         "statistics": {name: float(np.mean(values)) for name, values in inside.items()},
         **headline(detector, report),
     }
-
-
-def _flow_provenance(detector: InFlow, report: Report, test_images: np.ndarray) -> dict[str, Any]:
-    """Bits per dimension of the plain flow under uniform dequantisation, and how often the gate alarms on test images."""
-    bits = detector.with_attention(None).statistics(test_images, samples=1)["bits_per_dimension"]
-    measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
-    p_values = report.statistics["in_distribution"].get("attention_p_value")
-    if p_values is not None:
-        alarms = float(np.mean(p_values < detector.attention.alpha))
-        alpha, images, held_out = detector.attention.alpha, len(p_values), detector.attention.held_out
-        alarming = math.ceil(alpha * (held_out + 1)) - 1  # ranks among the held-out images that alarm
-        laws = {"binomial": binom(images, alpha), "beta_binomial": betabinom(images, alarming, held_out + 1 - alarming)}
-        measured["gate"] = {
-            "alpha": alpha,
-            "false_alarm_rate": alarms,
-            "images": images,
-            **{name: [float(count) / images for count in law.interval(0.99)] for name, law in laws.items()},
-        }
-    return measured
 
 
 def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) -> Detector:

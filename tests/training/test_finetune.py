@@ -18,7 +18,7 @@ from keras_ood.hub import preset
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.tables.records import read_records
 from keras_ood.training import finetune
-from keras_ood.training.finetune import Settings
+from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
 MODEL = "tilted-vae-digits"
@@ -90,7 +90,7 @@ def test_it_learns_and_scores_vary(parts, tmp_path):
     """The loss falls, every weight moves, the calibrated detector's scores differ between images."""
     detector, split = parts
     before = [weight.numpy() for weight in detector.trainable_weights]
-    trained, log = finetune.train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
+    trained, log = train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
     losses = log.history()["val_loss"]
     assert losses[-1] < losses[0]
     assert all(np.any(weight.numpy() != old) for weight, old in zip(trained.trainable_weights, before, strict=True))
@@ -104,7 +104,7 @@ def test_the_weights_of_the_best_epoch_are_kept(parts, tmp_path):
     worse = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: detector.loc_head.kernel.assign(0 * detector.loc_head.kernel) if epoch == 2 else None
     )
-    trained, log = finetune.train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
+    trained, log = train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
     losses = log.history()["val_loss"]
     assert np.argmin(losses) == 1
     np.testing.assert_allclose(np.mean(trained.score(split.validation, "nll")), losses[1], rtol=1e-4)
@@ -136,7 +136,7 @@ def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, le
 
     def train():
         keras.utils.set_random_seed(0)
-        return finetune.train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
+        return train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
 
     with monkeypatch.context() as patch:
         killed(patch, when)
@@ -182,7 +182,7 @@ def test_a_frozen_encoder_stays(parts, tmp_path):
     """The encoder's weights are the source's, the decoder's are not; what comes out can be trained whole again."""
     detector, split = parts
     before = [network.get_weights() for network in (detector.encoder, detector.decoder)]
-    trained, _ = finetune.train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
+    trained, _ = train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
     for one, other in zip(trained.encoder.get_weights(), before[0], strict=True):
         np.testing.assert_array_equal(one, other)
     assert all(np.any(one != other) for one, other in zip(trained.decoder.get_weights(), before[1], strict=True))

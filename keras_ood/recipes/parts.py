@@ -1,0 +1,64 @@
+"""The parts of a recipe that not every preset has."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class GateRecipe:
+    """How the per-image gate of an InFlow is fitted: the table `attention` of a recipe.
+
+    Attributes:
+        encoder: Zoo name of the TiltedVAE whose encoder the gate takes.
+        held_out: Number of calibration images that the gate takes for itself.
+        settings: Further arguments of `PerImageGate.from_images`.
+    """
+
+    encoder: str
+    held_out: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> "GateRecipe":
+        """Return the gate that a recipe's table describes.
+
+        Raises:
+            ValueError: A key is missing.
+        """
+        if not {"encoder", "held_out"} <= set(table):
+            raise ValueError(f"`attention` names an `encoder` and `held_out`. Received: {table}")
+        return cls(
+            table["encoder"], table["held_out"], {key: table[key] for key in table if key not in ("encoder", "held_out")}
+        )
+
+    def table(self) -> dict[str, Any]:
+        """Return the table as it stands in the recipe."""
+        return {"encoder": self.encoder, "held_out": self.held_out, **self.settings}
+
+
+@dataclass(frozen=True)
+class BackgroundRecipe:
+    """How the background model for `likelihood_ratio` is trained: the table `background` of a recipe.
+
+    Attributes:
+        perturbed: Share of the pixels that are replaced by noise.
+        epochs: Passes over the training images.
+    """
+
+    perturbed: float
+    epochs: int
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> "BackgroundRecipe":
+        """Return the background model that a recipe's table describes.
+
+        Raises:
+            ValueError: Other keys, or a share that is none.
+        """
+        if not (set(table) == {"perturbed", "epochs"} and 0 < table["perturbed"] < 1):
+            raise ValueError(f"`background` has `perturbed`, between 0 and 1, and `epochs`. Received: {table}")
+        return cls(**table)
+
+    def table(self) -> dict[str, Any]:
+        """Return the table as it stands in the recipe."""
+        return asdict(self)
