@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.hub import handles, preset
 from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
 
@@ -67,7 +68,7 @@ def score_dataset(
     handle: str,
     *,
     method: str | None = None,
-    fpr: float = 0.05,
+    fpr: float = NOMINAL_FPR,
     column: str = "image",
     batch_size: int = 256,
     actors: int | None = None,
@@ -110,7 +111,7 @@ def score_files(
     out: str,
     *,
     method: str | None = None,
-    fpr: float = 0.05,
+    fpr: float = NOMINAL_FPR,
     unreadable: str = "raise",
     blocks: int | None = None,
     batch_size: int = 256,

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_ood.app.session import Session, at_hand, open_session
-from keras_ood.cli.console import MENDABLE
+from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.terminal.errors import MENDABLE
 
 HIGHEST_FPR = 0.5
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "detector", "api_visibility": "private"}
 """Of every event that computes: they share the detectors."""
-
-_FPR = 0.05
 
 
 class Controls(NamedTuple):
@@ -49,7 +48,7 @@ def build(model: str, folder: str | None) -> Controls:
             info="Pretrained presets on this machine.",
         )
         fpr = gr.Slider(
-            **_fpr_range(first, _FPR),
+            **_fpr_range(first, NOMINAL_FPR),
             step=0.001,
             label="False positive rate",
             info="At most this share of in-distribution images is flagged, on average.",

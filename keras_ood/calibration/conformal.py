@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 MINIMUM_SIZE = 20
-NOMINAL_FPR = 0.05
-"""False positive rate that is held where no other is asked for."""
 
 
 class Calibration:

@@ -16,12 +16,10 @@ from rich.table import Table
 
 from keras_ood.cli import completion
 from keras_ood.tables.records import finite
+from keras_ood.terminal.errors import MENDABLE
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-
-MENDABLE = (ValueError, OSError, RuntimeError, ArithmeticError)
-"""Errors that a user can do something about."""
 
 _PIPE = 10_000  # columns
 

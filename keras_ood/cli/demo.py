@@ -12,10 +12,11 @@ from rich.text import Text
 
 import keras_ood
 from keras_ood import datasets, plots
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.console import in_distribution, load, locate, printable
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
-from keras_ood.evaluation.pictures import FPR, save_figures, save_report
+from keras_ood.evaluation.pictures import save_figures, save_report
 from keras_ood.hub import preset
 from keras_ood.models import TiltedVAE
 from keras_ood.tables.records import CONVENTION
@@ -46,13 +47,13 @@ def run(model: str, folder: Path) -> dict[str, Any]:
                 "images": f"{name} test (in-distribution)" if out == "in_distribution" else out,
                 "number": len(p_values),
                 "mean_p_value": float(np.mean(p_values)),
-                "flagged": float(np.mean(p_values <= FPR)),
+                "flagged": float(np.mean(p_values <= NOMINAL_FPR)),
                 "auroc": aurocs.get(out),
             }
         )
     return {
         "preset": model,
-        "fpr": FPR,
+        "fpr": NOMINAL_FPR,
         "verdicts": verdicts,
         "left_out": sorted(set(content["auroc"]) - set(at_hand)),
         "files": [

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.console import BatchSize, Method, Model, Unreadable, err, errors_in_a_line, load, out, same_command, show
 from keras_ood.terminal.interrupts import held_back
 
@@ -34,7 +35,7 @@ def score(
         ),
     ] = None,
     method: Method = None,
-    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = 0.05,
+    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = NOMINAL_FPR,
     unreadable: Unreadable = "raise",
     fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
     batch_size: BatchSize = 256,

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from keras_ood import scores
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.metrics import bootstrap_metrics
 from keras_ood.evaluation.report import Report, Row
 from keras_ood.models import Detector
-
-NOMINAL_FPR = 0.05
 
 
 def evaluate(

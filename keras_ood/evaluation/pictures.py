@@ -6,10 +6,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from keras_ood import plots
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.evaluation.report import Report
 from keras_ood.models import Detector
-
-FPR = 0.05
 
 
 def save_report(detector: Detector, report: Report, method: str | None, folder: Path) -> list[Path]:
@@ -17,7 +16,8 @@ def save_report(detector: Detector, report: Report, method: str | None, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     scores = {name: detector.score_statistics(values, method) for name, values in report.statistics.items()}
     inside = scores.pop("in_distribution")
-    threshold = detector.threshold(FPR, method) if (method or detector.default_score) in detector.calibrated_scores() else None
+    calibrated = (method or detector.default_score) in detector.calibrated_scores()
+    threshold = detector.threshold(NOMINAL_FPR, method) if calibrated else None
     figures = {
         "roc.png": plots.roc_curves(inside, scores),
         "scores.png": plots.score_histograms(inside, scores, threshold),

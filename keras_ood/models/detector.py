@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from keras_ood import scores
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.calibration.calibrated_scores import CalibratedScores
-from keras_ood.calibration.conformal import MINIMUM_SIZE, NOMINAL_FPR, Calibration
+from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.family import Family
 from keras_ood.models.statistics_pass import StatisticsPass

@@ -1,1 +1,1 @@
-"""What people read in a terminal: progress, interrupts, names that are nearly right."""
+"""What people read in a terminal: progress, interrupts, errors, names that are nearly right."""
