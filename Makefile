@@ -5,13 +5,23 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 RUN ?= --check
+EXPORT := ../shared/data/export.py
+ifndef KERAS_OOD_DATA
+ifneq ($(wildcard $(EXPORT)),)
+export KERAS_OOD_DATA := $(CURDIR)/build/data
+FILL := $(BIN)/python $(EXPORT) $(KERAS_OOD_DATA)
+endif
+endif
 
-.PHONY: demo test lint test-tensorflow test-jax test-wheel speed tutorials docs constraints cards clean
+.PHONY: demo data test lint test-tensorflow test-jax test-wheel speed tutorials docs constraints cards clean
 
-demo: $(STAMP)  ## score real images with a pretrained detector: a table on the screen, pictures in demo/
+demo: data  ## score real images with a pretrained detector: a table on the screen, pictures in demo/
 	$(BIN)/keras-ood demo
 
-test: lint  ## all that CI asks, the two backends side by side
+data: $(STAMP)  ## the data sets as <name>.npz, where this machine has what exports them; without, tests of real data are skipped
+	$(FILL)
+
+test: lint data  ## all that CI asks, the two backends side by side
 	$(MAKE) --jobs=2 --output-sync=target test-tensorflow test-jax
 	$(MAKE) test-wheel
 
@@ -19,20 +29,21 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
-test-tensorflow: $(STAMP)
+test-tensorflow: data
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
 
-test-jax: $(STAMP)
+test-jax: data
 	KERAS_BACKEND=jax $(BIN)/python -m pytest
 
 test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, without the network
 	$(BIN)/python tools/check_wheel.py
 
 speed: $(STAMP)  ## speed as ratios, compared with those kept in benchmark/
-	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check
+	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check --speed-images 300000
 
-tutorials: $(STAMP)  ## run every notebook; RUN= keeps the new outputs
+tutorials: data  ## run every notebook; RUN= keeps the new outputs
 	KERAS_BACKEND=tensorflow $(BIN)/python tools/run_tutorials.py $(RUN)
 
 docs: $(STAMP)  ## the site, in site/; a warning is an error

@@ -1,15 +1,18 @@
 """The speed benchmark's arithmetic, on a clock that we wind; what it measures has no place in a test."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_ood.attention import mmd
 from keras_ood.benchmark import speed
-from keras_ood.benchmark.speed import accelerator, costly
+from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison, compare
 from keras_ood.models import TiltedVAE
+
+KEPT = Path(__file__).parents[2] / "benchmark" / "speed-tensorflow.json"
 
 
 @pytest.fixture
@@ -86,3 +89,42 @@ def test_the_loop_over_permutations_is_the_same_test():
     ours = mmd._statistics(kernel, labels, 20)
     assert abs(np.mean(looped) - np.mean(ours)) < 4 * np.std(ours) / np.sqrt(200)
     np.testing.assert_allclose(np.std(looped), np.std(ours), rtol=0.2)
+
+
+def test_rivals_have_their_rows(monkeypatch):
+    """Each kept row of scoring and training is measured against the function of the same name; without rivals, Keras' alone."""
+    timed = {}
+
+    def compared(name, ours, theirs, **_):
+        timed[name] = theirs[0]
+        return Comparison(name, 1, 1, 1, "images/s")
+
+    def scorer(architecture, images, channels_last, device):
+        return ("score", architecture, images.shape, images.dtype, channels_last, device)
+
+    def trainer(architecture, images, channels_last):
+        return ("training", architecture, images.shape, images.dtype, channels_last)
+
+    monkeypatch.setattr(passes, "compare", compared)
+    keras_alone = [row.name for row in passes.comparisons()]
+    assert keras_alone == ["score, paper: bare Keras predict", "score, small: bare Keras predict"]
+    names = [row.name for row in passes.comparisons(speed.Rivals("PyTorch", scorer, trainer, has_gpu=False))]
+    assert names == [row.name for row in speed.read(KEPT)[1] if row.name.startswith(("score", "training"))]
+    batch = (passes.BATCH, 32, 32, 1)
+    assert timed["score, small: PyTorch, paper, channels last"] == ("score", "paper", batch, np.uint8, True, "cpu")
+    assert timed["score, small: PyTorch, small, channels last"] == ("score", "small", batch, np.uint8, True, "cpu")
+    assert timed["training, paper: PyTorch"] == ("training", "paper", batch, np.float32, False)
+
+
+def test_start_up_is_compared_in_every_round(monkeypatch):
+    """One process that scores meets one of each import; the first round is not counted, the median of the others is told."""
+    seconds = iter([90, 1, 1, 6, 4, 2, 6, 3, 3, 8, 4, 2])
+    started = []
+    monkeypatch.setattr(process, "_seconds", lambda command: started.append(command[-1]) or next(seconds))
+    rows = list(process._start_up(["score"], {"tensorflow": 1.5, "keras": None}))
+    assert started == ["score", "import tensorflow", "import keras"] * 4
+    assert [(row.name, row.ratio, row.ours, row.theirs, row.goal) for row in rows] == [
+        ("one image scored: import tensorflow", 2.0, 6, 4, 1.5),
+        ("one image scored: import keras", 3.0, 6, 2, None),
+    ]
+    assert all(row.lower_is_better for row in rows)

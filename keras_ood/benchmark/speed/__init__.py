@@ -10,18 +10,22 @@ import keras
 from keras_ood.backend.machine import describe_machine
 from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison
+from keras_ood.benchmark.speed.rivals import Rivals
 
-__all__ = ["Comparison", "file", "lost", "measure", "read", "table", "write"]
+__all__ = ["Comparison", "Rivals", "file", "lost", "measure", "read", "table", "write"]
 
 
-def measure(images: int) -> Iterator[Comparison]:
+def measure(images: int, rivals: Rivals | None = None) -> Iterator[Comparison]:
     """Yield every comparison on the active backend as it is measured.
 
     Args:
         images: Of the larger file whose peak memory is measured.
+        rivals: Another framework's networks, for rows against them; None leaves those rows out.
     """
-    for part in (passes.comparisons(), costly.comparisons(), accelerator.comparisons(), process.comparisons(images)):
-        yield from part
+    yield from passes.comparisons(rivals)
+    yield from costly.comparisons()
+    yield from accelerator.comparisons(rivals)
+    yield from process.comparisons(images)
 
 
 def file(folder: Path) -> Path:

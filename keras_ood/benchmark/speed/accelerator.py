@@ -1,4 +1,4 @@
-"""Scoring on a GPU, against what the device could do at best and against PyTorch on the same device."""
+"""Scoring on a GPU, against what the device could do at best and against another framework on the same device."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from keras_ood.backend import devices
-from keras_ood.benchmark.speed import torch_networks
 from keras_ood.benchmark.speed.comparison import Comparison, compare, rate
+from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
 from keras_ood.models import TiltedVAE
 
 BATCH, BATCHES = 8192, 16
@@ -16,13 +16,13 @@ PEAKS = {"A100": (156e12, 312e12, 2.0e12), "H100": (494e12, 989e12, 3.35e12), "H
 """By name: dense TF32 and bfloat16 operations a second, bytes a second (NVIDIA's data sheets, SXM)."""
 
 
-def comparisons() -> Iterator[Comparison]:
+def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
     """Yield the rows for the GPU that the backend sees; none where it sees none."""
     name = devices.gpu_name()
     if name is None:
         return
     images = np.random.default_rng(0).integers(0, 256, (BATCH * BATCHES, 32, 32, 1), np.uint8)
-    detector = TiltedVAE((32, 32, 1), latent_dim=torch_networks.LATENT_DIM, tilt=15.0, architecture="paper")
+    detector = TiltedVAE((32, 32, 1), latent_dim=LATENT_DIM, tilt=15.0, architecture="paper")
     for policy in ("float32", "mixed_bfloat16"):
         fast = detector.inference_copy(policy)
         ours = (lambda fast=fast: fast.score(images, batch_size=BATCH, progress=False), len(images))
@@ -30,12 +30,10 @@ def comparisons() -> Iterator[Comparison]:
         if bound is not None:
             measured = median([rate(*ours) for _ in range(4)][1:])
             yield Comparison(f"{name}, score, paper, {policy}: roofline", measured / bound, measured, bound, "images/s")
-        if torch_networks.available():
-            import torch
-
-            if torch.cuda.is_available():
-                theirs = (torch_networks.scorer("paper", images[:BATCH], channels_last=True, device="cuda"), BATCH)
-                yield compare(f"{name}, score, paper, {policy}: eager PyTorch, float32", ours, theirs, goal=3.0, rounds=3)
+        if rivals is not None and rivals.has_gpu:
+            theirs = (rivals.scorer("paper", images[:BATCH], True, "cuda"), BATCH)
+            row = f"{name}, score, paper, {policy}: eager {rivals.name}, float32"
+            yield compare(row, ours, theirs, goal=3.0, rounds=3)
 
 
 def roofline(detector: TiltedVAE, name: str, policy: str) -> float | None:

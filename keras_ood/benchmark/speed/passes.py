@@ -1,4 +1,4 @@
-"""Scoring and training against the bare networks, in Keras and in PyTorch."""
+"""Scoring and training against the bare networks, in Keras and in another framework."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.benchmark.speed import torch_networks
 from keras_ood.benchmark.speed.comparison import Comparison, compare
+from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
 from keras_ood.models import TiltedVAE
 
 BATCH, BATCHES = 256, {"paper": 2, "small": 16}
 
 
-def comparisons() -> Iterator[Comparison]:
+def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
     """Yield the rows: 32x32x1 images, batches of 256, uint8 NumPy arrays in, float32 scores out."""
     for architecture, batches in BATCHES.items():
         images = _images(BATCH * batches)
@@ -23,38 +23,38 @@ def comparisons() -> Iterator[Comparison]:
         floats = images.astype(np.float32) / 255
         predict = (lambda bare=bare, floats=floats: bare.predict(floats, batch_size=BATCH, verbose=0), len(images))
         yield compare(f"score, {architecture}: bare Keras predict", ours, predict)
-        if torch_networks.available():
-            yield from _against_torch(architecture, ours)
-    if torch_networks.available():
-        yield from _training()
+        if rivals is not None:
+            yield from _scoring(rivals, architecture, ours)
+    if rivals is not None:
+        yield from _training(rivals)
 
 
-def _against_torch(architecture: str, ours: Any) -> Iterator[Comparison]:
+def _scoring(rivals: Rivals, architecture: str, ours: Any) -> Iterator[Comparison]:
     images = _images(BATCH)
     for channels_last in (False, True):
-        theirs = (torch_networks.scorer("paper", images, channels_last), BATCH)
-        name = f"score, {architecture}: PyTorch, paper" + (", channels last" if channels_last else "")
+        theirs = (rivals.scorer("paper", images, channels_last, "cpu"), BATCH)
+        name = f"score, {architecture}: {rivals.name}, paper" + (", channels last" if channels_last else "")
         goal = None if not channels_last else 1.0 if architecture == "paper" else 5.0
         yield compare(name, ours, theirs, goal=goal)
     if architecture == "small":
-        theirs = (torch_networks.scorer("small", images, channels_last=True), BATCH)
-        yield compare("score, small: PyTorch, small, channels last", ours, theirs)
+        theirs = (rivals.scorer("small", images, True, "cpu"), BATCH)
+        yield compare(f"score, small: {rivals.name}, small, channels last", ours, theirs)
 
 
-def _training() -> Iterator[Comparison]:
+def _training(rivals: Rivals) -> Iterator[Comparison]:
     images = _images(BATCH).astype(np.float32) / 255
     for architecture in BATCHES:
         detector = _detector(architecture)
         detector.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
         ours = (lambda detector=detector: detector.train_on_batch(images), BATCH)
         for channels_last in (False, True):
-            theirs = (torch_networks.trainer(architecture, images, channels_last), BATCH)
-            name = f"training, {architecture}: PyTorch" + (", channels last" if channels_last else "")
+            theirs = (rivals.trainer(architecture, images, channels_last), BATCH)
+            name = f"training, {architecture}: {rivals.name}" + (", channels last" if channels_last else "")
             yield compare(name, ours, theirs, goal=1.0)
 
 
 def _detector(architecture: str) -> TiltedVAE:
-    return TiltedVAE((32, 32, 1), latent_dim=torch_networks.LATENT_DIM, tilt=15.0, architecture=architecture)
+    return TiltedVAE((32, 32, 1), latent_dim=LATENT_DIM, tilt=15.0, architecture=architecture)
 
 
 def _images(count: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -26,8 +26,7 @@ def comparisons(images: int = 1_000_000) -> Iterator[Comparison]:
         Image.fromarray(np.zeros((28, 28), np.uint8)).save(image)
         command = [*_command(), str(image), "--out", str(folder / "scores.csv")]
         backend = keras.backend.backend()
-        for imported, goal in ((backend, 1.5), ("keras", None)):
-            yield _start_up(command, imported, goal)
+        yield from _start_up(command, {backend: 1.5, "keras": None})
         peaks = []
         for count in (images, images // 10):
             np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (count, 32, 32, 1)).flush()
@@ -36,12 +35,14 @@ def comparisons(images: int = 1_000_000) -> Iterator[Comparison]:
         yield Comparison(name, peaks[0] / peaks[1], peaks[0], peaks[1], "MiB", 1.1, lower_is_better=True, allowance=1.1)
 
 
-def _start_up(command: Sequence[str], imported: str, goal: float | None, rounds: int = 5) -> Comparison:
+def _start_up(command: Sequence[str], goals: Mapping[str, float | None], rounds: int = 3) -> Iterator[Comparison]:
     """Time from start to end of a process that scores one image, over that of one that imports a package and ends."""
-    pairs = [(_seconds(command), _seconds([sys.executable, "-c", f"import {imported}"])) for _ in range(rounds + 1)][1:]
-    ratio = median(own / other for own, other in pairs)
-    own, other = (median(pair[side] for pair in pairs) for side in (0, 1))
-    return Comparison(f"one image scored: import {imported}", ratio, own, other, "s", goal, lower_is_better=True)
+    commands = [command, *([sys.executable, "-c", f"import {package}"] for package in goals)]
+    times = [[_seconds(each) for each in commands] for _ in range(rounds + 1)][1:]
+    own = median(row[0] for row in times)
+    for column, (package, goal) in enumerate(goals.items(), start=1):
+        ratio, other = median(row[0] / row[column] for row in times), median(row[column] for row in times)
+        yield Comparison(f"one image scored: import {package}", ratio, own, other, "s", goal, lower_is_better=True)
 
 
 def _command() -> list[str]:

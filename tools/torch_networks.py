@@ -3,23 +3,14 @@
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
-LATENT_DIM = 10
-
-
-def available() -> bool:
-    """Return whether PyTorch is installed."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        return False
-    return True
+from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
 
 
 def network(architecture: str, channels_last: bool) -> Any:
     """Return encoder, `loc` head and decoder for 32x32x1 images, the layers of `keras_ood.networks.vae`."""
-    import torch
-    from torch import nn
 
     def up(*arguments: int) -> list[Any]:
         return [nn.ConvTranspose2d(*arguments), nn.LeakyReLU(0.01)]
@@ -41,10 +32,8 @@ def network(architecture: str, channels_last: bool) -> Any:
     return nn.ModuleList([nn.Sequential(*encoder), nn.Sequential(*decoder)]).to(memory_format=layout)
 
 
-def scorer(architecture: str, images: np.ndarray, channels_last: bool, device: str = "cpu") -> Any:
+def scorer(architecture: str, images: np.ndarray, channels_last: bool, device: str) -> Any:
     """Return the function that takes uint8 NHWC images through the networks, as `torch.inference_mode` allows."""
-    import torch
-
     encoder, decoder = network(architecture, channels_last).to(device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -58,8 +47,6 @@ def scorer(architecture: str, images: np.ndarray, channels_last: bool, device: s
 
 def trainer(architecture: str, images: np.ndarray, channels_last: bool) -> Any:
     """Return the function that takes one step of Adam on the tilted VAE's loss, with clipped gradients."""
-    import torch
-
     parts = network(architecture, channels_last)
     log_scale = torch.nn.Parameter(torch.tensor(-1.2))
     optimizer = torch.optim.Adam([*parts.parameters(), log_scale], 1e-3)
@@ -78,3 +65,6 @@ def trainer(architecture: str, images: np.ndarray, channels_last: bool) -> Any:
         return float(loss.detach())
 
     return step
+
+
+RIVALS = Rivals("PyTorch", scorer, trainer, has_gpu=torch.cuda.is_available())
