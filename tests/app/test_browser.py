@@ -22,11 +22,12 @@ from PIL import Image
 from keras_ood.tables.score_table import COLUMNS
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
-SPACE = Path(__file__).parents[1] / "spaces" / "app.py"
+SPACE = Path(__file__).parents[2] / "spaces" / "app.py"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
     "--headless",
     "--no-sandbox",
+    "--disable-dev-shm-usage",  # what containers have of it is small
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
