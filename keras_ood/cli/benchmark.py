@@ -8,6 +8,7 @@ import typer
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import Json, err, errors_in_a_line, same_command, show, table
+from keras_ood.hub import handles
 
 Runs = Annotated[Path, typer.Option(help="Where finished trainings are kept.")]
 
@@ -47,7 +48,6 @@ def benchmark(
         return
     with errors_in_a_line(same_command()):
         from keras_ood import benchmark, scores
-        from keras_ood.hub import handles
         from keras_ood.recipes.recipe import DEFAULT_SCORE
 
         for method in methods or []:
@@ -64,11 +64,11 @@ def benchmark(
 
 def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool, as_json: bool) -> None:
     with errors_in_a_line():
-        if not alone:
-            raise ValueError("--check and --check-gpu belong to --speed, which takes no presets. Received: others")
         from keras_ood.backend import devices
         from keras_ood.benchmark import speed
 
+        if not alone:
+            raise ValueError("--check and --check-gpu belong to --speed, which takes no presets. Received: others")
         if check_gpu and devices.gpu_name() is None:
             raise RuntimeError("--check-gpu takes a GPU. Received: a backend that computes on a CPU")
         kept = speed.read(speed.file(folder))[1] if check else []

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from keras_ood.cli import completion
+from keras_ood.hub import handles, preset
 from keras_ood.tables.records import finite
 from keras_ood.terminal.errors import MENDABLE
 
@@ -156,8 +157,6 @@ def keep_compilations() -> None:
 
 def locate(model: str | Path) -> Path:
     """Return the preset folder of a handle: what is read of it twice is read of one commit."""
-    from keras_ood.hub import handles, preset
-
     try:
         return handles.resolve(model)
     except preset.PresetError:
@@ -168,8 +167,6 @@ def locate(model: str | Path) -> Path:
 
 def in_distribution(folder: Path) -> str:
     """Return the data set that a preset names as its own."""
-    from keras_ood.hub import preset
-
     described = preset.read(folder).get("in_distribution", {})
     if "name" not in described:
         raise ValueError(

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, in_distribution, load, locate, show
+from keras_ood.tables.records import CONVENTION
 
 
 def evaluate(
@@ -43,10 +44,10 @@ def evaluate(
 
     Example: keras-ood evaluate tilted-vae-fashion-mnist --ood mnist --ood noise
     """
-    from keras_ood import evaluation
-    from keras_ood.tables.records import CONVENTION
-
     with errors_in_a_line():
+        from keras_ood import evaluation
+        from keras_ood.evaluation import pictures
+
         folder = locate(model)
         detector = load(folder)
         inside = inside or in_distribution(folder)
@@ -54,11 +55,9 @@ def evaluate(
         if out_file:
             report.to_csv(out_file)
         if plots:
-            from keras_ood.evaluation import pictures
-
             pictures.save_report(detector, report, methods[0] if methods else None, plots)
 
-        def tabulated() -> Group:
+        def tabulate() -> Group:
             title = escape(f"{model}, in: {inside}")
             table = Table("OOD set", "score", "images", "AUROC", "AUPR-in", "AUPR-out", "FPR95", title=title)
             for row in report.rows:
@@ -68,4 +67,4 @@ def evaluate(
             return Group(table, Text(CONVENTION, style="dim"))
 
         value = {"preset": model, "in_distribution": inside, "rows": report.records()}
-        show(value, as_json, tabulated, f"keras-ood score {model} IMAGES")
+        show(value, as_json, tabulate, f"keras-ood score {model} IMAGES")

@@ -9,6 +9,7 @@ from rich.console import Group
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import Json, Unreadable, errors_in_a_line, keep_compilations, locate, same_command, show, table
+from keras_ood.hub import preset
 
 
 def finetune(
@@ -49,11 +50,11 @@ def finetune(
     """
     with errors_in_a_line(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
-        from keras_ood.hub import preset
         from keras_ood.tables import score_table
         from keras_ood.training import finetune
+        from keras_ood.training.settings import Settings
 
-        settings = finetune.Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
+        settings = Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
         shape = preset.read(locate(source))["input_shape"]
         keep_compilations()
         images, _ = score_table.open_images(data, unreadable)
@@ -66,7 +67,7 @@ def finetune(
             image_shape=(height, width, shape[2] if channels is None else channels),
             title=title,
             licence=licence,
-            out_of_distribution=_named(ood or []),
+            out_of_distribution=_names_of(ood or []),
             callbacks=[TrainingProgress(out_folder.name)],
             verbose=0,
         )
@@ -75,10 +76,11 @@ def finetune(
             key: content[key]
             for key in ("default_score", "transfer", "in_distribution", "training", "false_positive_rate", "auroc")
         }
-        show(value, as_json, lambda: _told(value), f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md")
+        show(value, as_json, lambda: _render(value), f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md")
 
 
-def _named(ood: list[str]) -> dict[str, str]:
+def _names_of(ood: list[str]) -> dict[str, str]:
+    """The sets by the names that results give them: a path's last part, or what was given."""
     from keras_ood.datasets import SYNTHETIC
 
     names = [Path(given).resolve().name if Path(given).exists() else given for given in ood]
@@ -87,7 +89,7 @@ def _named(ood: list[str]) -> dict[str, str]:
     return dict(zip(names, ood, strict=True))
 
 
-def _told(value: dict[str, Any]) -> Group:
+def _render(value: dict[str, Any]) -> Group:
     alarms, inside = value["false_positive_rate"], value["in_distribution"]
     rows = [{"OOD set": name, f"AUROC, {value['default_score']}": auroc} for name, auroc in value["auroc"].items()]
     return Group(

@@ -1,5 +1,6 @@
 """The commands that list presets and publish them."""
 
+import fnmatch
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import Json, err, errors_in_a_line, show, table
+from keras_ood.hub import handles, preset
 
 NAMESPACE = "keras-ood"
 """User of the zoo's repositories on the Hub."""
@@ -33,8 +35,6 @@ def list_presets(
 
 
 def _in_the_zoo(pattern: str) -> list[dict[str, Any]]:
-    from keras_ood.hub import handles, preset
-
     names = handles.list_models(pattern)
     if not names:
         raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
@@ -81,8 +81,6 @@ def _zoo_table(records: list[dict[str, Any]]) -> Table:
 
 
 def _on_the_hub(pattern: str) -> list[dict[str, Any]]:
-    import fnmatch
-
     from keras_ood.hub.pull import HUB_ERRORS, client, first_line
 
     try:
@@ -119,11 +117,11 @@ def publish(
 
     Example: keras-ood publish my-detector/ --repo me/my-detector --dry-run
     """
-    from keras_ood.cards import card
-    from keras_ood.hub import handles
-    from keras_ood.hub.push import push
-
     with errors_in_a_line():
+        from keras_ood.cards import card
+        from keras_ood.hub.push import push
+        from keras_ood.hub.short_card import CARD
+
         known = handles.list_models()
         names = known if everything else presets or []
         if not names or (presets and everything):
@@ -141,7 +139,7 @@ def publish(
             if not zoo:
                 card.address(folder, target)
             if dry_run:
-                records.append({"preset": name, "repo_id": target, **_contents(folder)})
+                records.append({"preset": name, "repo_id": target, **_contents(folder, folder / CARD)})
                 continue
             published = push(folder, target, private=private or None, create_pr=create_pr, commit_message=message)
             done = published.pull_request or ("new commit" if published.created else "unchanged, no commit")
@@ -150,26 +148,23 @@ def publish(
             if target == f"{NAMESPACE}/{name}" and not create_pr:  # a copy elsewhere is not the zoo's
                 handles.pin(name, published.repo_id, published.revision)
         if dry_run:
-            show(records, as_json, lambda: Group(*map(_planned, records)), "the same without --dry-run")
+            show(records, as_json, lambda: Group(*map(_plan, records)), "the same without --dry-run")
             return
         repositories = [record["repo_id"] for record in records]
         show(records, as_json, lambda: f"Published {', '.join(repositories)}", f"keras-ood info {repositories[0]}")
 
 
-def _contents(folder: Path) -> dict[str, Any]:
+def _contents(folder: Path, card: Path) -> dict[str, Any]:
     """What would be sent."""
-    from keras_ood.cards import card
-    from keras_ood.hub import preset
-
     content = preset.read(folder)
     preset.verify(folder, content)
     own = folder / preset.PRESET
     files = [{"file": preset.PRESET, "bytes": own.stat().st_size, "sha256": preset.sha256(own)}]
     files += [{"file": name, "bytes": file["size"], "sha256": file["sha256"]} for name, file in content["files"].items()]
-    return {"files": files, "card": (folder / card.CARD).read_text()}
+    return {"files": files, "card": card.read_text()}
 
 
-def _planned(record: dict[str, Any]) -> Group:
+def _plan(record: dict[str, Any]) -> Group:
     files = [file | {"sha256": file["sha256"][:16]} for file in record["files"]]
     title = f"{record['preset']} -> {record['repo_id']}: nothing was sent"
     return Group(table(files, title), Text(record["card"]))

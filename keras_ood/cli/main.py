@@ -4,9 +4,10 @@ Exit codes: 0 done; 1 the work failed (bad images, a damaged preset, ...), with 
 itself is wrong; 3 (`score --fail-on-ood`) an image was flagged; 130 Ctrl-C.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -22,6 +23,7 @@ from keras_ood.cli.hub import list_presets, publish
 from keras_ood.cli.score import score
 from keras_ood.cli.studies import attack, set_level
 from keras_ood.cli.training import calibrate, train
+from keras_ood.hub import preset
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,16 +52,14 @@ def info(model: Model, as_json: Json = False) -> None:
 
     Example: keras-ood info tilted-vae-digits
     """
-    from keras_ood.hub import preset
-
     with errors_in_a_line():
         folder = locate(model)
         content = preset.read(folder)
         preset.verify(folder, content)
-        show(content, as_json, lambda: _described(model, content), f"keras-ood score {model} IMAGES")
+        show(content, as_json, lambda: _fields(model, content), f"keras-ood score {model} IMAGES")
 
 
-def _described(model: str, content: dict[str, Any]) -> Table:
+def _fields(model: str, content: Mapping[str, object]) -> Table:
     table = Table("field", "value", title=f"{escape(model)}: files verified")
     for key, value in content.items():
         if key not in ("files", "golden_scores"):

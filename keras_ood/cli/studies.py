@@ -12,6 +12,7 @@ from rich.text import Text
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import Json, Model, errors_in_a_line, in_distribution, load, locate, show, table
+from keras_ood.tables.records import write_records
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")]
 
@@ -30,10 +31,9 @@ def set_level(
 
     Example: keras-ood set-level inflow-cifar10 --ood gtsrb
     """
-    from keras_ood.evaluation.studies import set_level as study
-    from keras_ood.tables.records import write_records
-
     with errors_in_a_line():
+        from keras_ood.evaluation.studies import set_level as study
+
         folder = locate(model)
         measure = study.SetLevel(load(folder), in_distribution(folder), sets)
         rows = list(measure.rejections(ood))
@@ -41,7 +41,7 @@ def set_level(
         if out_file:
             write_records(out_file, [asdict(row) for row in rows])
 
-        def tabulated() -> Group:
+        def tabulate() -> Group:
             title = escape(f"{model}: share of {sets} sets rejected at 5 %")
             rejected = Table("images", "drawn", "set of", "OOD share", "rejected", title=title)
             for row in rows:
@@ -49,7 +49,7 @@ def set_level(
             return Group(rejected, table(protocols, "AUROC over images, OOD positive"), Text(study.WHY, style="dim"))
 
         value = {"preset": model, "rejections": [asdict(row) for row in rows], "protocols": protocols}
-        show(value, as_json, tabulated)
+        show(value, as_json, tabulate)
 
 
 def attack(
@@ -63,10 +63,9 @@ def attack(
 
     Example: keras-ood attack inflow-fashion-mnist --count 200
     """
-    from keras_ood.evaluation.studies import adversarial
-    from keras_ood.tables.records import write_records
-
     with errors_in_a_line():
+        from keras_ood.evaluation.studies import adversarial
+
         folder = locate(model)
         rows, accuracy = adversarial.measure(load(folder), in_distribution(folder), runs, count)
         records = [asdict(row) for row in rows]

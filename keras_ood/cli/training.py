@@ -40,9 +40,9 @@ def calibrate(
 
     Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
     """
-    from keras_ood.tables import score_table
-
     with errors_in_a_line():
+        from keras_ood.tables import score_table
+
         detector = load(model)
         source, _ = score_table.open_images(images, "raise")
         detector.calibrate(source, methods, batch_size=batch_size)

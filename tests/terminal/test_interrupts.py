@@ -79,7 +79,7 @@ def test_ctrl_c_keeps_the_rows(tmp_path):
     out = tmp_path / "scores.csv"
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell ignores it
-        "from keras_ood.cli import main; main()"
+        "from keras_ood.cli.main import main; main()"
     )
     command = [sys.executable, "-c", code, "score", "tilted-vae-digits", str(tmp_path / "images.npy"), "--out", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
