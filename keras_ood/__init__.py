@@ -1,7 +1,10 @@
 """keras_ood: pretrained, calibrated out-of-distribution detectors for Keras 3."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING or "_KERAS_OOD_COMPLETE" not in os.environ:  # a shell that completes a word waits for no TensorFlow
     import keras
@@ -13,7 +16,7 @@ if TYPE_CHECKING or "_KERAS_OOD_COMPLETE" not in os.environ:  # a shell that com
         )
 
     # Models and attention first: they register with Keras, so that `keras.saving.load_model` finds them.
-    from keras_ood import attention, bijectors, datasets, distributions, models, scores
+    from keras_ood import attention, bijectors, datasets, distributions, encoders, images, models, scores
     from keras_ood.calibration.calibrated_scores import NotCalibratedError
     from keras_ood.hub.handles import list_models
     from keras_ood.hub.preset import PresetError
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
     from keras_ood.evaluation.evaluate import evaluate
     from keras_ood.training.finetune import finetune
 
-__version__ = "0.1.0"
+# At first use: what needs scikit-learn or matplotlib.
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, ["plots"], {"evaluation.evaluate": ["evaluate"], "training.finetune": ["finetune"]}
+)
+
+__version__ = version("keras-ood")
 
 __all__ = [
     "Detector",
@@ -35,28 +43,13 @@ __all__ = [
     "bijectors",
     "datasets",
     "distributions",
+    "encoders",
     "evaluate",
     "finetune",
     "from_pretrained",
+    "images",
     "list_models",
     "models",
     "plots",
     "scores",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs scikit-learn or matplotlib at first use."""
-    if name == "evaluate":
-        from keras_ood.evaluation.evaluate import evaluate
-
-        return evaluate
-    if name == "finetune":
-        from keras_ood.training.finetune import finetune
-
-        return finetune
-    if name == "plots":
-        import importlib
-
-        return importlib.import_module("keras_ood.plots")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

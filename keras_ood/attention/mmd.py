@@ -51,7 +51,7 @@ class MMDTest:
         Args:
             x: The sample.
             permutations: How many random relabellings; the smallest p-value is `1 / (permutations + 1)`.
-            seed: Of the relabellings.
+            seed: Seed of the relabellings.
         """
         x = _check_sample(x, "x")
         if x.shape[1] != self.reference.shape[1]:

@@ -136,7 +136,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         held_out = ops.convert_to_tensor(self.distances)
         beyond = 2 * held_out[-1] - held_out[self.held_out // 2]  # where p has fallen to its least
         grid = ops.concatenate([held_out, beyond[None]])
-        above = ops.clip(ops.searchsorted(grid, distance, side="right"), 1, self.held_out)
+        above = ops.clip(ops.sum(ops.cast(grid <= distance[:, None], "int32"), axis=-1), 1, self.held_out)
         low, high = ops.take(grid, above - 1), ops.take(grid, above)
         fraction = ops.clip((distance - low) / ops.maximum(high - low, 1e-12), 0.0, 1.0)
         count = self.held_out + 1 - ops.cast(above, "float32") - fraction

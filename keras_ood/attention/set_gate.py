@@ -20,7 +20,7 @@ class SetGate:
         features: From images, any accepted source, to `(N, features)`.
         reference: Features of in-distribution images, `(n, features)`.
         alpha: A p-value at most this is an alarm.
-        permutations: Of the test.
+        permutations: Number of permutations of the test.
 
     Source: Kumar et al., arXiv 2106.12894, with the p-value `(b + 1) / (permutations + 1)`.
     """

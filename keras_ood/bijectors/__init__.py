@@ -1,7 +1,8 @@
 """Bijectors of image flows, built on call from tensors: none owns a variable. TFP bijectors, on TensorFlow and JAX alike."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from keras_ood.bijectors.act_norm import ActNorm
@@ -13,16 +14,20 @@ if TYPE_CHECKING:
     from keras_ood.bijectors.permutation import ChannelPermutation
     from keras_ood.bijectors.squeeze import Squeeze
 
-_MODULES = {
-    "ActNorm": "act_norm",
-    "AttentionCoupling": "attention_coupling",
-    "Chain": "chain",
-    "ChannelPermutation": "permutation",
-    "FactorOut": "factor_out",
-    "ImageBijector": "image_bijector",
-    "InvertibleConvolution": "convolution",
-    "Squeeze": "squeeze",
-}
+# At first use: TensorFlow Probability takes seconds to import.
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "act_norm": ["ActNorm"],
+        "attention_coupling": ["AttentionCoupling"],
+        "chain": ["Chain"],
+        "convolution": ["InvertibleConvolution"],
+        "factor_out": ["FactorOut"],
+        "image_bijector": ["ImageBijector"],
+        "permutation": ["ChannelPermutation"],
+        "squeeze": ["Squeeze"],
+    },
+)
 
 __all__ = [
     "ActNorm",
@@ -34,10 +39,3 @@ __all__ = [
     "InvertibleConvolution",
     "Squeeze",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a bijector at first use: TensorFlow Probability takes seconds to import."""
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"keras_ood.bijectors.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

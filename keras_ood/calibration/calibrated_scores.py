@@ -31,9 +31,8 @@ class CalibratedScores:
         for score in scores:
             kept, fit = given, Fit()
             if score.fits:
-                names = score.fitted_to(given)
-                fit = self._fits[score.name] = Fit(names, score.fit({name: given[name][0::2] for name in names}))
-                kept = {name: given[name][1::2] for name in names}
+                fit = self._fits[score.name] = score.fit({name: values[0::2] for name, values in given.items()})
+                kept = {name: values[1::2] for name, values in given.items()}
             self._calibrations[score.name] = Calibration(score(kept, fit))
 
     def updated(self, other: "CalibratedScores") -> "CalibratedScores":

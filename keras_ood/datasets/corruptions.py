@@ -59,7 +59,7 @@ def corrupt(name: str, images: np.ndarray, severity: int, seed: int = 0) -> np.n
         name: One of `CORRUPTIONS`.
         images: In-distribution.
         severity: 1 to 5.
-        seed: Of the random generator.
+        seed: Seed of the random generator.
 
     Examples:
         >>> corrupt("brightness", np.full((1, 2, 2, 1), 200, np.uint8), 5).ravel()

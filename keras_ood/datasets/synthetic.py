@@ -62,7 +62,7 @@ def synthesize(name: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
     Args:
         name: `noise` and `constant` take only the shape of `images`; `blurred`, `inverted` and `rotated` change them.
         images: uint8 `(N, height, width, channels)`, in-distribution.
-        seed: Of the random generator.
+        seed: Seed of the random generator.
 
     Examples:
         >>> synthesize("inverted", np.full((1, 2, 2, 1), 55, np.uint8)).ravel()

@@ -14,11 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
-_UNIT, _UNIT_WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2  # on (0, 1)
-# The half line, x = 3 v / (1 - v): both integrands fall to their 1/x^2 tail within a few units of x, whatever s and d.
-_HALF_LINE = 3 * _UNIT / (1 - _UNIT)
-_HALF_LINE_WEIGHTS = 3 * _UNIT_WEIGHTS / (1 - _UNIT) ** 2
+from keras_ood.backend.quadrature import HALF_LINE, HALF_LINE_WEIGHTS, UNIT, UNIT_WEIGHTS
 
 
 def gaussian_mean_norm(squared_norm: Any, event_size: int, xp: Any = np) -> Any:
@@ -39,21 +35,21 @@ def gaussian_mean_norm(squared_norm: Any, event_size: int, xp: Any = np) -> Any:
         An array of the shape of `squared_norm`, relative error below 1e-12 in float64.
     """
     scale, exponent = _laplace(squared_norm, event_size, xp)
-    weights = _HALF_LINE_WEIGHTS / _HALF_LINE**2
+    weights = HALF_LINE_WEIGHTS / HALF_LINE**2
     return scale * xp.sum(-xp.expm1(exponent) * weights, axis=-1)
 
 
 def _mean_norm_slope(squared_norm: float, event_size: int) -> float:
     """`(d/dr E|z|) / r` at `r = |loc|`: decreasing in `r`, so it decides where the KL has its minimum."""
     scale, exponent = _laplace(np.asarray(squared_norm), event_size, np)
-    weights = _HALF_LINE_WEIGHTS / (squared_norm + event_size + _HALF_LINE**2)
+    weights = HALF_LINE_WEIGHTS / (squared_norm + event_size + HALF_LINE**2)
     return float(scale * np.sum(np.exp(exponent) * weights))
 
 
 def _laplace(squared_norm: Any, event_size: int, xp: Any) -> tuple[Any, Any]:
     """`sqrt(2 a / pi)` and `log h(x)` on the nodes, which lie on a new last axis."""
     total = squared_norm + event_size
-    squares = _HALF_LINE**2
+    squares = HALF_LINE**2
     ratio = squares / total[..., None]
     exponent = -0.5 * (event_size * xp.log1p(ratio) + squared_norm[..., None] * ratio / (1 + ratio))
     return xp.sqrt(total * (2 / math.pi)), exponent
@@ -95,8 +91,8 @@ def radius_moments(tilt: float, event_size: int) -> tuple[float, float, float]:
     mode = radius_mode(tilt, event_size)
     low, high = max(mode - 12, 0.0), mode + 12
     panels = np.linspace(low, high, 25)
-    radius = (panels[:-1, None] + np.diff(panels)[:, None] * _UNIT).ravel()
-    weights = (np.diff(panels)[:, None] * _UNIT_WEIGHTS).ravel()
+    radius = (panels[:-1, None] + np.diff(panels)[:, None] * UNIT).ravel()
+    weights = (np.diff(panels)[:, None] * UNIT_WEIGHTS).ravel()
     log_density = (event_size - 1) * np.log(radius) + tilt * radius - radius**2 / 2 + np.log(weights)
     log_mass = special.logsumexp(log_density)
     log_gaussian_mass = (event_size / 2 - 1) * math.log(2) + special.gammaln(event_size / 2)

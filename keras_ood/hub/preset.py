@@ -5,7 +5,9 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from keras_ood.hub.content import Content, File
 
 FORMAT = 1
 PRESET = "preset.json"
@@ -31,14 +33,14 @@ class DamagedFileError(PresetError):
         self.path = path
 
 
-def seal(folder: Path, content: dict[str, Any]) -> None:
+def seal(folder: Path, content: Content) -> None:
     """Write `preset.json`: `content`, and size and SHA-256 of every other file of the folder."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != PRESET)
-    content = content | {"files": {path.name: {"size": path.stat().st_size, "sha256": sha256(path)} for path in files}}
-    (folder / PRESET).write_text(json.dumps(content, indent=2) + "\n")
+    listed = {path.name: File(size=path.stat().st_size, sha256=sha256(path)) for path in files}
+    (folder / PRESET).write_text(json.dumps({**content, "files": listed}, indent=2) + "\n")
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Content:
     """Return the content of `preset.json`, its list of files checked: plain names, sizes within bounds.
 
     Raises:
@@ -67,10 +69,10 @@ def read(folder: Path) -> dict[str, Any]:
     total = sum(size for size, _ in declared.values())
     if min(size for size, _ in declared.values()) < 0 or total > LARGEST:
         raise PresetError(f"The files of a preset have at most {LARGEST} bytes together. Received: {total} in {path}")
-    return dict(content)
+    return cast(Content, content)
 
 
-def verify(folder: Path, preset: dict[str, Any]) -> None:
+def verify(folder: Path, preset: Content) -> None:
     """Check size and SHA-256 of every file that `preset.json` names.
 
     Raises:

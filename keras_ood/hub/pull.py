@@ -24,7 +24,7 @@ from keras_ood.hub import preset
 HUB_ERRORS: tuple[type[Exception], ...] = (errors.HTTPError, errors.OfflineModeIsEnabled)  # type: ignore[attr-defined]
 """What the client raises when the Hub refuses or is not to be reached."""
 
-_NOT_HAD: tuple[type[Exception], ...] = (OSError, EntryNotFoundError, RevisionResolutionError, DryRunError, *HUB_ERRORS)
+_UNAVAILABLE: tuple[type[Exception], ...] = (OSError, EntryNotFoundError, RevisionResolutionError, DryRunError, *HUB_ERRORS)
 _GIT_HASH = re.compile(r"[0-9a-f]{40}")
 
 
@@ -61,18 +61,18 @@ def pull(
     """
     api = client(token)
     where: dict[str, Any] = {"cache_dir": cache_dir and os.fspath(cache_dir), "local_files_only": local_files_only}
-    with _told(repo_id, revision):
+    with _as_os_errors(repo_id, revision):
         where["revision"] = api.resolve_revision(repo_id, revision=revision, **where).resolved
         described = _fetch(api, repo_id, preset.PRESET, preset.LONGEST_JSON, where)
     folder = described.parent
-    with _discarding(folder):
+    with _discard_damaged(folder):
         _verify_git_hash(described)
         preset.verify_digest(folder, preset_sha256)
         content = preset.read(folder)
-    with _told(repo_id, revision):
+    with _as_os_errors(repo_id, revision):
         for name, file in content["files"].items():
             _fetch(api, repo_id, name, file["size"], where)
-    with _discarding(folder):
+    with _discard_damaged(folder):
         preset.verify(folder, content)
     return folder
 
@@ -91,7 +91,7 @@ def _fetch(api: HfApi, repo_id: str, name: str, largest: int, where: dict[str, A
 
 
 @contextlib.contextmanager
-def _told(repo_id: str, revision: str | None) -> Iterator[None]:
+def _as_os_errors(repo_id: str, revision: str | None) -> Iterator[None]:
     """Turn the client's errors into an `OSError` of one line that names the repository and what to do."""
     try:
         yield
@@ -106,7 +106,7 @@ def _told(repo_id: str, revision: str | None) -> Iterator[None]:
             f"The Hub shows no repository {repo_id}. A private one asks for a token: `hf auth login`, or `token=`. "
             f"Received: {repo_id!r}"
         ) from error
-    except _NOT_HAD as error:
+    except _UNAVAILABLE as error:
         raise OSError(
             f"Hub and cache did not give {repo_id} at {revision or 'its default branch'}: {first_line(error)} Files that have "
             "arrived whole are kept; run it again to go on."
@@ -114,7 +114,7 @@ def _told(repo_id: str, revision: str | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _discarding(folder: Path) -> Iterator[None]:
+def _discard_damaged(folder: Path) -> Iterator[None]:
     """Take what is damaged out of the cache: the file, and `preset.json`, which may be what is wrong."""
     try:
         yield

@@ -3,12 +3,13 @@
 import os
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 
 from keras_ood.hub import safety
+from keras_ood.hub.content import Content
 from keras_ood.hub.preset import FORMAT, PRESET, REQUIRED, seal
 
 
@@ -26,11 +27,11 @@ def save(detector: Any, folder: str | os.PathLike[str], provenance: dict[str, An
     keras.saving.save_model(detector.inference_copy("float32"), folder, zipped=False, overwrite=True)
     if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
         (folder / "assets").rmdir()
-    seal(folder, describe(detector) | provenance)
+    seal(folder, cast(Content, {**describe(detector), **provenance}))
     safety.check(folder)  # what could not be loaded again is refused now
 
 
-def describe(detector: Any) -> dict[str, Any]:
+def describe(detector: Any) -> Content:
     """Return what a detector itself knows of its preset."""
     exact = detector if detector.compute_dtype == "float32" else detector.inference_copy("float32")  # as it will be loaded
     return {

@@ -47,7 +47,7 @@ class Recipe:
         calibration_size: Images of the training split kept out of training.
         epochs: Passes over what remains.
         batch_size: Images per step.
-        learning_rate: Of Adam at the start; a cosine takes it to 0.
+        learning_rate: Learning rate of Adam at the start; a cosine takes it to 0.
         seeds: One training each; the first is the preset, the others say how much a number varies.
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
         dtype_policy: Of Keras, during the training; scores are computed in float32.

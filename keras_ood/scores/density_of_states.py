@@ -34,7 +34,7 @@ class DensityOfStates(Score):
         """Return the features among the statistics."""
         return features_of(names)
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return the scaling, and the mixture's weights, means and precisions."""
         from sklearn.mixture import GaussianMixture
 

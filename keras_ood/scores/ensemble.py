@@ -6,13 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_ood.backend.quadrature import HALF_LINE, HALF_LINE_WEIGHTS
 from keras_ood.scores.features import features_of, fit_scaling, scaled
 from keras_ood.scores.score import Arrays, Score, Tensors
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
-# The half line, x = 3 v / (1 - v) with v in 0..1.
-_HALF_LINE = 3 * (1 + _NODES) / (1 - _NODES)
-_HALF_LINE_WEIGHTS = 6 * _WEIGHTS / (1 - _NODES) ** 2
 
 
 class PValueEnsemble(Score):
@@ -34,7 +30,7 @@ class PValueEnsemble(Score):
         """Return the features among the statistics."""
         return features_of(names)
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return the scaling of each statistic."""
         return fit_scaling(statistics)
 
@@ -51,6 +47,6 @@ def _log_upper_tail(sds: Any, xp: Any) -> Any:
     float64, of the logarithm, and no underflow however far out.
     """
     unit = 2 / (sds + xp.sqrt(sds * sds + 4))
-    exponent = -((sds * unit)[..., None] * _HALF_LINE + (unit * unit)[..., None] * (_HALF_LINE**2 / 2))
-    integral = unit * xp.sum(xp.exp(exponent) * _HALF_LINE_WEIGHTS, axis=-1)
+    exponent = -((sds * unit)[..., None] * HALF_LINE + (unit * unit)[..., None] * (HALF_LINE**2 / 2))
+    integral = unit * xp.sum(xp.exp(exponent) * HALF_LINE_WEIGHTS, axis=-1)
     return xp.log(integral) - sds * sds / 2 - math.log(2 * math.pi) / 2

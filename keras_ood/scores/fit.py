@@ -14,7 +14,7 @@ class Fit:
     Attributes:
         statistics: Names of the statistics that the score was fitted to, in the order of its arrays; empty for a score that is
             not fitted, which reads what it needs by name.
-        arrays: What `Score.fit` returned, by name.
+        arrays: What `Score.fit_arrays` returned, by name.
     """
 
     statistics: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class GradientNorm(Score):
         norms = detector.statistics_pass.compiled_function("weight_gradient_norms", build)(images)
         return {f"{_PREFIX}{index:02d}": norms[:, index].astype(np.float32) for index in range(norms.shape[1])}
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return mean and standard deviation of the logarithms."""
         logarithms = _logarithms(statistics, np)
         return {"mean": logarithms.mean(axis=0), "sd": np.maximum(logarithms.std(axis=0), 1e-3)}

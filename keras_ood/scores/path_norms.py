@@ -29,7 +29,7 @@ class PathNorms(Score):
         known = set(names)
         return tuple(name for name in _NORMS if name in known)
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return mean and inverse covariance of the norms."""
         from sklearn.covariance import EmpiricalCovariance
 

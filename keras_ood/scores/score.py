@@ -11,6 +11,8 @@ Arrays = Mapping[str, np.ndarray]
 Tensors = Mapping[str, Any]
 """NumPy arrays, or tensors of the active backend, by name."""
 
+_UNFITTED = Fit()
+
 
 class Score:
     """A number an image gets from a detector's statistics; higher means more out-of-distribution.
@@ -51,15 +53,22 @@ class Score:
         """Return those of the statistics at hand that a fit takes, in the order in which it takes them; here `needs`."""
         return self.needs
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
-        """Return what `formula` keeps of the statistics, float64, of held-out in-distribution images.
+    def fit(self, statistics: Arrays) -> Fit:
+        """Return what the score keeps of held-out in-distribution images; an empty `Fit` for one that is not fitted.
 
         Args:
-            statistics: `{name: (N,)}`, those that `fitted_to` names, in that order.
+            statistics: `{name: (N,)}`, all that are at hand.
         """
-        return {}
+        if not self.fits:
+            return Fit()
+        names = self.fitted_to(statistics)
+        return Fit(names, self.fit_arrays({name: statistics[name] for name in names}))
 
-    def __call__(self, statistics: Arrays, fit: Fit) -> np.ndarray:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
+        """Return what `formula` keeps of the statistics that `fitted_to` names, float64; for a score that `fits`."""
+        raise NotImplementedError(f"{type(self).__name__} is not fitted")
+
+    def __call__(self, statistics: Arrays, fit: Fit = _UNFITTED) -> np.ndarray:
         """Return `(N,)` scores of `(N,)` statistics, computed in float64.
 
         Raises:
@@ -73,7 +82,7 @@ class Score:
 
         Args:
             statistics: Of the kind that `xp` takes; of a fitted score those that it was fitted to, in their order.
-            fitted: What `fit` returned, in the precision of the statistics.
+            fitted: What `fit_arrays` returned, in the precision of the statistics.
             xp: The array module that computes, `numpy` or `keras.ops`.
         """
         return statistics[self.needs[0]]

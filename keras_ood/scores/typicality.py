@@ -20,7 +20,7 @@ class Typicality(Score):
     needs = ("nll",)
     fits = True
 
-    def fit(self, statistics: Arrays) -> dict[str, np.ndarray]:
+    def fit_arrays(self, statistics: Arrays) -> dict[str, np.ndarray]:
         """Return the mean nll."""
         return {"mean": np.asarray(np.mean(statistics["nll"]))}
 

@@ -46,8 +46,8 @@ def finetune(
     """Return a pretrained detector trained further on in-distribution images, calibrated, measured and saved as a preset.
 
     The images are cut in four (`keras_ood.training.split.Split`): training, validation, which says when to stop, calibration,
-    and test, on which false alarms are counted. The weights of the best validation loss are kept. An InFlow's gate is fitted anew in its
-    own encoder's features, on half of a calibration part twice as large. A background model is left behind.
+    and test, on which false alarms are counted. The weights of the best validation loss are kept. An InFlow's gate is fitted
+    anew in its own encoder's features, on half of a calibration part twice as large. A background model is left behind.
 
     What a training reaches is kept beside `folder`, in `<folder>.training`, after every epoch: the same call goes on where a
     killed one was. The preset has a card, `results.csv` with the source recalibrated and the untrained network beside the

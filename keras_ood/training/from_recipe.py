@@ -151,7 +151,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
 
     Args:
         recipe: What to train.
-        seed: Of the initial weights, the shuffling and the noise.
+        seed: Seed of the initial weights, of the shuffling and of the noise.
         folder: Of this training alone; gets `trained.weights.h5` and `training.json`.
         verbose: Whether to show epochs, their rate and the time left on standard error.
     """

@@ -34,7 +34,7 @@ class Split:
         Args:
             images: `(N, height, width, channels)`, at least 100 different ones. Images that depend on each other (frames of one
                 video) make the held-out parts look better than new images will.
-            seed: Of the shuffle.
+            seed: Seed of the shuffle.
             calibrations: How many calibrations share that part, each with as many images as one would get.
 
         Raises:

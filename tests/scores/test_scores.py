@@ -9,9 +9,11 @@ from keras import ops
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
+import keras_ood
 from keras_ood import NotCalibratedError, scores
+from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
-from keras_ood.scores import features
+from keras_ood.scores import Fit, features
 
 STATISTICS = {
     "nll": np.array([1.0, 2.0], np.float32),
@@ -32,9 +34,9 @@ STATISTICS = {
     "gradient_norm_01": np.exp(np.array([0.0, 4.0])),
 }
 FITTED = {
-    "typicality": {"mean": np.array(1.75)},
-    "path_norms": {"location": np.array([0.0, 1.0]), "precision": np.eye(2)},
-    "gradient_norm": {"mean": np.array([0.0, 2.0]), "sd": np.array([1.0, 2.0])},
+    "typicality": Fit(("nll",), {"mean": np.array(1.75)}),
+    "path_norms": Fit(("squared_error", "latent_norm"), {"location": np.array([0.0, 1.0]), "precision": np.eye(2)}),
+    "gradient_norm": Fit(("gradient_norm_00", "gradient_norm_01"), {"mean": np.array([0.0, 2.0]), "sd": np.array([1.0, 2.0])}),
 }
 EXPECTED = {
     "nll": [1, 2],
@@ -65,7 +67,7 @@ def test_every_score_is_tested():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_scores_are_what_their_docstrings_say(name):
     """Each score against a value computed by hand."""
-    np.testing.assert_allclose(scores.get(name)(STATISTICS, FITTED.get(name, {})), EXPECTED[name], rtol=1e-5)
+    np.testing.assert_allclose(scores.get(name)(STATISTICS, FITTED.get(name, Fit())), EXPECTED[name], rtol=1e-5)
 
 
 def test_unknown_score():
@@ -102,15 +104,16 @@ def test_density_of_states_is_the_mixture_of_scikit_learn():
     generator = np.random.default_rng(2)
     groups = [sample(400, seed) for seed in (0, 1)]
     statistics = {name: np.concatenate([groups[0][name], 20 * groups[1][name]]) for name in groups[0]}
-    fitted = scores.get("density_of_states").fit(statistics)
+    fit = scores.get("density_of_states").fit(statistics)
+    fitted = fit.arrays
     mixture = GaussianMixture(len(fitted["weights"]))
     mixture.weights_, mixture.means_ = fitted["weights"], fitted["means"]
     mixture.precisions_cholesky_ = fitted["precisions_cholesky"]
     assert mixture.n_components > 1
     for factor in (1.0, 1e3, 1e-3):
         images = {name: factor * values * generator.random(len(values)) for name, values in statistics.items()}
-        expected = -mixture.score_samples(features.scaled(images, fitted, np))
-        np.testing.assert_allclose(scores.get("density_of_states")(images, fitted), expected, rtol=1e-9)
+        expected = -mixture.score_samples(features.scaled(fit.select(images), fitted, np))
+        np.testing.assert_allclose(scores.get("density_of_states")(images, fit), expected, rtol=1e-9)
 
 
 def test_density_of_states_sees_what_single_statistics_do_not():
@@ -127,10 +130,10 @@ def test_ensemble_combines_p_values_of_both_tails():
     score, statistics = scores.get("ensemble"), sample(2000)
     fitted = score.fit(statistics)
     for sds in (0.0, 3.0, -3.0, 30.0):
-        logarithms = fitted["mean"] + sds * fitted["sd"]
+        logarithms = fitted.arrays["mean"] + sds * fitted.arrays["sd"]
         images = {
             name: np.array([value if name == "log_det" else np.exp(value) - offset])
-            for name, value, offset in zip(features_of(statistics), logarithms, fitted["offset"], strict=True)
+            for name, value, offset in zip(fitted.statistics, logarithms, fitted.arrays["offset"], strict=True)
         }
         expected = 4 * -2 * (math.log(2) + stats.norm.logsf(abs(sds)))
         np.testing.assert_allclose(score(images, fitted), expected, rtol=1e-9, atol=1e-9)
@@ -141,11 +144,6 @@ def test_ensemble_passes_over_what_never_varies():
     score, statistics = scores.get("ensemble"), sample(200)
     constant = statistics | {"saturation": np.zeros(200)}
     np.testing.assert_allclose(score(constant, score.fit(constant)), score(statistics, score.fit(statistics)), atol=1e-9)
-
-
-def features_of(statistics):
-    """Names in the order of the features."""
-    return [name for name in features.FEATURES if name in statistics]
 
 
 def noise_images(count=48):
@@ -214,6 +212,62 @@ def test_fitted_scores_are_saved(tmp_path):
         np.testing.assert_allclose(loaded.score(noise_images(), name), detector.score(noise_images(), name), rtol=1e-5)
         np.testing.assert_array_equal(loaded.calibration(name).scores, detector.calibration(name).scores)
     assert loaded.background.trainable_weights == []
+
+
+def test_fits_name_their_statistics():
+    """More statistics, or others' order, change no score; one that is missing is refused by name."""
+    score, statistics = scores.get("density_of_states"), sample(200)
+    fit = score.fit(statistics)
+    assert fit.statistics == ("squared_error", "latent_norm", "local_contrast", "log_det")
+    expected = score(statistics, fit)
+    others = {"brightness": np.ones(200)} | dict(reversed(statistics.items()))
+    np.testing.assert_array_equal(score(others, fit), expected)
+    with pytest.raises(
+        ValueError, match=r"fitted to the statistics \['squared_error'.*Received: \['squared_error', 'latent_norm'\]"
+    ):
+        score({name: statistics[name] for name in ("squared_error", "latent_norm")}, fit)
+
+
+def test_fits_without_names_are_refused():
+    """Arrays of a fit from before fits named their statistics: said so, in place of a score that may be another."""
+    arrays = CalibratedScores([scores.get("typicality")], {"nll": np.arange(100.0)}).arrays()
+    kept = CalibratedScores.from_arrays(arrays)
+    assert kept.fit_of(scores.get("typicality")).statistics == ("nll",)
+    del arrays["fitted_to.typicality"]
+    with pytest.raises(ValueError, match=r"calibrate the detector again .*Received: fits of \['typicality'\], names for \[\]"):
+        CalibratedScores.from_arrays(arrays)
+
+
+class Spread(scores.Score):
+    """A score of somebody else's: how far the brightness is from usual."""
+
+    name, cost, needs, fits = "spread", "1 pass", ("brightness",), True
+
+    def fit_arrays(self, statistics):
+        """Return the mean."""
+        return {"mean": np.asarray(np.mean(statistics["brightness"]))}
+
+    def formula(self, statistics, fitted, xp):
+        """Return the distance from it."""
+        return xp.abs(statistics["brightness"] - fitted["mean"])
+
+
+def test_scores_of_others_are_scores_like_any(monkeypatch, tmp_path, fresh):
+    """Registered, a score is known by its name: calibrated, saved, loaded; once more under its own name, never another's."""
+    monkeypatch.setattr(scores, "_CATALOGUE", dict(scores._CATALOGUE))
+    scores.register(Spread())
+    detector, images = fresh(), noise_images()
+    detector.calibrate(images, methods=["spread"])
+    detector.save_pretrained(tmp_path / "out")
+    loaded = keras_ood.from_pretrained(tmp_path / "out")
+    np.testing.assert_array_equal(loaded.p_values(images, "spread"), detector.p_values(images, "spread"))
+    assert scores.register(Spread()) is scores.get("spread")  # a notebook's cell that runs again
+    with pytest.raises(ValueError, match="Received: 'nll'"):
+        scores.register(type("Other", (Spread,), {"name": "nll"})())
+    with pytest.raises(ValueError, match="an identifier as its `name`"):
+        scores.register(type("Other", (Spread,), {"name": "not a name"})())
+    with pytest.raises(ValueError, match="an instance of `Score`"):
+        scores.register(Spread)
 
 
 def test_fitted_scores_need_a_calibration():

@@ -18,6 +18,7 @@ from keras_ood.hub import preset
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.tables.records import read_records
 from keras_ood.training import finetune
+from keras_ood.training.resumable import train
 from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
