@@ -72,7 +72,8 @@ class AttentionCoupling(ImageBijector):
         attention = ops.broadcast_to(ops.cast(self._attention, kept.dtype), ops.shape(kept)[:1])
         shift, raw = self._shift_and_log_scale_fn(kept, attention)
         factor = ops.reshape(attention, (-1, 1, 1, 1))
-        log_scale = self._clamp * (2 / math.pi) * ops.arctan(ops.cast(raw, kept.dtype))
+        raw = ops.cast(raw, kept.dtype)
+        log_scale = self._clamp * (2 / math.pi) * ops.arctan2(raw, ops.ones_like(raw))  # arctan(raw), which LiteRT lacks
         return factor * ops.cast(shift, kept.dtype), factor * log_scale
 
     def _split(self, images: Any) -> tuple[Any, Any]:

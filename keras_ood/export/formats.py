@@ -2,15 +2,15 @@
 
 import importlib.util
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from keras_ood.export.resizing import use_products
 
 Outputs = dict[str, np.ndarray]
 
@@ -42,54 +42,6 @@ class Format:
             raise RuntimeError(f"This export needs the packages {', '.join(missing)}: pip install 'keras-ood[export]'")
 
 
-@contextmanager
-def lowered() -> Iterator[None]:
-    """Let `keras.ops` on TensorFlow say what converters lack by what all of them have, with the same values.
-
-    For the tracing of a graph; it holds for the whole process meanwhile.
-
-    - A resize becomes two products with constant matrices, along height and width: what keras makes of the unit vectors.
-    - `searchsorted` becomes a count; a flip of several axes one of each; `arctan(x)` becomes `arctan2(x, 1)`.
-    """
-    import tensorflow as tf
-
-    flip, resize_image = ops.flip, ops.image.resize
-
-    def flip_one_by_one(x: Any, axis: Any = None) -> Any:
-        for one in axis if isinstance(axis, tuple) else (axis,):
-            x = flip(x, one)
-        return x
-
-    def resize(images: Any, size: tuple[int, int], *settings: Any, **options: Any) -> Any:
-        def matrix(before: int, after: int) -> np.ndarray:
-            with tf.init_scope():  # now, not in the graph
-                unit_vectors = ops.eye(before)[None, :, None, :]
-                return np.asarray(resize_image(unit_vectors, (after, 1), *settings, **options)[0, :, 0, :])
-
-        (height, width), (_, old_height, old_width, channels) = size, images.shape
-        rows = ops.matmul(matrix(old_height, height), ops.reshape(images, (-1, old_height, old_width * channels)))
-        return ops.matmul(matrix(old_width, width), ops.reshape(rows, (-1, height, old_width, channels)))
-
-    def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
-        values = values[..., None]
-        return ops.sum(ops.cast(sorted_sequence <= values if side == "right" else sorted_sequence < values, "int32"), axis=-1)
-
-    replaced: list[tuple[Any, str, Any]] = [
-        (ops, "flip", flip_one_by_one),
-        (ops, "searchsorted", searchsorted),
-        (ops, "arctan", lambda x: ops.arctan2(x, ops.ones_like(x))),
-        (ops.image, "resize", resize),
-    ]
-    before = [getattr(module, name) for module, name, _ in replaced]
-    try:
-        for module, name, function in replaced:
-            setattr(module, name, function)
-        yield
-    finally:
-        for (module, name, _), function in zip(replaced, before, strict=True):
-            setattr(module, name, function)
-
-
 def _keras_export(model: keras.Model, image_shape: tuple[int, ...], path: Path, format: str, **options: Any) -> None:
     signature = [keras.layers.InputSpec(shape=(None, *image_shape), dtype="uint8", name="images")]
     model.export(str(path), format=format, verbose=False, input_signature=signature, **options)
@@ -115,7 +67,7 @@ def _run_saved_model(path: Path, images: np.ndarray) -> Outputs:
 def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
     import onnx
 
-    with lowered():
+    with use_products(model):
         _keras_export(model, image_shape, path, "onnx")
     content = onnx.load(path)
     outputs = {output.name: output for output in content.graph.output}
@@ -139,7 +91,7 @@ def _write_litert(model: keras.Model, image_shape: tuple[int, ...], path: Path, 
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        with lowered():
+        with use_products(model):
             _keras_export(model, image_shape, Path(folder), "tf_saved_model")
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 

@@ -8,6 +8,11 @@ from keras import ops
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
 
 
+def resize(images: Any, size: tuple[int, int]) -> Any:
+    """Return `(batch, height, width, channels)` float images at another height and width: bilinear, anti-aliased."""
+    return ops.image.resize(images, size, "bilinear", antialias=True, data_format="channels_last")
+
+
 @keras.saving.register_keras_serializable(package="keras_ood")
 class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
     """Scale to 0..1, convert between grey and RGB, resize: the same arithmetic for every source of images.
@@ -26,6 +31,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
         if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
             raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
         self.image_shape: tuple[int, int, int] = shape
+        self.resize = resize  # an export puts its own in this place
         self.built = True
 
     def call(self, images: Any) -> Any:
@@ -42,8 +48,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
         elif channels == 3 and images.shape[-1] == 1:
             images = ops.repeat(images, 3, axis=-1)
         if tuple(images.shape[1:3]) != (height, width):
-            images = ops.image.resize(images, (height, width), "bilinear", antialias=True, data_format="channels_last")
-            images = ops.clip(images, 0.0, 1.0)  # the weights sum to 1 only up to rounding
+            images = ops.clip(self.resize(images, (height, width)), 0.0, 1.0)  # the weights sum to 1 only up to rounding
         return images
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -44,7 +44,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):  # type: ignore[misc]
         margin = (before, stride * taps - before - size)
         kernel = ops.pad(self.kernel, (margin, margin, (0, 0), (0, 0)))
         kernel = ops.reshape(kernel, (taps, stride, taps, stride, filters, channels))
-        kernel = ops.transpose(ops.flip(kernel, (0, 2)), (0, 2, 5, 1, 3, 4))
+        kernel = ops.transpose(ops.flip(ops.flip(kernel, 0), 2), (0, 2, 5, 1, 3, 4))
         return ops.reshape(kernel, (taps, taps, channels, stride * stride * filters))
 
 
