@@ -6,17 +6,18 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
+from statistics import mean
 
 from matplotlib.figure import Figure
 
 from keras_ood import datasets, plots
-from keras_ood.benchmark.runner import rows as finished_rows
-from keras_ood.tables.records import CONVENTION, write_records
+from keras_ood.benchmark import runner
+from keras_ood.benchmark.measurement import Measurement
+from keras_ood.tables.markdown import markdown_table, mean_cell
+from keras_ood.tables.records import CONVENTION, typed_rows, write_records
 
 RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
-Rows = list[dict[str, Any]]
+Rows = Sequence[Measurement]
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def write_report(folder: Path, default: str) -> None:
     Raises:
         ValueError: No cell is finished.
     """
-    rows = finished_rows(folder)
-    if not rows:
+    records = runner.records(folder)
+    if not records:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
-    write_records(folder / RESULTS, [{name: row[name] for name in row if name != "machine"} for row in rows])
+    write_records(folder / RESULTS, [{name: row[name] for name in row if name != "machine"} for row in records])
+    rows = typed_rows(records, Measurement)
     sections = [_summary(rows, default), _means(rows), *_scores(rows), _corruptions(rows, default), _costs(rows)]
-    machines = ", ".join(_unique(row["machine"] for row in rows))
+    machines = ", ".join(_unique(row.machine for row in rows))
     introduction = (
         "AUROC, OOD positive, mean ± standard deviation over the training seeds, the untrained networks in brackets. "
         f"{CONVENTION} All metrics with their intervals are in `results.csv`. Rows tagged *transductive* depend on the batch "
@@ -58,14 +60,14 @@ def write_report(folder: Path, default: str) -> None:
 
 def _summary(rows: Rows, default: str) -> Section:
     """The default score of every preset on every pair of data sets."""
-    own = [row for row in rows if row["method"] in (default, "nll") and _is_pair(row)]
-    outs = _unique(row["out_of_distribution"] for row in own)
+    own = [row for row in rows if row.method in (default, "nll") and row.is_pair]
+    outs = _unique(row.out_of_distribution for row in own)
     lines = []
-    for preset in _unique(row["preset"] for row in own):
+    for preset in _unique(row.preset for row in own):
         for method in (default, "nll"):
-            chosen = [row for row in own if row["preset"] == preset and row["method"] == method]
+            chosen = [row for row in own if row.preset == preset and row.method == method]
             cells = [_cell(chosen, out) for out in outs]
-            means = [_mean(chosen, out, "trained") for out in outs]
+            means = [_mean(chosen, out) for out in outs]
             lines.append([preset, method, *cells, _average([value for value in means if value is not None])])
     text = f"`{default}` is the default score of every preset; `nll`, the plain likelihood, stands beside it."
     return Section("The default score", text, ["preset", "score", *outs, "mean"], lines)
@@ -73,12 +75,12 @@ def _summary(rows: Rows, default: str) -> Section:
 
 def _means(rows: Rows) -> Section:
     """Every score's mean over the pairs of presets and sets that it was measured on."""
-    pairs = [row for row in rows if _is_pair(row)]
+    pairs = [row for row in rows if row.is_pair]
     lines = []
-    for method in _unique(row["method"] for row in pairs):
+    for method in _unique(row.method for row in pairs):
         cells = []
-        for sets in (datasets.DATASETS, _unique(row["out_of_distribution"] for row in pairs)):
-            own = [row for row in pairs if row["method"] == method and row["out_of_distribution"] in sets]
+        for sets in (datasets.DATASETS, _unique(row.out_of_distribution for row in pairs)):
+            own = [row for row in pairs if row.method == method and row.out_of_distribution in sets]
             trained, untrained = (_pair_means(own, weights) for weights in ("trained", "untrained"))
             cells += [str(len(trained)), f"{_average(trained)} ({_average(untrained)})"]
         lines.append([method, *cells])
@@ -93,18 +95,18 @@ def _means(rows: Rows) -> Section:
 def _scores(rows: Rows) -> list[Section]:
     """All scores, a table for each in-distribution set, a heat map of the means."""
     sections = []
-    for inside in _unique(row["in_distribution"] for row in rows):
-        own = [row for row in rows if row["in_distribution"] == inside and _is_pair(row)]
-        outs = _unique(row["out_of_distribution"] for row in own)
+    for inside in _unique(row.in_distribution for row in rows):
+        own = [row for row in rows if row.in_distribution == inside and row.is_pair]
+        outs = _unique(row.out_of_distribution for row in own)
         lines, labels, values = [], [], []
-        for preset in _unique(row["preset"] for row in own):
-            for method in _unique(row["method"] for row in own if row["preset"] == preset):
-                chosen = [row for row in own if row["preset"] == preset and row["method"] == method]
-                tag = " (transductive)" if chosen[0]["tag"] == "transductive" else ""
-                count = max(int(row["in_images"]) for row in chosen)
-                lines.append([preset, method + tag, f"{count}", *[_cell(chosen, out) for out in outs]])
-                labels.append(f"{preset}: {method}{tag}")
-                values.append([_mean(chosen, out, "trained") for out in outs])
+        for preset in _unique(row.preset for row in own):
+            for method in _unique(row.method for row in own if row.preset == preset):
+                chosen = [row for row in own if row.preset == preset and row.method == method]
+                label = chosen[0].label
+                count = max(row.in_images for row in chosen)
+                lines.append([preset, label, f"{count}", *[_cell(chosen, out) for out in outs]])
+                labels.append(f"{preset}: {label}")
+                values.append([_mean(chosen, out) for out in outs])
         title = f"In-distribution: {datasets.get(inside).title}"
         sections.append(Section(title, "", ["preset", "score", "images", *outs], lines, plots.heat_map(values, labels, outs)))
     return sections
@@ -114,12 +116,12 @@ def _corruptions(rows: Rows, default: str) -> Section:
     """AUROC by severity of the default score and of the plain likelihood, mean over the kinds of corruption."""
     lines: list[list[str]] = []
     curves: dict[str, list[float]] = {}
-    trained = [row for row in rows if row["weights"] == "trained"]
-    for preset in _unique(row["preset"] for row in rows):
+    trained = [row for row in rows if row.weights == "trained"]
+    for preset in _unique(row.preset for row in rows):
         for method in (default, "nll"):
-            chosen = [row for row in trained if row["preset"] == preset and row["method"] == method]
+            chosen = [row for row in trained if row.preset == preset and row.method == method]
             found = [
-                [float(row["auroc"]) for row in chosen if row["out_of_distribution"].endswith(f"-{severity}")]
+                [row.auroc for row in chosen if row.out_of_distribution.endswith(f"-{severity}")]
                 for severity in datasets.SEVERITIES
             ]
             if all(found):
@@ -134,17 +136,13 @@ def _corruptions(rows: Rows, default: str) -> Section:
 
 def _costs(rows: Rows) -> Section:
     """What a score costs."""
-    trained = [row for row in rows if row["weights"] == "trained"]
+    trained = [row for row in rows if row.weights == "trained"]
     lines = []
-    for method in _unique(row["method"] for row in trained):
-        own = [row for row in trained if row["method"] == method]
-        rates = [float(row["images_per_second"]) for row in own]
-        lines.append([method, own[0]["cost"], f"{min(rates):,.0f} to {max(rates):,.0f}", own[0]["tag"]])
+    for method in _unique(row.method for row in trained):
+        own = [row for row in trained if row.method == method]
+        rates = [row.images_per_second for row in own]
+        lines.append([method, own[0].cost, f"{min(rates):,.0f} to {max(rates):,.0f}", own[0].tag])
     return Section("Cost", "", ["score", "cost", "images a second, over the presets", "tag"], lines)
-
-
-def _is_pair(row: dict[str, Any]) -> bool:
-    return "-" not in row["out_of_distribution"]
 
 
 def _unique(values: Iterable[str]) -> list[str]:
@@ -152,11 +150,11 @@ def _unique(values: Iterable[str]) -> list[str]:
 
 
 def _found(rows: Rows, out: str, weights: str) -> list[float]:
-    return [float(row["auroc"]) for row in rows if row["out_of_distribution"] == out and row["weights"] == weights]
+    return [row.auroc for row in rows if row.out_of_distribution == out and row.weights == weights]
 
 
-def _mean(rows: Rows, out: str, weights: str) -> float | None:
-    found = _found(rows, out, weights)
+def _mean(rows: Rows, out: str) -> float | None:
+    found = _found(rows, out, "trained")
     return mean(found) if found else None
 
 
@@ -164,8 +162,8 @@ def _pair_means(rows: Rows, weights: str) -> list[float]:
     """The mean over its seeds of each pair of a preset and a set."""
     pairs: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row["weights"] == weights:
-            pairs.setdefault((row["preset"], row["out_of_distribution"]), []).append(float(row["auroc"]))
+        if row.weights == weights:
+            pairs.setdefault((row.preset, row.out_of_distribution), []).append(row.auroc)
     return [mean(values) for values in pairs.values()]
 
 
@@ -174,18 +172,13 @@ def _average(values: Sequence[float]) -> str:
 
 
 def _cell(rows: Rows, out: str) -> str:
-    trained, untrained = _found(rows, out, "trained"), _mean(rows, out, "untrained")
-    if not trained:
-        return "-"
-    spread = f" ± {stdev(trained):.4f}" if len(trained) > 1 else ""
-    return f"{mean(trained):.4f}{spread}" + ("" if untrained is None else f" ({untrained:.4f})")
+    return mean_cell(_found(rows, out, "trained"), beside=_found(rows, out, "untrained"))
 
 
 def _markdown(introduction: str, sections: Iterable[Section]) -> str:
     parts = ["# Benchmark", introduction]
     for section in sections:
-        lines = [section.header, ["---"] * len(section.header), *section.lines]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        table = markdown_table(section.header, section.lines)
         parts += [part for part in (f"## {section.title}", section.text, table) if part]
     return "\n\n".join(parts) + "\n"
 

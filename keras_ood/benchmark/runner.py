@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from keras_ood import scores
 from keras_ood.benchmark.cell import ALL_SEEDS, CHEAP, Cell, Limits
-from keras_ood.hub import handles, preset, serialization
+from keras_ood.hub import handles, preset
+from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
@@ -78,7 +78,7 @@ def run(
         yield cell, number, len(cells)
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
+def records(folder: Path) -> list[dict[str, str]]:
     """Return the rows of all finished cells."""
     return [row for file in sorted((folder / CELLS).glob("*.csv")) for row in read_records(file)]
 
@@ -95,10 +95,10 @@ def _networks(name: str, runs: Path) -> tuple[Recipe, dict[int, Detector]]:
     folder = handles.resolve(name)
     recipe = Recipe.read(folder / "recipe.toml")
     base = recipe.base or recipe
-    networks: dict[int, Detector] = {recipe.seeds[0]: serialization.from_pretrained(name)}
+    networks: dict[int, Detector] = {recipe.seeds[0]: from_pretrained(name)}
     for seed in recipe.seeds[1:]:
         finished = runs / base.name / f"seed-{seed}"
         if (finished / LOG).exists():
-            gate, background = getattr(networks[recipe.seeds[0]], "attention", None), networks[recipe.seeds[0]].background
+            gate, background = networks[recipe.seeds[0]].gate, networks[recipe.seeds[0]].background
             networks[seed] = equipped(train_seed(base, seed, finished), gate, background)
     return recipe, networks

@@ -3,17 +3,24 @@
 import json
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
-from keras_ood.cards import finetuned, sections, tables
+from keras_ood.cards import finetuned, tables
 from keras_ood.evaluation.metrics import NAMES
+from keras_ood.evaluation.result import Result
+from keras_ood.evaluation.studies import SECTIONS
 from keras_ood.hub import handles, manifest, preset, short_card
+from keras_ood.hub.content import Content
 from keras_ood.hub.short_card import CARD, TAGS
-from keras_ood.tables.records import CONVENTION, read_records
+from keras_ood.hub.template import render_card
+from keras_ood.models import FAMILIES
+from keras_ood.tables.markdown import markdown_table, mean_cell
+from keras_ood.tables.records import CONVENTION, read_rows
 
 RESULTS = "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
 
+_TEMPLATE = Path(__file__).parent / "templates" / "preset.md.jinja"
 _README_SETS = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
@@ -22,7 +29,6 @@ _README_SETS = {
     "constant": "constant",
     "blurred": "blurred",
 }
-
 _README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
 
 
@@ -33,13 +39,11 @@ def write(folder: Path, handle: str = "path/to/this/folder") -> None:
     """
     content = preset.read(folder)
     if "finetuned_from" in content:
-        text = finetuned.render(content, read_records(folder / RESULTS), handle)
+        text = finetuned.render(content, read_rows(folder / RESULTS, Result), handle, _citation(content))
+    elif (folder / RESULTS).exists():
+        text = render(folder)
     else:
-        text = (
-            render(folder)
-            if (folder / RESULTS).exists()
-            else short_card.render(content, handle, sections.SOURCES.get(content["family"], ""))
-        )
+        text = short_card.render(content, handle, _citation(content))
     (folder / CARD).write_text(text)
     preset.seal(folder, content)
     if folder.resolve().parent == handles.zoo_folder().resolve():
@@ -58,12 +62,53 @@ def render(folder: Path) -> str:
     """Return the card of a preset folder.
 
     Presets beside it that share its in-distribution set stand in the same table.
+
+    Raises:
+        KeyError: A field is missing.
     """
     content = preset.read(folder)
-    records = read_records(folder / RESULTS)
-    score = content["default_score"]
-    inside = content["in_distribution"]
-    data = ModelCardData(
+    results = read_rows(folder / RESULTS, Result)
+    seed = content["training"]["seed"]
+    computed = {
+        "model_json": json.dumps(content["model"]),
+        "side_by_side": _side_by_side(folder.parent, content["in_distribution"]["name"]),
+        "compared": max(row.in_images for row in results if row.weights == "untrained"),
+        "by_score": tables.by_score(results, seed),
+        "convention": CONVENTION,
+        "sections": [text for section in SECTIONS if (text := section(folder, content)) is not None],
+        "weak_below": WEAK,
+        "weak": _weak(content["auroc"]),
+        "citation": _citation(content),
+    }
+    return render_card(_head(content, tables.shipped(results, seed)), _TEMPLATE, {**content, **computed})
+
+
+def preset_table() -> str:
+    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets."""
+    rows = []
+    for name in handles.list_models():
+        folder = handles.resolve(name)
+        content, results = preset.read(folder), read_rows(folder / RESULTS, Result)
+        measured = {row.method for row in results}
+        for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
+            cells = [_beside_untrained(results, out, score) for out in _README_SETS]
+            rows.append([f"`{name}`", f"{content['parameters']:,}", f"`{score}`", *cells])
+    return markdown_table(["preset", "parameters", "score", *(f"→ {title}" for title in _README_SETS.values())], rows)
+
+
+def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
+    trained, untrained = (tables.auroc(results, weights, out, score) for weights in ("trained", "untrained"))
+    return mean_cell(trained, beside=untrained)
+
+
+def _citation(content: Content) -> str:
+    return FAMILIES[content["family"]].citation if content["family"] in FAMILIES else ""
+
+
+def _head(content: Content, results: tables.Results) -> ModelCardData:
+    """What the Hub reads: licence, tags, and the metrics of the default score."""
+    inside, score = content["in_distribution"], content["default_score"]
+    return ModelCardData(
         license="apache-2.0",
         library_name="keras",
         tags=[*TAGS, content["family"]],
@@ -72,66 +117,17 @@ def render(folder: Path) -> str:
         eval_results=[
             EvalResult(
                 task_type="out-of-distribution-detection",
-                dataset_type=record["out_of_distribution"],
-                dataset_name=f"{inside['title']} test against {record['out_of_distribution']}",
+                dataset_type=row.out_of_distribution,
+                dataset_name=f"{inside['title']} test against {row.out_of_distribution}",
                 metric_type=metric,
                 metric_name=f"{metric}, {score}",
-                metric_value=round(float(record[metric]), 5),
+                metric_value=getattr(row, metric),
             )
-            for record in tables.shipped(records, content["training"]["seed"])
-            if record["method"] == score
+            for row in results
+            if row.method == score
             for metric in NAMES
         ],
     )
-    fields = {
-        "header": data.to_yaml(),
-        "name": content["name"],
-        "family": content["family"],
-        "title": inside["title"],
-        "source": inside["source"],
-        "licence": inside["licence"],
-        "model": json.dumps(content["model"]),
-        "shape": "x".join(map(str, content["input_shape"])),
-        "parameters": f"{content['parameters']:,}",
-        "score": score,
-        "training_images": f"{inside['training_images']:,}",
-        "calibration_images": f"{inside['calibration_images']:,}",
-        "gate_images": f" The gate keeps {inside['gate_images']:,} more to itself." if inside.get("gate_images") else "",
-        "test_images": f"{inside['test_images']:,}",
-        "epochs": content["training"]["epochs"],
-        "seconds": f"{content['training']['seconds']:,.0f}",
-        "machine": content["training"]["machine"],
-        "seed": content["training"]["seed"],
-        "seeds": ", ".join(map(str, content["seeds"])),
-        "digest": content["recipe_sha256"][:12],
-        "version": content["code_version"],
-        "nominal": f"{content['false_positive_rate']['nominal']:.0%}",
-        "measured": f"{content['false_positive_rate']['measured']:.2%}",
-        "side_by_side": _side_by_side(folder.parent, inside["name"]),
-        "compared": f"{max(int(record['in_images']) for record in records if record['weights'] == 'untrained'):,}",
-        "by_score": tables.by_score(records, content["training"]["seed"]),
-        "failures": _failures(content["auroc"], score),
-        "convention": CONVENTION,
-        "extra": sections.extra(folder, content),
-        "source_text": sections.SOURCES[content["family"]],
-    }
-    return str(ModelCard(_TEMPLATE.format(**fields)))
-
-
-def preset_table() -> str:
-    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets."""
-    lines = [
-        "| preset | parameters | score | " + " | ".join(f"→ {title}" for title in _README_SETS.values()) + " |",
-        "|---|---|---|" + "---|" * len(_README_SETS),
-    ]
-    for name in handles.list_models():
-        folder = handles.resolve(name)
-        content, records = preset.read(folder), read_records(folder / RESULTS)
-        measured = {record["method"] for record in records}
-        for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
-            cells = [tables.cell(records, "trained", out, score, untrained=True) for out in _README_SETS]
-            lines.append(f"| `{name}` | {content['parameters']:,} | `{score}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def _side_by_side(zoo: Path, dataset: str) -> str:
@@ -139,75 +135,17 @@ def _side_by_side(zoo: Path, dataset: str) -> str:
     columns = {}
     for name in handles.list_models():
         if (zoo / name / preset.PRESET).exists() and preset.read(zoo / name)["in_distribution"]["name"] == dataset:
-            records = read_records(zoo / name / RESULTS)
-            columns[name] = (records, "trained")
-            columns[f"{name}, untrained"] = (records, "untrained")
-    rows = {(record["out_of_distribution"], record["method"]): None for records, _ in columns.values() for record in records}
-    lines = ["| OOD set | score | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
-    for out, score in rows:
-        cells = [tables.cell(records, weights, out, score) for records, weights in columns.values()]
-        lines.append(f"| {out} | `{score}` | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            results = read_rows(zoo / name / RESULTS, Result)
+            columns[name] = (results, "trained")
+            columns[f"{name}, untrained"] = (results, "untrained")
+    pairs = dict.fromkeys((row.out_of_distribution, row.method) for results, _ in columns.values() for row in results)
+    rows = [
+        [out, f"`{score}`", *(tables.cell(results, weights, out, score) for results, weights in columns.values())]
+        for out, score in pairs
+    ]
+    return markdown_table(["OOD set", "score", *columns], rows)
 
 
-def _failures(auroc: dict[str, float], score: str) -> str:
-    weak = [f"`{name}` ({value:.3f})" for name, value in sorted(auroc.items(), key=lambda item: item[1]) if value < WEAK]
-    if not weak:
-        return f"No set above has an AUROC below {WEAK} under `{score}`; sets not listed here were not tried."
-    return f"AUROC below {WEAK} under `{score}`, the default score: {', '.join(weak)}. Do not rely on it for such images."
-
-
-_TEMPLATE = """---
-{header}
----
-
-# {name}
-
-A `{family}` that tells images like those of {title} from others. Score, p-value and flag of an image:
-
-```python
-import keras_ood
-
-detector = keras_ood.from_pretrained("{name}")
-scores = detector.score(images)              # (N,) float32, higher = more out-of-distribution
-p_values = detector.p_values(images)         # (N,) conformal, against {calibration_images} held-out images
-flags = detector.detect(images, fpr=0.05)    # (N,) bool
-```
-
-`images`: (N, height, width, 1 or 3), uint8 or float in 0..1, any size; they are converted to {shape} inside the model.
-
-## Results
-
-AUROC, mean ± standard deviation over the training seeds ({seeds} here), beside the other presets of the same data set and the
-untrained networks. The weights in this folder are measured on the full test splits (in-distribution: {test_images}
-images), other seeds and untrained networks on up to {compared} images of each set. The default score is `{score}`. No
-out-of-distribution image was used to train or calibrate.
-
-{side_by_side}
-
-The weights in this folder (seed {seed}):
-
-{by_score}
-
-{convention}
-
-**False alarms.** `detect(fpr=0.05)`: {measured} of the {test_images} in-distribution test images flagged, {nominal}
-promised.{extra}
-
-## Where it fails
-
-{failures}
-
-## How it was trained
-
-- Model: `{model}`; {parameters} parameters.
-- Data: {title} ({source}; licence: {licence}).
-  {training_images} images of the training split; {calibration_images} others of it for calibration, never trained
-  on.{gate_images}
-- {epochs} epochs, {seconds} s on {machine}; seed {seed}; code {version}, recipe `{digest}`.
-- Again, with one command: `keras-ood train zoo/{name}/recipe.toml`
-
-## Source
-
-{source_text}
-"""
+def _weak(auroc: dict[str, float]) -> list[str]:
+    """The sets that the default score does not tell from the detector's own, worst first."""
+    return [f"`{name}` ({value:.3f})" for name, value in sorted(auroc.items(), key=lambda item: item[1]) if value < WEAK]

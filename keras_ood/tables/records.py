@@ -2,9 +2,11 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args, get_type_hints
+
+Row = TypeVar("Row")
 
 CONVENTION = (
     "Per image. OOD is the positive class (AUPR-in: in-distribution); FPR95 is the share of in-distribution images flagged "
@@ -27,6 +29,27 @@ def read_records(path: str | Path) -> list[dict[str, str]]:
     """Read what `write_records` wrote."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+def read_rows(path: str | Path, kind: type[Row]) -> list[Row]:
+    """Read what `write_records` wrote as objects; see `typed_rows`."""
+    return typed_rows(read_records(path), kind)
+
+
+def typed_rows(records: Iterable[Mapping[str, str]], kind: type[Row]) -> list[Row]:
+    """Return rows of text as objects of a dataclass.
+
+    Args:
+        records: As `read_records` returns them; columns that are no field are left out.
+        kind: Dataclass of text and numbers; an empty cell of a field such as `float | None` is None.
+    """
+    fields = get_type_hints(kind)
+    return [kind(**{name: _typed(record[name], fields[name]) for name in fields}) for record in records]
+
+
+def _typed(cell: str, field: Any) -> Any:
+    kinds: tuple[Callable[[str], Any], ...] = get_args(field) or (field,)  # of `float | None`, or of `float`
+    return None if not cell and len(kinds) > 1 else kinds[0](cell)
 
 
 def finite(value: Any) -> Any:

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 def test_every_score_is_measured_trained_and_untrained(folder):
     """Rows for all cheap scores and the costly ones asked for, per image or transductive, with cost and rate."""
-    rows = runner.rows(folder)
+    rows = runner.records(folder)
     cheap = {name for name in scores.names() if scores.get(name).cheap} - {"waic", "mahalanobis", "likelihood_ratio"}
     for weights in ("trained", "untrained"):
         assert {row["method"] for row in rows if row["weights"] == weights} == cheap | set(COSTLY)
@@ -73,7 +73,7 @@ def test_other_limits_are_measured_anew(folder, monkeypatch):
 def test_report(folder):
     """One CSV of all rows, Markdown with the tables, a page with a picture for them; transductive rows say so."""
     benchmark.write_report(folder, "density_of_states")
-    assert len(read_records(folder / "results.csv")) == len(runner.rows(folder))
+    assert len(read_records(folder / "results.csv")) == len(runner.records(folder))
     markdown = (folder / "README.md").read_text()
     for text in ("| tilted-vae-digits | density_of_states |", "will_it_move (transductive)", "## Corruptions", "## Cost", " ("):
         assert text in markdown

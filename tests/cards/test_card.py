@@ -10,7 +10,11 @@ from huggingface_hub import ModelCard
 import keras_ood
 from keras_ood.benchmark import speed
 from keras_ood.cards import card
+from keras_ood.evaluation.result import Result
+from keras_ood.evaluation.studies import SECTIONS
 from keras_ood.hub import handles, preset
+from keras_ood.hub.template import fill
+from keras_ood.tables.records import read_rows
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -47,14 +51,37 @@ def test_a_missing_field_is_an_error(tmp_path, field):
         card.render(folder)
 
 
+def test_a_template_has_no_gaps(tmp_path):
+    """A field that is missing, or one within a field, is named by the error, with the template."""
+    template = tmp_path / "card.md.jinja"
+    template.write_text("{{ name }}, {{ training.seconds | thousands }} s\n")
+    assert fill(template, {"name": "x", "training": {"seconds": 1234.5}, "further": 1}) == "x, 1,234 s"
+    for fields, missing in (({"name": "x"}, "training"), ({"name": "x", "training": {}}, "seconds")):
+        with pytest.raises(KeyError, match=rf"card\.md\.jinja.*{missing}"):
+            fill(template, fields)
+
+
+def test_a_section_stands_where_its_data_are():
+    """A preset that was not studied has a card without sections, whatever its family."""
+    folder = handles.resolve("tilted-vae-digits")
+    assert [section(folder, preset.read(folder)) for section in SECTIONS] == [None] * len(SECTIONS)
+    for name in ("tilted-vae-cifar10", "inflow-cifar10"):
+        folder = handles.resolve(name)
+        texts = [text for section in SECTIONS if (text := section(folder, preset.read(folder)))]
+        assert [text.splitlines()[0] for text in texts] == {
+            "tilted-vae-cifar10": ["### Samples", "### Choice of tilt and latent size"],
+            "inflow-cifar10": ["### Sets of images (not comparable with anything per image)", "### Adversarial images"],
+        }[name]
+
+
 @pytest.mark.parametrize("name", keras_ood.list_models())
 def test_untrained_rows_stand_beside(name):
     """Every set and score has trained and untrained rows, for every seed of the recipe."""
     folder = handles.resolve(name)
     content = preset.read(folder)
-    records = card.read_records(folder / "results.csv")
-    keys = {(row["weights"], int(row["seed"]), row["out_of_distribution"], row["method"]) for row in records}
-    methods = {row["method"] for row in records}
+    results = read_rows(folder / "results.csv", Result)
+    keys = {(row.weights, row.seed, row.out_of_distribution, row.method) for row in results}
+    methods = {row.method for row in results}
     for seed in content["seeds"]:
         for out in content["auroc"]:
             for method in methods:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import keras_ood
-from keras_ood.evaluation import evaluate
+from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.metrics import detection_metrics
+from keras_ood.evaluation.result import Result
+from keras_ood.tables.records import read_rows
 
 
 def test_report_holds_what_the_scores_give(pretrained, digits):
@@ -32,20 +34,25 @@ def test_images_against_themselves_are_at_chance(pretrained, digits):
 
 def test_names_stand_for_test_splits(pretrained, digits):
     """A data set's name is its whole test split; a synthetic set is made from the in-distribution images."""
-    np.testing.assert_array_equal(evaluate.named_images("digits"), digits[1])
-    np.testing.assert_array_equal(evaluate.named_images("inverted", digits[1]), 255 - digits[1])
+    np.testing.assert_array_equal(named_images("digits"), digits[1])
+    np.testing.assert_array_equal(named_images("inverted", digits[1]), 255 - digits[1])
     with pytest.raises(ValueError, match="Received: 'mnits'"):
-        evaluate.named_images("mnits")
+        named_images("mnits")
 
 
 def test_csv_round_trip(pretrained, digits, tmp_path):
     """What is written is read back, intervals and extra columns included."""
     report = keras_ood.evaluate(pretrained, digits[1], {"noise": None}, ["nll"], resamples=5)
-    report.to_csv(tmp_path / "results.csv", seed=0)
-    (record,) = evaluate.read_records(tmp_path / "results.csv")
-    assert record["seed"] == "0"
-    assert float(record["auroc"]) == pytest.approx(report.rows[0].auroc.value, abs=1e-5)
-    assert float(record["auroc_low"]) <= float(record["auroc"]) <= float(record["auroc_high"])
+    report.to_csv(tmp_path / "results.csv", weights="trained", seed=0)
+    (result,) = read_rows(tmp_path / "results.csv", Result)
+    assert (result.weights, result.seed, result.out_of_distribution, result.method) == ("trained", 0, "noise", "nll")
+    assert result.in_images == len(digits[1])
+    auroc = report.rows[0].auroc
+    expected = pytest.approx((auroc.value, auroc.low, auroc.high), abs=1e-5)
+    assert (result.auroc, result.auroc_low, result.auroc_high) == expected
+    assert (result.aupr_in, result.aupr_out, result.fpr95) == pytest.approx(
+        tuple(metric.value for metric in (report.rows[0].aupr_in, report.rows[0].aupr_out, report.rows[0].fpr95)), abs=1e-5
+    )
 
 
 def test_a_pretrained_detector_beats_its_untrained_network(pretrained, digits):

@@ -8,9 +8,9 @@ import pytest
 
 import keras_ood
 from keras_ood.callbacks.nan_guard import NaNGuard
-from keras_ood.cards import card
 from keras_ood.models import detector
 from keras_ood.recipes.recipe import Recipe
+from keras_ood.tables.records import read_records
 from keras_ood.training import from_recipe
 
 RECIPE = """
@@ -46,7 +46,7 @@ def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
     assert content["training"]["epochs"] == 2
     assert content["training"]["seconds"] > 0
     assert content["in_distribution"]["test_images"] == 360
-    records = card.read_records(folder / "results.csv")
+    records = read_records(folder / "results.csv")
     assert len(records) == 2 * 2 * 2 * len(detector.ready_scores())  # weights, seeds, sets
     assert {record["method"] for record in records} == set(detector.ready_scores())
     assert "untrained" in (folder / "README.md").read_text()
@@ -127,7 +127,7 @@ def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
         assert content["gate"][law][0] < content["gate"]["alpha"] < content["gate"][law][1]
     assert len(content["attention"]["encoder_sha256"]) == 64
     assert 0 < content["bits_per_dimension"] < 10
-    assert {row["drawn"] for row in card.read_records(folder / "set_level.csv")} == {"mixed", "class-pure"}
+    assert {row["drawn"] for row in read_records(folder / "set_level.csv")} == {"mixed", "class-pure"}
     text = (folder / "README.md").read_text()
     assert "Sets of images (not comparable" in text
     assert "arXiv 2106.12894" in text

@@ -1,11 +1,33 @@
-"""What is measured of a preset beside its scores: a study writes a file into the preset's folder.
+"""What is measured of a preset beside its scores, and what its card says of that.
 
-A study takes `(detector, in-distribution data set, preset folder, folder of runs)` and returns what `preset.json` keeps of it
-under the study's name.
+A study is a module with two functions:
+
+- `study`, from `(detector, in-distribution data set, preset folder, folder of runs)` to what `preset.json` keeps of it under
+  the study's name; it may write files into the preset's folder.
+- `section`, from `(preset folder, content of preset.json)` to the section of the card, Markdown; None where the preset was
+  not studied so.
 """
 
-from keras_ood.evaluation.studies import adversarial, sample_quality, set_level
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-STUDIES = {"sample_quality": sample_quality.study, "set_level": set_level.study, "adversarial": adversarial.study}
+from keras_ood.evaluation.studies import adversarial, sample_quality, set_level, sweep
+from keras_ood.hub.content import Content
 
-__all__ = ["STUDIES"]
+STUDIES: dict[str, Callable[[Any, str, Path, Path], dict[str, Any]]] = {
+    "sample_quality": sample_quality.study,
+    "set_level": set_level.study,
+    "adversarial": adversarial.study,
+}
+"""What a recipe's `studies` may name."""
+
+SECTIONS: tuple[Callable[[Path, Content], str | None], ...] = (
+    sample_quality.section,
+    sweep.section,  # measured before the recipe was written, by `keras-ood sweep`
+    set_level.section,
+    adversarial.section,
+)
+"""The sections of a card, in order."""
+
+__all__ = ["SECTIONS", "STUDIES"]

@@ -13,10 +13,13 @@ from scipy.stats import median_abs_deviation
 from keras_ood import datasets
 from keras_ood.backend.compiled import gradient
 from keras_ood.evaluation.attacks import deepfool, fgsm, pgd
-from keras_ood.evaluation.studies.set_level import auroc, check_gate, set_scores
+from keras_ood.evaluation.studies.set_level import auroc, required_gate, set_scores
+from keras_ood.hub.content import Content
+from keras_ood.hub.template import fill
 from keras_ood.models import Detector
 from keras_ood.networks.classifier import train_classifier
-from keras_ood.tables.records import write_records
+from keras_ood.tables.markdown import markdown_table
+from keras_ood.tables.records import read_rows, write_records
 
 CSV = "adversarial.csv"
 STRENGTHS = (2, 8, 16)  # of 255 grey levels
@@ -24,6 +27,8 @@ ADAPTIVE_STEPS = 40
 EVASION = 1.0  # weight of the detector's statistics against the classifier's margin
 MARGIN = 2.0  # logits by which the adaptive attack wants to win
 SET_SIZE = 50
+
+_TEMPLATE = Path(__file__).with_name("adversarial.md.jinja")
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,11 @@ class Adversarial:
     """
 
     def __init__(self, detector: Detector, classifier: keras.Model, images: np.ndarray, labels: np.ndarray, clean: Any) -> None:
-        check_gate(detector)
+        self.gate = required_gate(detector).set_gate()
         if tuple(images.shape[1:]) != detector.image_shape:
             raise ValueError(f"Images must have the detector's shape {detector.image_shape}. Received: {images.shape[1:]}")
         self.detector, self.classifier = detector, classifier
         self.images, self.labels = images / np.float32(255), labels.astype("int32")
-        self.gate = detector.attention.set_gate()
         self._plain, self._closed = detector.with_attention(None), detector.with_attention(0.0)
         self._clean = self._measure(clean)
         self._center = {name: float(np.median(self._clean[name])) for name in ("per_image", "gate_alone")}
@@ -126,7 +130,7 @@ class Adversarial:
 
 def measure(detector: Detector, inside: str, runs: Path, count: int = 300) -> tuple[list[AdversarialRow], float]:
     """Attack at most `count` test images and compare with as many others; also return the classifier's accuracy."""
-    check_gate(detector)
+    required_gate(detector)
     images, labels = datasets.load(inside, "test")
     classifier = train_classifier(inside, runs / f"classifier-{inside}")
     predicted = np.argmax(classifier.predict(images / np.float32(255), batch_size=256, verbose=0), axis=-1)
@@ -142,3 +146,21 @@ def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str
     rows, accuracy = measure(detector, inside, runs)
     write_records(folder / CSV, [asdict(row) for row in rows])
     return {"classifier_accuracy": accuracy, "set_size": SET_SIZE}
+
+
+def section(folder: Path, content: Content) -> str | None:
+    """Return what a preset's card says of the study; see `keras_ood.evaluation.studies`."""
+    if "adversarial" not in content:
+        return None
+    rows = read_rows(folder / CSV, AdversarialRow)
+    header = ["attack", "strength", "fooled", "mean change", "plain flow", "per image", "gate alone", "set level"]
+    lines = [
+        [
+            row.attack,
+            f"{row.strength}/255" if row.strength else "minimal norm",
+            f"{row.fooled:.0%}",
+            *(f"{number:.3f}" for number in (row.change, row.plain_flow, row.per_image, row.gate_alone, row.set_level)),
+        ]
+        for row in rows
+    ]
+    return fill(_TEMPLATE, content["adversarial"] | {"images": rows[0].images, "table": markdown_table(header, lines)})

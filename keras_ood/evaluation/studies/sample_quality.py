@@ -11,12 +11,17 @@ from scipy.ndimage import laplace
 from keras_ood import datasets, plots
 from keras_ood.encoders.encode import encode
 from keras_ood.evaluation.pictures import save_figures
+from keras_ood.hub.content import Content
+from keras_ood.hub.template import fill
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models import TiltedVAE
 from keras_ood.networks.classifier import train_classifier
+from keras_ood.tables.markdown import markdown_table
 
 IMAGES = 5000  # of each kind
 PICTURE, SHOWN = "samples.png", 48
+
+_TEMPLATE = Path(__file__).with_name("sample_quality.md.jinja")
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class SampleQuality:
     """What samples of a data set are measured with: real images, and a classifier that the project trains.
 
     The Frechet distance is that of Heusel et al., "GANs Trained by a Two Time-Scale Update Rule ...", NeurIPS 2017, in the 128
-    features before the logits of `keras_ood.networks.classifier.build_classifier` instead of Inception's: its values compare with each
-    other on one data set alone.
+    features before the logits of `keras_ood.networks.classifier.build_classifier` instead of Inception's: its values compare
+    with each other on one data set alone.
 
     Args:
         dataset: A name of `keras_ood.datasets.DATASETS`, with labels.
@@ -109,3 +114,27 @@ def study(detector: TiltedVAE, inside: str, folder: Path, runs: Path) -> dict[st
     save_figures({PICTURE: plots.gallery({"samples": detector.sample(SHOWN)})}, folder)
     real = datasets.load(inside, "test")[0]
     return asdict(SampleQuality(inside, real, runs).measure(detector)) | {"images": len(real[:IMAGES])}
+
+
+def section(folder: Path, content: Content) -> str | None:
+    """Return what a preset's card says of the study; see `keras_ood.evaluation.studies`."""
+    if "sample_quality" not in content:
+        return None
+    measured = dict(content["sample_quality"])
+    images = measured.pop("images")
+    quality = Quality(**measured)
+    rows = [
+        ("real images", "-", quality.sharpness_real, quality.frechet_real),
+        (
+            "reconstructions",
+            f"{quality.squared_error:.5f}",
+            quality.sharpness_reconstructions,
+            quality.frechet_reconstructions,
+        ),
+        ("samples", "-", quality.sharpness_samples, quality.frechet),
+    ]
+    table = markdown_table(
+        ["images", "mean squared error", "sharpness", "Frechet distance"],
+        [[kind, error, f"{edges:.5f}", f"{distance:.2f}"] for kind, error, edges, distance in rows],
+    )
+    return fill(_TEMPLATE, {"picture": PICTURE, "images": images, "table": table})

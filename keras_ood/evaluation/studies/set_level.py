@@ -4,19 +4,22 @@ Every number here is about sets and must not be compared with per-image numbers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_ood import datasets
-from keras_ood.attention import SetGate
+from keras_ood.attention import PerImageGate, SetGate
 from keras_ood.datasets.named import named_images
 from keras_ood.encoders import random_encoder
 from keras_ood.evaluation.metrics import detection_metrics
-from keras_ood.models import Detector, InFlow
-from keras_ood.tables.records import write_records
+from keras_ood.hub.content import Content
+from keras_ood.hub.template import fill
+from keras_ood.models import Detector
+from keras_ood.tables.markdown import markdown_table
+from keras_ood.tables.records import read_rows, write_records
 
 CSV = "set_level.csv"
 SIZES = (2, 10, 50, 250)
@@ -28,6 +31,8 @@ WHY = (
     "reference, gives all of them the same attention, and lets no in-distribution image meet the gate: its AUROC restates the "
     "batch test. The per-image score decides about each image alone, and in-distribution images meet the gate like all others."
 )
+
+_TEMPLATE = Path(__file__).with_name("set_level.md.jinja")
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,9 @@ class SetLevel:
     """
 
     def __init__(self, detector: Detector, inside: str, sets: int = 100, seed: int = 0) -> None:
-        check_gate(detector)
+        self.gate = required_gate(detector).set_gate()
         self.detector, self.inside, self.sets = detector, inside, sets
         self.images, self.labels = datasets.load(inside, "test")
-        self.gate = detector.attention.set_gate()
         self._plain, self._closed = detector.with_attention(None), detector.with_attention(0.0)
         self._random = np.random.default_rng(seed)
 
@@ -162,10 +166,12 @@ class SetLevel:
         return np.asarray(features[self._random.choice(len(features), size, replace=False)])
 
 
-def check_gate(detector: Detector) -> None:
-    """Refuse detectors without a per-image gate."""
-    if not isinstance(detector, InFlow) or not hasattr(detector.attention, "set_gate"):
+def required_gate(detector: Detector) -> PerImageGate:
+    """Return a detector's per-image gate; refuse detectors without one."""
+    gate: PerImageGate | None = detector.gate
+    if gate is None:
         raise ValueError(f"The study needs an InFlow with a per-image gate. Received: {type(detector).__name__}")
+    return gate
 
 
 def set_scores(gate: SetGate, features: np.ndarray, opened: np.ndarray, closed: np.ndarray, size: int) -> np.ndarray:
@@ -193,3 +199,34 @@ def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str
     names = OUT_OF_DISTRIBUTION[inside]
     write_records(folder / CSV, [asdict(row) for row in measure.rejections(names)])
     return {"protocol": [asdict(protocol) for protocol in measure.protocols(names)]}
+
+
+def section(folder: Path, content: Content) -> str | None:
+    """Return what a preset's card says of the study; see `keras_ood.evaluation.studies`."""
+    if "set_level" not in content:
+        return None
+    rows = read_rows(folder / CSV, SetRow)
+    protocols = [Protocol(**protocol) for protocol in content["set_level"]["protocol"]]
+    computed = {
+        "sets": rows[0].sets,
+        "rejections": _rejection_table(rows),
+        "protocols": _protocol_table(protocols),
+        "why": WHY,
+    }
+    return fill(_TEMPLATE, computed)
+
+
+def _rejection_table(rows: Sequence[SetRow]) -> str:
+    sizes = list(dict.fromkeys(row.size for row in rows))
+    kinds: dict[str, dict[int, str]] = {}
+    for row in rows:
+        kind = f"in-distribution, {row.drawn}" if row.ratio == 0 else f"{row.images}, {row.ratio:.0%} of the images"
+        kinds.setdefault(kind, {})[row.size] = f"{row.rejected:.2f}"
+    header = ["sets of", *(f"{size} images" for size in sizes)]
+    return markdown_table(header, [[kind, *(cells.get(size, "-") for size in sizes)] for kind, cells in kinds.items()])
+
+
+def _protocol_table(protocols: Sequence[Protocol]) -> str:
+    names = [field.name for field in fields(Protocol) if field.name != "images"]
+    header = ["AUROC over images", *(name.replace("_", " ") for name in names)]
+    return markdown_table(header, [[row.images, *(f"{getattr(row, name):.4f}" for name in names)] for row in protocols])

@@ -11,12 +11,18 @@ import numpy as np
 
 from keras_ood.callbacks.budget import Budget
 from keras_ood.evaluation.studies.sample_quality import Quality, SampleQuality
+from keras_ood.hub.content import Content
+from keras_ood.hub.template import fill
 from keras_ood.models import TiltedVAE
 from keras_ood.recipes.recipe import Recipe
+from keras_ood.tables.markdown import markdown_table
 from keras_ood.tables.records import read_records, write_records
 
 CSV = "sweep.csv"
 DRAWS = 4  # of z, for the bound
+
+_TEMPLATE = Path(__file__).with_name("sweep.md.jinja")
+_SHOWN = ("architecture", "latent_dim", "tilt", "steps", "nll", "squared_error", "sharpness_samples", "frechet")
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,16 @@ def parse_setting(text: str) -> dict[str, Any]:
         return {"architecture": architecture, "latent_dim": int(latent_dim), "tilt": float(tilt)}
     except ValueError as error:
         raise ValueError(f"A setting is architecture,latent_dim,tilt, such as small,64,20. Received: {text!r}") from error
+
+
+def section(folder: Path, content: Content) -> str | None:
+    """Return what a preset's card says of the choice of its settings; see `keras_ood.evaluation.studies`."""
+    if not (folder / CSV).exists():
+        return None
+    records = sorted(read_records(folder / CSV), key=lambda record: float(record["nll"]))
+    header = [name.replace("_", " ") for name in _SHOWN]
+    table = markdown_table(header, [[record[name] for name in _SHOWN] for record in records])
+    return fill(_TEMPLATE, {"seconds": f"{float(records[0]['processor_seconds']):g}", "table": table})
 
 
 def _measure(
