@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood.attention.set_gate import SetGate
 from keras_ood.encoders.encode import encode
 from keras_ood.images.preprocessing import Preprocessing
 
@@ -142,9 +143,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         count = self.held_out + 1 - ops.cast(above, "float32") - fraction
         return (1 + count) / (1 + self.held_out)
 
-    def set_gate(self, permutations: int = 100) -> Any:
+    def set_gate(self, permutations: int = 100) -> SetGate:
         """Return the set-level gate in the same features, against the reference kept here: a `SetGate`."""
-        from keras_ood.attention.set_gate import SetGate
 
         def features(images: Any) -> np.ndarray:
             return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(encode(self.encoder, images)))))

@@ -40,12 +40,7 @@ class Detector(Family, Trainable):
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(image_shape, name="preprocessing")
         self.image_shape = self.preprocessing.image_shape
-        given = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
-        if given is not None and not (isinstance(given, Detector) and given.image_shape == self.image_shape):
-            raise ValueError(f"`background` must be a detector of {self.image_shape} images. Received: {background!r}")
-        self.background = given and given.inference_copy()  # on JAX a pass of one model takes the arrays that another shares
-        if self.background is not None:
-            self.background.trainable = False
+        self.background = None if background is None else _frozen_copy(background, self.image_shape)
         self.statistics_pass = StatisticsPass(self)
         self._statistic_names: tuple[str, ...] = ()
 
@@ -225,3 +220,13 @@ class Detector(Family, Trainable):
             "background": background,
             "name": self.name,
         }
+
+
+def _frozen_copy(background: Any, image_shape: tuple[int, int, int]) -> Detector:
+    """A copy of a background model or of its configuration: on JAX a pass of one model takes the arrays that another shares."""
+    given = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
+    if not (isinstance(given, Detector) and given.image_shape == image_shape):
+        raise ValueError(f"`background` must be a detector of {image_shape} images. Received: {background!r}")
+    copy = given.inference_copy()
+    copy.trainable = False
+    return copy

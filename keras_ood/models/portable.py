@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.export import export as exporting
+from keras_ood.hub import serialization
 
 if TYPE_CHECKING:
     from keras_ood.hub.push import Published
@@ -32,8 +34,6 @@ class Portable(keras.Model):  # type: ignore[misc]
             folder: Created where absent; files of an earlier preset in it are replaced.
             **provenance: What `preset.json` shall say of the detector's origin, JSON values.
         """
-        from keras_ood.hub import serialization
-
         serialization.save(self, folder, provenance)
 
     def push_to_hub(
@@ -59,7 +59,7 @@ class Portable(keras.Model):  # type: ignore[misc]
         Raises:
             OSError: The Hub refused; the message says what was done and how to go on.
         """
-        from keras_ood.hub import push, short_card
+        from keras_ood.hub import push, short_card  # here: they import the Hub's client, which nothing else needs
 
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, **provenance)
@@ -100,9 +100,7 @@ class Portable(keras.Model):  # type: ignore[misc]
             OSError: There is no such folder, or something else has that name.
             RuntimeError: A package is missing, or the runtime does not give the detector's scores.
         """
-        from keras_ood.export import export
-
-        return export.export(self, self._calibrated, path, format, method, image_shape)
+        return exporting.export(self, self._calibrated, path, format, method, image_shape)
 
     def inference_copy(self: Self, dtype: str | None = None) -> Self:
         """Return a detector of the same weights and calibration, without optimizer.

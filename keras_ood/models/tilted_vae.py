@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood import distributions
 from keras_ood.backend.compiled import forward, value_and_gradient
 from keras_ood.distributions import gaussian, radial
 from keras_ood.images.sources import gather
@@ -120,9 +121,7 @@ class TiltedVAE(Detector):
 
     def prior(self) -> Any:
         """Return p(z), a `TiltedGaussian`."""
-        from keras_ood.distributions import TiltedGaussian
-
-        return TiltedGaussian(self.tilt, self.latent_dim)
+        return distributions.TiltedGaussian(self.tilt, self.latent_dim)
 
     @property
     def pixel_scale(self) -> Any:

@@ -78,6 +78,10 @@ def _fit(value: np.ndarray, shape: tuple[int, ...], reads: bool) -> tuple[Any, s
     if sizes not in ([(1, 3)], [(3, 1)]) or len(shape) not in (1, 4):
         return None, "fresh"
     axis = differing[0]
-    weights = np.asarray(LUMINANCE if reads == (shape[axis] == 3) else (1.0, 1.0, 1.0), value.dtype)
+    to_rgb = shape[axis] == 3
+    # A kernel that reads RGB in place of grey sees the luminance, and one that writes grey in place of RGB writes it; the
+    # other two repeat a grey channel, or add up what three equal ones were multiplied with.
+    by_luminance = reads if to_rgb else not reads
+    weights = np.asarray(LUMINANCE if by_luminance else (1.0, 1.0, 1.0), value.dtype)
     weights = weights.reshape([3 if other == axis else 1 for other in range(len(shape))])
-    return (value * weights if shape[axis] == 3 else np.sum(value * weights, axis, keepdims=True)), "converted"
+    return (value * weights if to_rgb else np.sum(value * weights, axis, keepdims=True)), "converted"

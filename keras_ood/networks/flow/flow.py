@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ood import bijectors
+
 
 class Flow(keras.layers.Layer):  # type: ignore[misc]
     """Steps at each scale; from one scale to the next, half of the channels leave and the others are squeezed.
@@ -24,8 +26,6 @@ class Flow(keras.layers.Layer):  # type: ignore[misc]
 
     def bijector(self, attention: Any = 1.0) -> Any:
         """Return the `keras_ood.bijectors.Chain` from images to latents at an attention, `(batch,)` or a scalar."""
-        from keras_ood import bijectors
-
         parts: list[Any] = []
         last = len(self.steps)
         for size in reversed(self._sizes):  # from the innermost scale outwards
@@ -40,8 +40,6 @@ class Flow(keras.layers.Layer):  # type: ignore[misc]
         Args:
             images: `(batch, *image_shape)`, as `bijector` takes them.
         """
-        from keras_ood import bijectors
-
         squeeze = bijectors.Squeeze()
         if self._squeezed:
             images = squeeze.forward(images)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood import bijectors
 from keras_ood.networks.flow.coupling_network import CouplingNetwork
 
 HIDDEN = 64  # filters of a coupling's network
@@ -36,8 +37,6 @@ class GlowStep(keras.layers.Layer):  # type: ignore[misc]
 
     def bijector(self, attention: Any) -> Any:
         """Return the step at an attention, a `keras_ood.bijectors.Chain`."""
-        from keras_ood import bijectors
-
         shift, log_scale, lower, upper, log_diagonal = (
             ops.convert_to_tensor(weight) for weight in (self.shift, self.log_scale, self.lower, self.upper, self.log_diagonal)
         )

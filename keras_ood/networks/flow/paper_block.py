@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood import bijectors
 from keras_ood.networks.flow.coupling_network import CouplingNetwork
 
 HIDDEN = 256  # filters of a coupling's networks
@@ -30,8 +31,6 @@ class PaperBlock(keras.layers.Layer):  # type: ignore[misc]
 
     def bijector(self, attention: Any) -> Any:
         """Return the block at an attention, a `keras_ood.bijectors.Chain`."""
-        from keras_ood import bijectors
-
         return bijectors.Chain(
             [
                 bijectors.AttentionCoupling(self.first, -2, attention),
