@@ -112,9 +112,9 @@ def _dictionaries(value: Any, path: Path, depth: int = 0) -> Iterator[dict[str, 
 
 def _check_class(entry: dict[str, Any], path: Path) -> None:
     name, module, registered = (entry.get(key) for key in ("class_name", "module", "registered_name"))
-    if isinstance(registered, str) and registered.startswith(_PACKAGE):  # Keras looks it up before the module
+    if isinstance(registered, str) and registered.startswith(_PACKAGE):  # decides: which module a class is in may change
         known = keras.saving.get_registered_object(registered)
-        if known is not None and known.__name__ == name:
+        if known is not None and known.__name__ == name and str(module).split(".")[0] == known.__module__.split(".")[0]:
             return
     elif isinstance(name, str) and registered in (None, name) and isinstance(module, str) and name in _KERAS.get(module, ()):
         return

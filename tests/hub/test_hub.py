@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 import keras_ood
 from keras_ood import PresetError
 from keras_ood.cli import console, main
+from keras_ood.cli import hub as cli_hub
 from keras_ood.hub import handles, manifest, preset
 from keras_ood.hub.preset import DamagedFileError
 from keras_ood.hub.pull import pull
@@ -395,7 +396,7 @@ def run(*arguments):
 
 def test_publishing_from_the_command_line(hub, folder, monkeypatch):
     """A zoo preset is published, its commit pinned in the manifest; a copy elsewhere is not; --dry-run sends nothing."""
-    monkeypatch.setattr(hub, "NAMESPACE", "me")
+    monkeypatch.setattr(cli_hub, "NAMESPACE", "me")
     shown = run("publish", "tilted-vae-digits", "--dry-run")
     assert shown.exit_code == 0
     assert "model.weights.h5" in shown.stdout
@@ -447,7 +448,7 @@ def test_publishing_what_cannot_be(hub, arguments, message):
 
 def test_all_presets_go_one_after_the_other(hub, monkeypatch):
     """A failure in the middle keeps what is published, and the same command goes on from there."""
-    monkeypatch.setattr(hub, "NAMESPACE", "me")
+    monkeypatch.setattr(cli_hub, "NAMESPACE", "me")
     names = keras_ood.list_models()[:3]
     monkeypatch.setattr(handles, "list_models", lambda pattern="*": names)
     hub.faults.append(Fault(f"POST /api/models/me/{names[1]}/commit", status=500, times=99))

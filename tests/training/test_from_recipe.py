@@ -8,7 +8,7 @@ import pytest
 
 import keras_ood
 from keras_ood.callbacks.nan_guard import NaNGuard
-from keras_ood.models import detector
+from keras_ood.models import trainable
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records
 from keras_ood.training import from_recipe
@@ -150,7 +150,7 @@ def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypat
             if epochs == [0, 1]:
                 raise KilledError
 
-    monkeypatch.setattr(detector, "NaNGuard", Kill)
+    monkeypatch.setattr(trainable, "NaNGuard", Kill)
     with pytest.raises(KilledError):
         from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
     from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
