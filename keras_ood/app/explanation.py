@@ -7,9 +7,7 @@ from keras import ops
 from matplotlib.figure import Figure
 
 from keras_ood import plots
-from keras_ood.app.neighbours import features_of
 from keras_ood.app.session import Session
-from keras_ood.models import TiltedVAE
 
 NEAREST = 7
 """In-distribution images shown beside an image."""
@@ -44,16 +42,18 @@ def explain(session: Session, image: np.ndarray) -> Explanation:
     """
     detector, neighbours = session.detector, session.neighbours
     seen = ops.convert_to_numpy(detector.preprocessing(image[None]))
-    nearest = seen[:0] if neighbours is None else neighbours.nearest(seen, NEAREST)
+    features = detector.features(seen)
+    nearest = seen[:0] if neighbours is None or features is None else neighbours.nearest(features, NEAREST)
     family = type(detector).__name__
     height, width, channels = detector.image_shape
     words = f"The image as the detector sees it, {height} x {width} pixels in {'grey' if channels == 1 else 'colour'}"
     if neighbours is not None:
         words += f", and the nearest of {len(neighbours):,} in-distribution images ({session.inside_source})."
     else:
-        words += f". {NO_FEATURES if features_of(detector) is None else NO_IMAGES}".format(family=family, model=session.model)
-    if isinstance(detector, TiltedVAE):
-        figure = plots.error_maps(*detector.reconstruct(np.concatenate([seen, nearest])))
+        words += f". {NO_FEATURES if features is None else NO_IMAGES}".format(family=family, model=session.model)
+    drawn = detector.reconstruct(np.concatenate([seen, nearest]))
+    if drawn is not None:
+        figure = plots.error_maps(*drawn)
         for axes, title in zip(figure.axes, ["this image", *["nearest"] * len(nearest)], strict=False):
             axes.set_title(title, fontsize=7, pad=2)
         words += f" {MAP}"

@@ -11,7 +11,7 @@ import numpy as np
 
 import keras_ood
 from keras_ood import datasets
-from keras_ood.app.neighbours import Neighbours, features_of
+from keras_ood.app.neighbours import Neighbours
 from keras_ood.hub import handles, preset
 from keras_ood.images import ImageFiles
 from keras_ood.images.sources import convert, gather
@@ -57,8 +57,10 @@ class Session:
     @functools.cached_property
     def neighbours(self) -> Neighbours | None:
         """Where to look for the nearest in-distribution images; None without images, or features to compare them in."""
-        features = features_of(self.detector)
-        return None if self.inside is None or features is None else Neighbours(features, self.inside)
+        if self.inside is None:
+            return None
+        features = self.detector.features(self.inside)
+        return None if features is None else Neighbours(features, self.inside)
 
     def rows(self, images: Iterable[np.ndarray], names: Names, fpr: float) -> Iterator[Row]:
         """Yield `(name, score, p-value, flag)` of each image, None for those that could not be read.

@@ -18,7 +18,6 @@ from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.pictures import save_figures, save_report
 from keras_ood.hub import preset
-from keras_ood.models import TiltedVAE
 from keras_ood.tables.records import CONVENTION
 
 SHOWN = 16  # images in a row of the pictures
@@ -83,9 +82,9 @@ def _save_images(detector: keras_ood.Detector, inside: np.ndarray, at_hand: list
     mixed = [inside[: 4 * SHOWN]] + [named_images(out, inside)[:SHOWN] for out in at_hand]
     images = np.concatenate([np.asarray(detector.preprocessing(part)) for part in mixed])
     figures = {"extremes.png": plots.extremes(images, detector.score(images), SHOWN)}
-    if isinstance(detector, TiltedVAE):
-        chosen = np.linspace(0, len(images) - 1, SHOWN).astype(int)
-        originals, reconstructed = detector.reconstruct(images[chosen])
+    drawn = detector.reconstruct(images[np.linspace(0, len(images) - 1, SHOWN).astype(int)])
+    if drawn is not None:
+        originals, reconstructed = drawn
         figures["reconstructions.png"] = plots.error_maps(originals, reconstructed, detector.score(originals))
         figures["samples.png"] = plots.gallery({"samples": detector.sample(2 * SHOWN)})
     return save_figures(figures, folder)
