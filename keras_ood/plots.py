@@ -24,8 +24,8 @@ def score_histograms(
     Args:
         in_scores: `(N,)`.
         out_scores: `{set name: (M,)}`.
-        threshold: Drawn as a vertical line, images right of it are flagged.
-        label: What the legend calls the others.
+        threshold: Score drawn as a vertical line: images right of it are flagged.
+        label: Name of the others in the legend.
     """
     figure = Figure(figsize=(7, 0.6 + 0.85 * len(out_scores)), layout="constrained", dpi=150)
     panels = figure.subplots(len(out_scores), 1, sharex=True, squeeze=False).ravel()
@@ -62,8 +62,8 @@ def roc_curves(
     Args:
         in_scores: `(N,)`.
         out_scores: `{set name: (M,)}`.
-        resamples: Of the bootstrap over the images of both sides, from which the band comes; 0 for no band.
-        confidence: Of the band, at each false positive rate on its own.
+        resamples: Number of bootstrap resamples of the images of both sides, from which the band comes; 0 for no band.
+        confidence: Confidence of the band, at each false positive rate on its own.
     """
     figure, (axes,) = _panels(1, 6.4, 5)
     grid = np.linspace(0, 1, 201)
@@ -114,7 +114,7 @@ def error_maps(originals: np.ndarray, reconstructed: np.ndarray, scores: np.ndar
 
     Args:
         originals: `(N, height, width, channels)` in 0..1, as `TiltedVAE.reconstruct` returns them.
-        reconstructed: Likewise.
+        reconstructed: Reconstructions of the same shape and range.
         scores: `(N,)`, written above the images.
     """
     titles = [""] * len(originals) if scores is None else [f"{value:.4g}" for value in scores]
@@ -144,7 +144,7 @@ def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
 
     Args:
         latents: `{set name: (N, latent_dim)}`, at least 3 dimensions; at most 500 of each set are drawn.
-        radius: Of the sphere, such as `TiltedVAE.prior().optimal_radius`; 0 for none.
+        radius: Radius of the sphere, such as `TiltedVAE.prior().optimal_radius`; 0 for none.
     """
     first = next(iter(latents.values()))
     if any(values.ndim != 2 or values.shape[1] < 3 for values in latents.values()):
@@ -174,7 +174,7 @@ def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None
 
     Args:
         norms: `{set name: (N,)}`.
-        radius: Drawn as a vertical line: where the prior wants them.
+        radius: Norm drawn as a vertical line: where the prior wants them.
     """
     figure, (axes,) = _panels(1, 7, 3.2)
     bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80).tolist()

@@ -5,10 +5,10 @@ Needs the extra `ray`.
 """
 
 import functools
-import hashlib
 import io
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ import numpy as np
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.hub import handles, preset
 from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
+from keras_ood.loading import from_pretrained
 
 try:
     import pyarrow.dataset
@@ -33,20 +34,19 @@ class Scorer:
     """The actor: loads a detector once, then adds `score`, `p_value` and `ood` to one batch of rows after the other.
 
     Args:
-        handle: As for `keras_ood.from_pretrained`; a folder must be readable on every node.
-        method: Score; None for the preset's default.
+        handle: Preset, as for `keras_ood.from_pretrained`; a folder must be readable on every node.
+        method: Name of the score; None for the preset's default.
         fpr: False positive rate to hold.
-        column: Of the images, `(height, width, 1 or 3)` arrays of any sizes, `(0, 0, 1)` for none; it is dropped.
-        batch_size: Images per pass.
-        digest: Of the preset that is meant: one that has changed meanwhile is refused.
+        column: Name of the column of images, `(height, width, 1 or 3)` arrays of any sizes, `(0, 0, 1)` for none; dropped.
+        batch_size: Number of images per pass.
+        digest: SHA-256 of the `preset.json` that is meant: a preset that has changed meanwhile is refused.
     """
 
     def __init__(self, handle: str, method: str | None, fpr: float, column: str, batch_size: int, digest: str) -> None:
-        import keras_ood
-
-        if _digest(handle) != digest:
+        folder = handles.resolve(handle)
+        if _digest(folder) != digest:
             raise ValueError(f"The preset changed while it was used. Received: {handle}")
-        self.detector = keras_ood.from_pretrained(handle)
+        self.detector = from_pretrained(folder)
         self.method, self.fpr, self.column, self.batch_size = method, fpr, column, batch_size
         self.calibration = self.detector.calibration(method)
 
@@ -57,7 +57,7 @@ class Scorer:
         scores = np.full(len(images), np.nan, np.float32)
         p_values = np.full(len(images), np.nan)
         if present.any():
-            joined = _joined(images[present], self.detector)
+            joined = _join(images[present], self.detector)
             scores[present] = self.detector.score(joined, self.method, batch_size=self.batch_size, progress=False)
             p_values[present] = self.calibration.p_values(scores[present])
         return batch | {"score": scores, "p_value": p_values, "ood": p_values <= self.fpr}
@@ -81,22 +81,27 @@ def score_dataset(
     Args:
         dataset: `ray.data.Dataset` with images `(height, width, 1 or 3)` of any sizes, uint8 or float in 0..1, in a column. All
             other columns are kept. An image of shape `(0, 0, 1)` gets no score (NaN).
-        handle: As for `keras_ood.from_pretrained`; a folder must be readable on every node.
-        method: Score; None for the preset's default.
+        handle: Preset, as for `keras_ood.from_pretrained`; a folder must be readable on every node.
+        method: Name of the score; None for the preset's default.
         fpr: False positive rate that `ood` holds.
-        column: Of the images.
-        batch_size: Images per pass.
-        actors: How many; None for one a device.
+        column: Name of the column of images.
+        batch_size: Number of images per pass.
+        actors: Number of actors; None for one a device.
     """
+    digest = _digest(handles.resolve(handle))
+    return _score(dataset, handle, digest, actors, method=method, fpr=fpr, column=column, batch_size=batch_size)
+
+
+def _score(dataset: Any, handle: str, digest: str, actors: int | None, **settings: Any) -> Any:
+    """Return what `score_dataset` does, with the digest of the preset at hand."""
     ray.init(ignore_reinit_error=True)
     gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
     nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
     place = _absolute(handle) if os.path.isdir(handle) else handle
-    settings = {"method": method, "fpr": fpr, "column": column, "batch_size": batch_size}
     return dataset.map_batches(
         Scorer,
-        fn_constructor_kwargs={"handle": place, "digest": _digest(handle)} | settings,
-        batch_size=batch_size,
+        fn_constructor_kwargs={"handle": place, "digest": digest} | settings,
+        batch_size=settings["batch_size"],
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors or gpus or nodes),
         num_cpus=0,  # networks share the cores with reading and decoding: a small machine never waits for a core that is taken
@@ -125,14 +130,14 @@ def score_files(
 
     Args:
         source: Folder or URI, `"s3://bucket/prefix"`, of image files.
-        handle: As for `keras_ood.from_pretrained`.
+        handle: Preset, as for `keras_ood.from_pretrained`.
         out: Folder or URI of the Parquet files, on storage that all nodes share.
-        method: Score; None for the preset's default.
+        method: Name of the score; None for the preset's default.
         fpr: False positive rate that `ood` holds.
-        unreadable: What a file that cannot be decoded does: `"raise"` or `"skip"`, which leaves a row without a score.
-        blocks: Parts in which files are read and rows are written; None for as many as Ray chooses.
-        batch_size: Images per pass.
-        actors: How many; None for one a device.
+        unreadable: What to do with a file that cannot be decoded: `"raise"`, or `"skip"`, which leaves a row without a score.
+        blocks: Number of parts in which files are read and rows are written; None for as many as Ray chooses.
+        batch_size: Number of images per pass.
+        actors: Number of actors; None for one a device.
 
     Returns:
         The finished table, a `pyarrow.dataset.Dataset`.
@@ -143,8 +148,9 @@ def score_files(
     if unreadable not in UNREADABLE:
         raise ValueError(f"`unreadable` must be one of {UNREADABLE}. Received: {unreadable!r}")
     source, out = _absolute(source), _absolute(out).rstrip("/")
-    default = preset.read(handles.resolve(handle))["default_score"]
-    decisive = {"source": source, "preset": _digest(handle), "method": method or default, "fpr": fpr}
+    folder = handles.resolve(handle)
+    digest, default = _digest(folder), preset.read(folder)["default_score"]
+    decisive = {"source": source, "preset": digest, "method": method or default, "fpr": fpr}
     suffixes = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
     context = ray.data.DataContext.get_current()
     before = context.checkpoint_config
@@ -153,8 +159,8 @@ def score_files(
     )
     try:
         files = ray.data.read_binary_files(source, include_paths=True, file_extensions=suffixes, override_num_blocks=blocks)
-        images = files.map(functools.partial(_decoded, unreadable=unreadable), runtime_env=_environment())
-        scored = score_dataset(images, handle, method=method, fpr=fpr, batch_size=batch_size, actors=actors)
+        images = files.map(functools.partial(_read_image, unreadable=unreadable), runtime_env=_environment())
+        scored = _score(images, handle, digest, actors, method=method, fpr=fpr, column="image", batch_size=batch_size)
         _check_settings(out, json.dumps(decisive, sort_keys=True))
         scored.write_parquet(out)
     finally:
@@ -162,7 +168,7 @@ def score_files(
     return pyarrow.dataset.dataset(out, format="parquet")
 
 
-def _decoded(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
+def _read_image(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
     stream = io.BytesIO(row["bytes"])
     try:
         return {"path": row["path"], "image": decode(stream), "error": ""}
@@ -176,7 +182,7 @@ def _decoded(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
         }
 
 
-def _joined(images: np.ndarray, detector: Any) -> np.ndarray:
+def _join(images: np.ndarray, detector: Any) -> np.ndarray:
     """One array of images of any sizes: those that differ are brought to the detector's size."""
     if len({image.shape for image in images}) == 1:
         return np.stack(list(images))
@@ -188,8 +194,8 @@ def _absolute(place: str) -> str:
     return place if "://" in place else os.path.abspath(place)
 
 
-def _digest(handle: str) -> str:
-    return hashlib.sha256((handles.resolve(handle) / "preset.json").read_bytes()).hexdigest()
+def _digest(folder: Path) -> str:
+    return preset.sha256(folder / preset.PRESET)
 
 
 def _environment() -> dict[str, Any]:

@@ -27,10 +27,10 @@ class Archive:
     as if they were unpacked.
 
     Args:
-        path: The .zip file.
+        path: Path of the .zip file.
 
     Attributes:
-        names: Of the image files, with their folders.
+        names: Names of the image files, with their folders.
         skipped: `{name: reason}` of those that could not be read in the latest iteration.
         left_out: Number of files that are no images by name.
 

@@ -27,17 +27,17 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
     """Write a row for each image of a .zip file, an empty one where it cannot be read.
 
     Args:
-        session: Whose detector scores.
+        session: Session whose detector scores.
         path: The .zip file.
         fpr: False positive rate to hold.
         table: CSV file to write, columns `keras_ood.tables.score_table.COLUMNS`.
-        report: Called as the work goes on.
+        report: Function that is called as the work goes on.
 
     Raises:
         ValueError: No .zip file of images, see `Archive`; an `fpr` that the calibration cannot promise.
     """
     archive = Archive(path)
-    rows = list(session.rows(_reported(archive, report), Names(archive.names, archive.skipped), fpr))
+    rows = list(session.rows(_report_progress(archive, report), Names(archive.names, archive.skipped), fpr))
     with Table(table) as file:
         file.write(rows)
     scores = np.array([score for _, score, _, _ in rows if score is not None])
@@ -56,7 +56,7 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
     return Batch(words, plots.score_histograms(calibration.scores, {"zip": scores}, calibration.threshold(fpr), label="zip"))
 
 
-def _reported(archive: Archive, report: Report) -> Iterator[np.ndarray]:
+def _report_progress(archive: Archive, report: Report) -> Iterator[np.ndarray]:
     for done, image in enumerate(archive):
         if done % 16 == 0:
             report(done, len(archive))

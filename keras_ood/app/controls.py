@@ -20,7 +20,7 @@ class Controls(NamedTuple):
     """What the tabs take.
 
     Attributes:
-        opened: From the name of a detector to its session.
+        opened: Function from the name of a detector to its session.
         name: The component that holds the name.
         fpr: The component that holds the false positive rate.
         chosen: The event after which `name` and `fpr` belong to another detector.

@@ -37,7 +37,7 @@ def explain(session: Session, image: np.ndarray) -> Explanation:
     """Show an image as the detector sees it, its reconstruction, where it is odd, and what is nearest to it.
 
     Args:
-        session: Whose detector looks.
+        session: Session whose detector looks.
         image: uint8 `(height, width, 1 or 3)`.
     """
     detector, neighbours = session.detector, session.neighbours

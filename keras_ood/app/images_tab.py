@@ -64,7 +64,7 @@ def build(controls: Controls) -> None:
         """Show the first of some images that can be read."""
         with errors_on_the_page():
             for index in indices:
-                if (image := _decoded(paths[index])) is not None:
+                if (image := _read(paths[index])) is not None:
                     figure, words = explain(controls.opened(name), image)
                     return gr.update(value=figure, visible=True), f"**Image {index + 1}.** {words}"
         return gr.update(visible=False), ""
@@ -90,7 +90,7 @@ def build(controls: Controls) -> None:
     offered.select(take, controls.name, files, **ONE_AT_A_TIME)
 
 
-def _decoded(path: str) -> np.ndarray | None:
+def _read(path: str) -> np.ndarray | None:
     try:
         return decode(path)
     except DECODING_ERRORS:

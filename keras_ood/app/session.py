@@ -67,7 +67,7 @@ class Session:
 
         Args:
             images: uint8 `(height, width, 1 or 3)` each, of any sizes.
-            names: Of the images, in step with them.
+            names: Names of the images, in step with them.
             fpr: False positive rate to hold.
 
         Raises:

@@ -26,8 +26,8 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     """Score image files; one that cannot be read gets a line that says so.
 
     Args:
-        session: Whose detector scores.
-        paths: At least one.
+        session: Session whose detector scores.
+        paths: Paths of the files, at least one.
         fpr: False positive rate to hold.
 
     Raises:
@@ -44,7 +44,7 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     rows = list(session.rows(files, Names(files.paths, files.skipped), fpr))
     names = [file.name for file in files.paths]
     lines: list[list[int | str]] = [
-        [number, name, *_numbers(score, p_value), _coloured(flag)]
+        [number, name, *_numbers(score, p_value), _colour(flag)]
         for number, (name, (_, score, p_value, flag)) in enumerate(zip(names, rows, strict=True), start=1)
     ]
     flags = [flag for *_, flag in rows if flag is not None]
@@ -60,5 +60,5 @@ def _numbers(score: float | None, p_value: float | None) -> list[str]:
     return ["", ""] if score is None else [f"{score:.4g}", f"{p_value:.3g}"]
 
 
-def _coloured(flag: bool | None) -> str:
+def _colour(flag: bool | None) -> str:
     return f'<span class="verdict {_WORDS[flag].replace(" ", "-")}">{_WORDS[flag]}</span>'

@@ -13,11 +13,11 @@ class Budget(keras.callbacks.Callback):  # type: ignore[misc]
     The learning rate falls from `learning_rate` to 0 along half a cosine of the time spent.
 
     Args:
-        seconds: Processor time of all cores together.
-        learning_rate: At the start; None to leave the optimizer's.
+        seconds: Processor time of the training, of all cores together.
+        learning_rate: Learning rate at the start; None to leave the optimizer's.
 
     Attributes:
-        steps: Steps taken.
+        steps: Number of steps taken.
     """
 
     def __init__(self, seconds: float, learning_rate: float | None = None) -> None:

@@ -20,9 +20,9 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     epoch with the least `monitor`.
 
     Args:
-        folder: Of the states; made where absent.
-        log: Of the training; stands before this callback in the list. None for none.
-        monitor: The metric that tells the best epoch.
+        folder: Folder of the states; it is made where absent.
+        log: Log of the training, which stands before this callback in the list; None where none is kept.
+        monitor: Metric that tells the best epoch.
     """
 
     def __init__(self, folder: Path, log: TrainingLog | None = None, monitor: str = "val_loss") -> None:

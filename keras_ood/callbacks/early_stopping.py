@@ -11,9 +11,9 @@ class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
     """Keras' early stopping, which in a training that goes on counts the epochs before.
 
     Args:
-        log: Of the training, with the epochs before; stands before this callback in the list.
-        **options: Those of `keras.callbacks.EarlyStopping` but `restore_best_weights`: weights of before a kill are in no
-            memory, `keras_ood.callbacks.checkpoints.Checkpoints` keeps them.
+        log: Log of the training, with the epochs before; it stands before this callback in the list.
+        **options: Options of `keras.callbacks.EarlyStopping`, all but `restore_best_weights`: weights of before a kill are
+            in no memory, `keras_ood.callbacks.checkpoints.Checkpoints` keeps them.
     """
 
     def __init__(self, log: TrainingLog, **options: Any) -> None:

@@ -19,7 +19,7 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the metrics of every epoch as a CSV file and as curves; in a notebook the curves grow below the cell.
 
     Args:
-        path: A .csv file; the curves go beside it as .png. None for a notebook alone.
+        path: Path of a .csv file; the curves go beside it as .png. None for a notebook alone.
 
     Attributes:
         rows: `{"epoch": from 1, "seconds": that the epoch took, metric: value}` of each epoch.

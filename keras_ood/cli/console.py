@@ -70,14 +70,22 @@ def errors_in_a_line(stopped: str = "") -> Iterator[None]:
     except (typer.Exit, BrokenPipeError):  # Typer's to handle
         raise
     except KeyboardInterrupt as interrupt:
-        traceback.clear_frames((interrupt.__context__ or interrupt).__traceback__)  # ends progress bars, which generators hold
+        _end_progress(interrupt)
         err.print(f"\nStopped. {str(interrupt) or stopped}".rstrip(), soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(INTERRUPTED) from None
     except MENDABLE as error:
         import keras_ood
 
+        _end_progress(error)
         uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
         fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE]" if uncalibrated else "")
+
+
+def _end_progress(error: BaseException) -> None:
+    """Let go of what an error's frames hold: a bar that is shown ends with its generator or its callback."""
+    for raised in (error, error.__context__):
+        if raised is not None:
+            traceback.clear_frames(raised.__traceback__)
 
 
 def fail(error: Exception, following: str = "") -> NoReturn:

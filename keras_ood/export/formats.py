@@ -20,12 +20,13 @@ class Format:
     """A kind of file.
 
     Attributes:
-        suffix: Of the path.
+        suffix: Suffix of the path.
         backends: Keras backends that can write it.
-        packages: That writing and running it import.
-        write: From a model of `(batch, *image_shape)` uint8 `images`, the path and some metadata, where the format has room.
-        run: From the path and images to the outputs by name, computed by the format's own runtime.
-        usage: The same as a line of Python for users, `images` to `score` and `p_value` or to `outputs` of these names.
+        packages: Packages that writing and running it import.
+        write: Function of a model of `(batch, *image_shape)` uint8 `images`, the image shape, the path and some metadata, which
+            are written where the format has room.
+        run: Function from the path and images to the outputs by name, computed by the format's own runtime.
+        usage: `run` as a line of Python for users, `images` to `score` and `p_value` or to `outputs` of these names.
     """
 
     suffix: str
