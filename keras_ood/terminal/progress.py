@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _PATIENCE = 1.0  # seconds of work before a bar appears
 
@@ -21,9 +23,6 @@ def track_images(batches: Iterable[np.ndarray], total: int | None, progress: boo
     if progress is False or (progress is None and not sys.stderr.isatty()):
         yield from batches
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
