@@ -17,7 +17,6 @@ from keras_ood.encoders import trained_encoder
 from keras_ood.hub import preset
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.tables.records import read_records
-from keras_ood.training import finetune
 from keras_ood.training.resumable import train
 from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
@@ -135,19 +134,19 @@ def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, le
     seen = []
     note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
 
-    def train():
+    def run():
         keras.utils.set_random_seed(0)
         return train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
 
     with monkeypatch.context() as patch:
         killed(patch, when)
         with pytest.raises(ArithmeticError):
-            train()
+            run()
     seen.clear()
-    once, log = train()
+    once, log = run()
     assert seen == list(range(left, 3))
     assert [row["epoch"] for row in log.rows] == [1, 2, 3]
-    again, log = train()
+    again, log = run()
     assert (len(seen), len(log.rows)) == (3 - left, 3)
     for one, other in zip(once.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
