@@ -11,6 +11,7 @@ from keras_ood.backend.machine import describe_machine
 from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison
 from keras_ood.benchmark.speed.rivals import Rivals
+from keras_ood.tables.markdown import markdown_table
 
 __all__ = ["Comparison", "Rivals", "file", "lost", "measure", "read", "table", "write"]
 
@@ -61,9 +62,9 @@ def table(folder: Path) -> str:
     """Return the README's table: the ratios of every backend that was measured."""
     measured = {path.stem.removeprefix("speed-"): read(path) for path in sorted(folder.glob("speed-*.json"), reverse=True)}
     names = list(dict.fromkeys(row.name for _, rows in measured.values() for row in rows))
-    lines = [["", *measured], ["---"] * (len(measured) + 1)]
+    lines = []
     for name in names:
         found = {backend: row for backend, (_, rows) in measured.items() for row in rows if row.name == name}
         lines.append([name, *(f"{found[backend].ratio:.2f}" if backend in found else "-" for backend in measured)])
     machines = "; ".join(f"{backend}: {machine}" for backend, (machine, _) in measured.items())
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\nMeasured on {machines}."
+    return f"{markdown_table(['', *measured], lines)}\n\nMeasured on {machines}."
