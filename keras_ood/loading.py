@@ -31,11 +31,11 @@ def from_pretrained(
         handle: A zoo name (`keras_ood.list_models()`), the path of a preset folder, or a model repository of the Hugging Face
             Hub, `"user/repo"` or `"hf://user/repo@revision"`.
         revision: Branch, tag or commit on the Hub; None for the commit that the zoo pins, or a repository's default branch.
-        source: Of a zoo name: `"embedded"` in the package, or `"hub"`; None for the package where it holds the preset.
-        cache_dir: Of the Hub's files; None for huggingface_hub's.
+        source: Source of a zoo name: `"embedded"` in the package, or `"hub"`; None for the package where it holds the preset.
+        cache_dir: Folder of the Hub's files; None for huggingface_hub's.
         local_files_only: Whether to look in the cache alone, without the network.
-        token: Of the Hub; None for the one that `hf auth login` has kept.
-        dtype: Of the networks' arithmetic, once the float32 scores were checked; such as `"mixed_bfloat16"`.
+        token: Token of the Hub; None for the one that `hf auth login` has kept.
+        dtype: Dtype of the networks' arithmetic, once the float32 scores were checked; such as `"mixed_bfloat16"`.
 
     Raises:
         ValueError: No preset has that name, or no policy that of `dtype`.

@@ -80,8 +80,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
 
         Args:
             encoder: As in the constructor.
-            training_images: Of the size that the flow takes; for the mean and the principal directions. The encoder may have
-                seen them in its training.
+            training_images: Images of the size that the flow takes, for the mean and the principal directions. The encoder
+                may have seen them in its training.
             held_out_images: At least 20, for the p-values and the reference; nothing may have been trained on them.
             reference: How many held-out images at most the set-level test compares with.
             **settings: `components`, `alpha`, `mode`.

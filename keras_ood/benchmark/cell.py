@@ -25,11 +25,11 @@ class Limits:
     """How much is measured.
 
     Attributes:
-        images: Of each set, for the cheap scores.
-        corrupted_images: Of each kind and severity of corruption, for the cheap scores.
-        costly_images: Of each set, for the others.
+        images: Number of images of each set, for the cheap scores.
+        corrupted_images: Number of images of each kind and severity of corruption, for the cheap scores.
+        costly_images: Number of images of each set, for the others.
         calibration: Held-out images for scores that are fitted, of the costly ones at most as many as `costly_images`.
-        resamples: Of the bootstrap.
+        resamples: Number of resamples of the bootstrap.
         further: Out-of-distribution sets beside the other presets' in-distribution sets and the corruptions.
     """
 
@@ -48,7 +48,7 @@ class Cell:
     Attributes:
         preset: Zoo name.
         weights: `"trained"` or `"untrained"`.
-        seed: Of the training, or `"all"` for the ensemble of all seeds.
+        seed: Seed of the training, or `"all"` for the ensemble of all seeds.
         group: `"cheap"` for all cheap scores, or the name of a costly one.
     """
 
@@ -67,7 +67,7 @@ class Cell:
         """Return the cell's rows.
 
         Args:
-            recipe: Of the preset.
+            recipe: Recipe of the preset.
             trained: Its networks by seed.
             inside_sets: Names of all in-distribution sets of the benchmark.
             limits: How much to measure.

@@ -56,7 +56,7 @@ def run(
 
     Args:
         presets: Zoo names.
-        folder: Of the results; a file for each cell goes to its `cells`.
+        folder: Folder of the results; a file for each cell goes to its `cells`.
         runs: Folder of trainings.
         methods: Costly scores to measure; None for all.
         limits: How much to measure.

@@ -20,10 +20,10 @@ def render(content: Content, results: tables.Results, handle: str, citation: str
     """Return the card, Markdown.
 
     Args:
-        content: Of `preset.json`, as `keras_ood.finetune` writes it.
-        results: Of `results.csv`.
+        content: Content of `preset.json`, as `keras_ood.finetune` writes it.
+        results: Results of `results.csv`.
         handle: To load the preset by.
-        citation: Of the family's source, Markdown.
+        citation: Citation of the family's source, Markdown.
 
     Raises:
         KeyError: A field is missing.

@@ -25,7 +25,7 @@ class TiltedGaussian(tfd.Distribution):  # type: ignore[misc]
     Args:
         tilt: A Python number, 0 or more (checked against references up to 60).
         event_size: A positive Python integer (checked up to 1024).
-        dtype: Of samples and densities.
+        dtype: Dtype of samples and densities.
 
     Source: Floto, Kremer, Nica, "The Tilted Variational Autoencoder", ICLR 2023, arXiv 2111.15646.
     """

@@ -32,8 +32,8 @@ def evaluate(
             sets need `in_distribution` as an array or name).
         methods: Scores to compare; None for all cheap ones that the detector has, without those that need a calibration which
             it lacks.
-        resamples: Of the bootstrap; 0 for no intervals.
-        **options: Those of `Detector.statistics`.
+        resamples: Number of resamples of the bootstrap; 0 for no intervals.
+        **options: Options of `Detector.statistics`.
     """
     inside = named_images(in_distribution)
     methods = [scores.get(name).name for name in methods or detector.ready_scores()]

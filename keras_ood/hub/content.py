@@ -84,7 +84,7 @@ class Content(TypedDict, total=False):
         auroc: AUROC of the default score by out-of-distribution set.
         background: The background model's recipe and training.
         attention: The gate's recipe, None for a plain flow.
-        bits_per_dimension: Of a flow, on test images.
+        bits_per_dimension: Mean over test images, of a flow.
         gate: False alarms of the gate.
         sample_quality: What the study of that name measured.
         set_level: What the study of that name measured.

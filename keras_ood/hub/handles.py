@@ -42,7 +42,7 @@ def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, sour
         handle: A zoo name such as `"tilted-vae-digits"`, the path of a preset folder, or a model repository of the Hugging
             Face Hub, `"user/repo"` or `"hf://user/repo@revision"`. A folder that exists comes before a repository.
         revision: Branch, tag or commit on the Hub; None for the zoo's pinned commit, or a repository's default branch.
-        source: Of a zoo name: `"embedded"` in the package, `"hub"`; None for the package where it holds it.
+        source: Source of a zoo name: `"embedded"` in the package, `"hub"`; None for the package where it holds it.
         **download: `cache_dir`, `local_files_only` and `token`, as in huggingface_hub.
 
     Raises:

@@ -13,7 +13,7 @@ class Entry:
     """A preset of the zoo.
 
     Attributes:
-        preset_sha256: Of its `preset.json`, which names the digests of all other files.
+        preset_sha256: SHA-256 of its `preset.json`, which names the digests of all other files.
         repo_id: Its repository on the Hugging Face Hub; None before it was first published.
         revision: The commit there, 40 hexadecimal digits, that holds these very files.
     """

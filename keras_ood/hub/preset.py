@@ -25,7 +25,7 @@ class DamagedFileError(PresetError):
     """A file is not the one that was published.
 
     Attributes:
-        path: Of the file.
+        path: Path of the file.
     """
 
     def __init__(self, path: Path, quantity: str, expected: Any, found: Any) -> None:

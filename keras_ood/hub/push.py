@@ -47,9 +47,9 @@ def push(
     somebody's pin.
 
     Args:
-        folder: Of the preset; verified first.
+        folder: Folder of the preset; verified first.
         repo_id: `"user/repo"`, created where absent.
-        private: Of a new repository; None for the account's default.
+        private: Whether a new repository is private; None for the account's default.
         create_pr: Whether to open a pull request in place of a commit to the default branch.
         commit_message: None for one that names the preset and the version.
         token: As in huggingface_hub.

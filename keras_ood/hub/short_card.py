@@ -30,9 +30,9 @@ def write(folder: Path, handle: str, citation: str = "") -> None:
     """Write the card of a preset folder that nobody has measured, and renew its checksums.
 
     Args:
-        folder: Of the preset.
+        folder: Folder of the preset.
         handle: To load the preset by.
-        citation: Of the family's source, Markdown.
+        citation: Citation of the family's source, Markdown.
     """
     content = preset.read(folder)
     (folder / CARD).write_text(render(content, handle, citation))

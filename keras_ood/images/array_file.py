@@ -32,7 +32,7 @@ class ArrayFile:
         path: The file.
 
     Attributes:
-        shape: Of the array.
+        shape: Shape of the array.
 
     Raises:
         Exception: The file is damaged or holds Python objects; `keras_ood.images.array_file.DAMAGED` names what NumPy raises.

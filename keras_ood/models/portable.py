@@ -50,7 +50,7 @@ class Portable(keras.Model):  # type: ignore[misc]
 
         Args:
             repo_id: `"user/repo"`, created where absent.
-            private: Of a new repository; None for the account's default.
+            private: Whether a new repository is private; None for the account's default.
             create_pr: Whether to open a pull request in place of a commit to the default branch.
             commit_message: None for one that names the version.
             token: None for the one that `hf auth login` has kept.
@@ -106,8 +106,8 @@ class Portable(keras.Model):  # type: ignore[misc]
         """Return a detector of the same weights and calibration, without optimizer.
 
         Args:
-            dtype: Of the networks' arithmetic, one of `POLICIES`; None for that of this detector. Statistics and scores are
-                float32 all the same; the calibration stays that of the original.
+            dtype: Policy of the networks' arithmetic, one of `POLICIES`; None for that of this detector. Statistics and scores
+                are float32 all the same; the calibration stays that of the original.
 
         Raises:
             ValueError: Another policy.

@@ -20,7 +20,7 @@ class Transfer:
         converted: Names of those between grey and RGB: the network gives on an image of the new kind what the source gives on
             that image converted.
         fresh: Names of those that start from random values: their number depends on the size of the image.
-        share: Of the parameters, what is not fresh.
+        share: Share of the parameters, what is not fresh.
     """
 
     detector: Detector

@@ -31,7 +31,7 @@ def train_classifier(dataset: str, folder: Path, epochs: int = EPOCHS, verbose: 
 
     Args:
         dataset: A name of `keras_ood.datasets.DATASETS`, with labels.
-        folder: Of this training; gets `classifier.weights.h5`.
+        folder: Folder of this training; gets `classifier.weights.h5`.
         epochs: Passes over the training split.
         verbose: As in `keras.Model.fit`.
     """

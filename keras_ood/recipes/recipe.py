@@ -40,7 +40,7 @@ class Recipe:
     too: what is trained is the base.
 
     Attributes:
-        name: Of the preset; the name of the recipe's folder.
+        name: Name of the preset, which is that of the recipe's folder.
         family: A key of `keras_ood.models.FAMILIES`.
         model: The constructor's arguments.
         dataset: In-distribution data set; its training split is trained on and calibrated with.
@@ -50,7 +50,7 @@ class Recipe:
         learning_rate: Learning rate of Adam at the start; a cosine takes it to 0.
         seeds: One training each; the first is the preset, the others say how much a number varies.
         out_of_distribution: Names of data sets and of synthetic sets to evaluate on.
-        dtype_policy: Of Keras, during the training; scores are computed in float32.
+        dtype_policy: Policy of Keras, during the training; scores are computed in float32.
         base: The recipe whose training this one builds upon.
         attention: Gate of an InFlow; None without.
         studies: What is measured beside the scores: names of `keras_ood.evaluation.studies.STUDIES`.

@@ -81,7 +81,7 @@ class Score:
         """Return `(N,)` scores of `(N,)` statistics, in their precision.
 
         Args:
-            statistics: Of the kind that `xp` takes; of a fitted score those that it was fitted to, in their order.
+            statistics: Statistics of the kind that `xp` takes; of a fitted score those that it was fitted to, in their order.
             fitted: What `fit_arrays` returned, in the precision of the statistics.
             xp: The array module that computes, `numpy` or `keras.ops`.
         """

@@ -24,7 +24,7 @@ class Names:
     """What each image of a source is called, given out in step with the scores.
 
     Args:
-        names: Of all images in order.
+        names: Names of all images in order.
         skipped: Those that could not be read, filled in as the source is read.
     """
 
@@ -90,7 +90,7 @@ class Table:
     Args:
         path: Ends with one of `SUFFIXES`, created with the first row; None for `stream`.
         stream: Where rows go without a path.
-        suffix: Of the stream: `".csv"` or `".jsonl"`.
+        suffix: Ending of the stream: `".csv"` or `".jsonl"`.
 
     Attributes:
         rows: How many were written.

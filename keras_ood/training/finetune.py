@@ -56,13 +56,13 @@ def finetune(
     Args:
         source: A detector, or a handle as `from_pretrained` takes.
         images: In-distribution images, any accepted source: a folder of files of any size, an array, ...; held in memory.
-        folder: Of the new preset, absent or empty.
+        folder: Folder of the new preset, absent or empty.
         settings: None for the defaults of `Settings`.
         image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
         title: What the images are, for the card.
-        licence: Theirs, for the card.
+        licence: Licence of the images, for the card.
         out_of_distribution: `{name: images}` to measure on, beside the synthetic sets; as in `evaluate`.
-        callbacks: Further ones of Keras.
+        callbacks: Further callbacks of Keras.
         verbose: As in `keras.Model.fit`.
 
     Raises:

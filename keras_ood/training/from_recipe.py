@@ -152,7 +152,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
     Args:
         recipe: What to train.
         seed: Seed of the initial weights, of the shuffling and of the noise.
-        folder: Of this training alone; gets `trained.weights.h5` and `training.json`.
+        folder: Folder of this training alone; gets `trained.weights.h5` and `training.json`.
         verbose: Whether to show epochs, their rate and the time left on standard error.
     """
     keras.utils.set_random_seed(seed)

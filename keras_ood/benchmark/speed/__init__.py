@@ -20,7 +20,7 @@ def measure(images: int, rivals: Rivals | None = None) -> Iterator[Comparison]:
     """Yield every comparison on the active backend as it is measured.
 
     Args:
-        images: Of the larger file whose peak memory is measured.
+        images: Number of images of the larger file, whose peak memory is measured.
         rivals: Another framework's networks, for rows against them; None leaves those rows out.
     """
     yield from passes.comparisons(rivals)

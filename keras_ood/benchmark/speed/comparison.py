@@ -13,11 +13,11 @@ class Comparison:
     """How much faster one way is than another, on one machine in one run.
 
     Attributes:
-        name: Of the row.
+        name: Name of the row.
         ratio: Rate of our way over that of the other, the median over the rounds; for `lower_is_better`, the quotient itself.
         ours: Our rate.
         theirs: The other rate.
-        unit: Of both rates.
+        unit: Unit of both rates.
         goal: What the ratio should reach, None where nothing was asked.
         lower_is_better: Whether the ratio is a cost (time, memory) in place of a gain.
         allowance: A later ratio that is worse by more than this factor is a loss.
@@ -50,12 +50,12 @@ def compare(
     """Time two ways in turn, so that what else the machine does meets both.
 
     Args:
-        name: Of the row.
+        name: Name of the row.
         ours: A function, and how many units one call of it does.
         theirs: The same of the other way.
-        unit: Of the rates.
+        unit: Unit of the rates.
         goal: What the ratio should reach.
-        rounds: Of both; one more of each goes before and is not counted.
+        rounds: Number of rounds of both; one more of each goes before and is not counted.
     """
     rates = [(rate(*ours), rate(*theirs)) for _ in range(rounds + 1)][1:]
     ratio = median(own / other for own, other in rates)

@@ -15,7 +15,7 @@ class Rivals(NamedTuple):
     """The zoo's VAE networks for 32x32x1 images in another framework; none ships with this package.
 
     Attributes:
-        name: Of the framework, as the rows name it.
+        name: Name of the framework, as the rows name it.
         scorer: From architecture, uint8 images `(batch, 32, 32, 1)`, whether channels come last in memory, and device ("cpu" or
             "cuda") to the function that takes the images through encoder and decoder.
         trainer: From architecture, float32 images in [0, 1] and whether channels come last to the function that takes one step

@@ -18,14 +18,14 @@ def pgd(
     """Return images within `epsilon` of the given ones, in every number, that increase a loss.
 
     Args:
-        loss_gradient: Of the loss to increase, see `keras_ood.backend.compiled.gradient`.
+        loss_gradient: Gradient of the loss to increase, see `keras_ood.backend.compiled.gradient`.
         images: Float `(batch, height, width, channels)` in 0..1.
         *others: What `loss_gradient` takes after the images.
         epsilon: Bound of the change, in units of 0..1.
-        steps: Of sign ascent.
-        step_size: Of each step; None for `2.5 epsilon / steps`.
+        steps: Number of steps of sign ascent.
+        step_size: Size of each step; None for `2.5 epsilon / steps`.
         random_start: Whether to start at a uniform draw within the bound.
-        seed: Of that draw.
+        seed: Seed of that draw.
 
     Returns:
         Float32 images in 0..1.

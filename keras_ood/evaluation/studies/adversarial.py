@@ -65,7 +65,7 @@ class Adversarial:
         detector: Whose image shape is that of the data set.
         classifier: From images in 0..1 to logits.
         images: uint8 images that the classifier is right about, `(N, *image_shape)`.
-        labels: Of the images.
+        labels: Labels of the images.
         clean: Other uint8 images of the same kind, to compare with.
     """
 

@@ -100,7 +100,7 @@ class SetLevel:
         detector: Its gate's encoder and reference are used for the sets.
         inside: Name of the in-distribution data set; its test split and labels are used.
         sets: How many sets of each kind.
-        seed: Of all draws.
+        seed: Seed of all draws.
     """
 
     def __init__(self, detector: Detector, inside: str, sets: int = 100, seed: int = 0) -> None:

@@ -68,7 +68,7 @@ def sweep(
     already is not measured again.
 
     Args:
-        recipe: Of a TiltedVAE.
+        recipe: Recipe of a TiltedVAE.
         settings: Arguments of the constructor that replace the recipe's: `architecture`, `latent_dim`, `tilt`.
         seconds: Processor time of each training.
         path: CSV file.

@@ -15,7 +15,7 @@ class CouplingNetwork(layers.Layer):  # type: ignore[misc]
     Args:
         kept: Channels in.
         moved: Channels that get a shift and a log-scale.
-        filters: Of the hidden convolutions.
+        filters: Numbers of filters of the hidden convolutions.
         kernels: Sides of all convolutions, one more than `filters`.
         attention_channels: How often the attention is repeated.
         separate: Whether shift and log-scale come from networks of their own.

@@ -16,8 +16,8 @@ class GlowStep(keras.layers.Layer):  # type: ignore[misc]
     """Act-norm, invertible 1x1 convolution, affine coupling; the attention switches off all three.
 
     Args:
-        channels: Of the images that reach the step, an even number.
-        seed: Of the permutation inside the convolution.
+        channels: Number of channels of the images that reach the step, an even number.
+        seed: Seed of the permutation inside the convolution.
 
     Source: Kingma, Dhariwal, "Glow", NeurIPS 2018, arXiv 1807.03039.
     """

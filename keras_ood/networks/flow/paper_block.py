@@ -17,7 +17,7 @@ class PaperBlock(keras.layers.Layer):  # type: ignore[misc]
     Four networks of 3x3-256-3x3 convolutions, each with three channels of attention: 56,326 parameters.
 
     Args:
-        seed: Of the permutation.
+        seed: Seed of the permutation.
 
     Source: Kumar et al., arXiv 2106.12894; the last convolutions start at zero, which is ours.
     """
