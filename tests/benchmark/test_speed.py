@@ -37,9 +37,9 @@ def test_a_ratio_is_the_median_over_rounds_in_turn(clock):
         return step
 
     ours, theirs = work("ours", [90, 1, 1, 50]), work("theirs", [1, 4, 4, 4])
-    found = compare("x", (ours, 10), (theirs, 20), rounds=3)
+    found = compare("x", (ours, 10), (theirs, 20), rounds=3, allowance=2.0)
     assert order == ["ours", "theirs"] * 4
-    assert (found.ours, found.theirs, found.ratio) == (10, 5, 2)
+    assert (found.ours, found.theirs, found.ratio, found.allowance) == (10, 5, 2, 2)
 
 
 LOSSES = [(2.0, False, False), (1.4, False, False), (1.3, False, True), (2.9, True, False), (3.1, True, True)]

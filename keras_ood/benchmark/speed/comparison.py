@@ -46,6 +46,7 @@ def compare(
     unit: str = "images/s",
     goal: float | None = None,
     rounds: int = 7,
+    allowance: float = 1.5,
 ) -> Comparison:
     """Time two ways in turn, so that what else the machine does meets both.
 
@@ -56,10 +57,12 @@ def compare(
         unit: Unit of the rates.
         goal: What the ratio should reach.
         rounds: Number of rounds of both; one more of each goes before and is not counted.
+        allowance: Factor by which a later ratio may be worse.
     """
     rates = [(rate(*ours), rate(*theirs)) for _ in range(rounds + 1)][1:]
     ratio = median(own / other for own, other in rates)
-    return Comparison(name, ratio, median(own for own, _ in rates), median(other for _, other in rates), unit, goal)
+    own, other = (median(column) for column in zip(*rates, strict=True))
+    return Comparison(name, ratio, own, other, unit, goal, allowance=allowance)
 
 
 def rate(work: Work, units: int) -> float:

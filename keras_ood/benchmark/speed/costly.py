@@ -10,6 +10,7 @@ from keras_ood.benchmark.speed.comparison import Comparison, compare
 from keras_ood.models import TiltedVAE
 
 PERMUTATIONS = 100
+ALLOWANCE = 3.0  # ours takes all cores, the loop one: whatever else takes a core costs ours alone
 
 
 def comparisons() -> Iterator[Comparison]:
@@ -22,7 +23,11 @@ def comparisons() -> Iterator[Comparison]:
         return (lambda: detector.score(images[:count], "likelihood_regret", **options)), count
 
     yield compare(
-        "likelihood_regret, 256 at once: one image at a time, same compiled step", regret(256, 256), regret(4, 1), goal=20.0
+        "likelihood_regret, 256 at once: one image at a time, same compiled step",
+        regret(256, 256),
+        regret(4, 1),
+        goal=20.0,
+        allowance=ALLOWANCE,
     )
     generator = np.random.default_rng(0)
     x, reference = generator.standard_normal((250, 32)), generator.standard_normal((5000, 32))
@@ -37,6 +42,7 @@ def comparisons() -> Iterator[Comparison]:
         "permutations/s",
         goal=10.0,
         rounds=3,
+        allowance=ALLOWANCE,
     )
 
 
