@@ -31,7 +31,7 @@ def build(controls: Controls) -> None:
         with errors_on_the_page():
             if path is None:
                 raise ValueError("Expected a .zip file of images. Received: none")
-            session = controls.opened(name)
+            session = controls.session(name)
             written = new_file(table, f"{Path(path).stem}-scores.csv")
             words, figure = score_archive(
                 session, Path(path), fpr, written, lambda done, count: progress((done, count), unit="images")

@@ -20,13 +20,13 @@ class Controls(NamedTuple):
     """What the tabs take.
 
     Attributes:
-        opened: Function from the name of a detector to its session.
+        session: Function from the name of a detector to its session.
         name: The component that holds the name.
         fpr: The component that holds the false positive rate.
         chosen: The event after which `name` and `fpr` belong to another detector.
     """
 
-    opened: Callable[[str], Session]
+    session: Callable[[str], Session]
     name: Any
     fpr: Any
     chosen: Any
@@ -36,10 +36,10 @@ def build(model: str, folder: str | None) -> Controls:
     """Lay out the controls in the page that is being built, see `keras_ood.app.build`."""
     import gradio as gr
 
-    def opened(name: str) -> Session:
+    def session_of(name: str) -> Session:
         return open_session(name, folder if name == model else None)
 
-    first, presets = opened(model), at_hand()
+    first, presets = session_of(model), at_hand()
     with gr.Row(equal_height=True):
         name = gr.Dropdown(
             presets if model in presets else [model, *presets],
@@ -58,10 +58,10 @@ def build(model: str, folder: str | None) -> Controls:
 
     def choose(chosen: str, rate: float) -> tuple[str, Any]:
         with errors_on_the_page():
-            session = opened(chosen)
+            session = session_of(chosen)
             return _about(session), gr.update(**_fpr_range(session, rate))
 
-    return Controls(opened, name, fpr, name.change(choose, [name, fpr], [about, fpr], **ONE_AT_A_TIME))
+    return Controls(session_of, name, fpr, name.change(choose, [name, fpr], [about, fpr], **ONE_AT_A_TIME))
 
 
 @contextmanager

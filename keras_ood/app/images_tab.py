@@ -25,7 +25,7 @@ def build(controls: Controls) -> None:
             files = gr.File(label="Images", file_count="multiple", file_types=sorted(SUFFIXES), height=180, elem_id="files")
             gr.Markdown("Or click an example:")
             offered = gr.Gallery(
-                examples(controls.opened(controls.name.value)),
+                examples(controls.session(controls.name.value)),
                 show_label=False,
                 columns=4,
                 format="png",
@@ -51,7 +51,7 @@ def build(controls: Controls) -> None:
         if not paths:
             return NOTHING_YET, gr.update(visible=False)
         with errors_on_the_page():
-            words, lines = judge(controls.opened(name), paths, fpr)
+            words, lines = judge(controls.session(name), paths, fpr)
         return words, gr.update(value=lines, visible=True)
 
     def closer(paths: Paths, name: str) -> tuple[Any, str]:
@@ -65,17 +65,17 @@ def build(controls: Controls) -> None:
         with errors_on_the_page():
             for index in indices:
                 if (image := _read(paths[index])) is not None:
-                    figure, words = explain(controls.opened(name), image)
+                    figure, words = explain(controls.session(name), image)
                     return gr.update(value=figure, visible=True), f"**Image {index + 1}.** {words}"
         return gr.update(visible=False), ""
 
     def offer(name: str) -> list[tuple[Any, str]]:
         with errors_on_the_page():
-            return examples(controls.opened(name))
+            return examples(controls.session(name))
 
     def take(name: str, event: gr.SelectData) -> list[str]:
         with errors_on_the_page():
-            image, word = examples(controls.opened(name))[event.index]
+            image, word = examples(controls.session(name))[event.index]
         path = new_file(files, f"{word}.png")
         image.save(path)
         return [str(path)]

@@ -8,7 +8,7 @@ import keras
 
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.tables.records import read_records, write_records
-from keras_ood.terminal.interrupts import held_back
+from keras_ood.terminal.interrupts import hold_interrupts
 
 _WEIGHTS, _METRICS, _UNFINISHED = "state.weights.h5", "metrics.csv", "unfinished"
 
@@ -47,7 +47,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the state, then let go of those that are no longer wanted (called by Keras)."""
         unfinished = self.folder / _UNFINISHED
-        with held_back():
+        with hold_interrupts():
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             self.model.save_weights(unfinished / _WEIGHTS)

@@ -9,7 +9,7 @@ import typer
 
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.console import BatchSize, Method, Model, Unreadable, err, errors_in_a_line, load, out, same_command, show
-from keras_ood.terminal.interrupts import held_back
+from keras_ood.terminal.interrupts import hold_interrupts
 
 FLAGGED = 3
 """Exit code of `score --fail-on-ood` when an image was flagged."""
@@ -97,7 +97,7 @@ def _locally(
             for scores in detector.iterate_scores(source, method, batch_size=batch_size):
                 p_values = calibration.p_values(scores)
                 flags = p_values <= fpr
-                with held_back():
+                with hold_interrupts():
                     table.write(names.rows(scores, p_values, flags))
                 flagged, count = flagged + int(flags.sum()), count + len(flags)
             table.write(names.rest())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def hold_interrupts() -> Iterator[None]:
     """Raise the KeyboardInterrupt of a Ctrl-C at the end of the block, not within."""
     if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
         yield

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import keras_ood
 from keras_ood import benchmark
 from keras_ood.benchmark import speed
-from keras_ood.cli import console, demo, evaluate, main, score, studies, training
+from keras_ood.cli import console, demo, evaluate, main, score, studies
 from keras_ood.evaluation.studies import adversarial, set_level, sweep
 from keras_ood.hub import pull, push
 from keras_ood.recipes.recipe import Recipe
@@ -83,7 +83,7 @@ def quick(monkeypatch, tmp_path, pretrained):
         monkeypatch.setattr(place, name, talking(value))
     monkeypatch.setattr(benchmark, "run", talking([(SimpleNamespace(preset="x", weights="y", seed=0, group="z"), 1, 1)]))
     monkeypatch.setattr(Recipe, "read", talking(None))
-    for module in (evaluate, score, studies, training):
+    for module in (evaluate, score, studies):
         monkeypatch.setattr(module, "load", talking(pretrained))
     study = SimpleNamespace(
         rejections=talking([filled(set_level.SetRow, images="noise", drawn="mixed")]),

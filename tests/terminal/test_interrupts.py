@@ -12,7 +12,7 @@ import pytest
 
 from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.models import TiltedVAE
-from keras_ood.terminal.interrupts import held_back
+from keras_ood.terminal.interrupts import hold_interrupts
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_an_interrupt_waits():
     """The block is done to its end, then the interrupt comes; without one nothing does."""
     done = []
 
-    @held_back()
+    @hold_interrupts()
     def write():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("written")
@@ -35,7 +35,7 @@ def test_an_interrupt_waits():
     with pytest.raises(KeyboardInterrupt):
         write()
     assert done == ["written"]
-    with held_back():
+    with hold_interrupts():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
