@@ -175,7 +175,7 @@ def test_false_alarms_follow_their_law():
     """Of images drawn as the calibration ones were, over many calibrations, as many are flagged as the law says."""
     generator = np.random.default_rng(0)
     flagged = []
-    for _ in range(2000):
+    for _ in range(20_000):
         calibration = Calibration(generator.normal(size=39))
         flagged.append(np.sum(generator.normal(size=30) > calibration.threshold(0.1)))
     law = calibration.false_alarms(0.1, images=30)
