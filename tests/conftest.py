@@ -1,10 +1,15 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and what every run does: one seed, no network, quick compilation, no skip unasked, a budget."""
 
 # ruff: noqa: E402
 
 import os
 import socket
 import tempfile
+import time
+
+STARTED = time.monotonic()
+BUDGETS = {"tensorflow": 600, "jax": 600}
+"""Seconds that a whole run may take beside that of the other backend on two idle cores; told at the end, not enforced."""
 
 REAL_HUB = os.environ.get("KERAS_OOD_HUB_TESTS") == "1"
 if not REAL_HUB:  # before huggingface_hub is imported, which reads this once: no test reaches the real Hub
@@ -13,10 +18,13 @@ if not REAL_HUB:  # before huggingface_hub is imported, which reads this once: n
         os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{free.getsockname()[1]}"
     os.environ |= {"HF_HOME": tempfile.mkdtemp(), "HF_HUB_DISABLE_XET": "1"}
     os.environ.pop("HF_TOKEN", None)
+# Before JAX is imported, here and in processes that tests start: compiling takes longer than what is compiled runs.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import keras
 import numpy as np
 import pytest
+import skips
 
 import keras_ood
 from keras_ood import datasets
@@ -41,10 +49,12 @@ def pretrained():
     return keras_ood.from_pretrained("tilted-vae-digits")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
-    """Forty images of a size and kind that no preset has."""
-    return np.random.default_rng(0).integers(0, 256, (40, 12, 14, 3), dtype=np.uint8)
+    """Forty images of a size and kind that no preset has; they cannot be written."""
+    made = np.random.default_rng(0).integers(0, 256, (40, 12, 14, 3), dtype=np.uint8)
+    made.flags.writeable = False
+    return made
 
 
 def small_vae(**settings):
@@ -58,14 +68,33 @@ def fresh():
     return small_vae
 
 
+@pytest.fixture
+def float64():
+    """Let JAX compute in float64 for one test; NumPy and TensorFlow do so unasked."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)
+
+
 def pytest_configure(config):
-    """Let JAX compile each program once for all tests, not once for each fresh model."""
+    """Let JAX compile each program once for all tests and the processes they start, not once for each fresh model."""
     if keras.backend.backend() == "jax":
         import jax
 
-        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        settings = {
+            "jax_compilation_cache_dir": str(config.cache.mkdir("jax")),
+            "jax_persistent_cache_min_compile_time_secs": 0,
+            "jax_persistent_cache_min_entry_size_bytes": -1,
+        }
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)
 
 
 def pytest_addoption(parser):
@@ -82,10 +111,26 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out on JAX what is marked `once`."""
-    if keras.backend.backend() == "jax":
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("once")])
-        items[:] = [item for item in items if not item.get_closest_marker("once")]
+    """Leave out what is marked to run once, on the other backend."""
+    elsewhere = "once" if keras.backend.backend() == "jax" else "once_on_jax"
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(elsewhere)])
+    items[:] = [item for item in items if not item.get_closest_marker(elsewhere)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Fail a skip of a test that is not allowed."""
+    report = yield
+    skips.check(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    """Fail a skip of a file that is not allowed."""
+    report = yield
+    skips.check(report)
+    return report
 
 
 def pytest_report_header(config):
@@ -93,15 +138,10 @@ def pytest_report_header(config):
     return f"keras backend: {keras.backend.backend()}"
 
 
-@pytest.fixture
-def float64():
-    """Let JAX compute in float64 for one test; NumPy and TensorFlow do so unasked."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
+def pytest_terminal_summary(terminalreporter):
+    """Tell the time and its budget."""
+    taken, budget = (
+        f"{seconds // 60}:{seconds % 60:02}"
+        for seconds in (round(time.monotonic() - STARTED), BUDGETS[keras.backend.backend()])
+    )
+    terminalreporter.write_line(f"time: {taken} of {budget} (two idle cores, both backends side by side)")

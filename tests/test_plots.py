@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 
 from keras_ood import plots
 
+pytestmark = pytest.mark.once
+
 GENERATOR = np.random.default_rng(0)
 OUTSIDE = {f"set {index}": GENERATOR.normal(index, 1, 50) for index in range(12)}
 
 
-@pytest.mark.once
 def test_every_set_has_a_panel_and_a_curve():
     """Twelve sets, more than there are colours: none is left out."""
     inside = GENERATOR.normal(0, 1, 60)
@@ -74,7 +75,6 @@ def test_the_sphere_shows_true_norms():
         plots.latent_sphere({"a": np.zeros((4, 2))}, radius=1.0)
 
 
-@pytest.mark.once
 def test_the_roc_band_holds_the_curve_and_narrows_with_more_images():
     """The curve lies inside its band nearly everywhere; four times the images halve the band; none without resamples."""
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_ood.attention import MMDTest, mmd_test
 
+pytestmark = pytest.mark.once
+
 
 def naive(x, reference, bandwidth):
     """Unbiased squared MMD by loops, straight from its definition."""

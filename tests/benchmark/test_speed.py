@@ -12,6 +12,8 @@ from keras_ood.benchmark.speed import accelerator, costly, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison, compare
 from keras_ood.models import TiltedVAE
 
+pytestmark = pytest.mark.once
+
 KEPT = Path(__file__).parents[2] / "benchmark" / "speed-tensorflow.json"
 
 

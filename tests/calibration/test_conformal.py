@@ -9,6 +9,8 @@ from scipy import stats
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
 
+pytestmark = pytest.mark.once
+
 
 def distinct(count):
     return np.random.default_rng(count).normal(0, 100, count).astype(np.float32)
@@ -170,7 +172,6 @@ def test_smallest_reachable_fpr_flags_what_exceeds_all():
     assert Calibration(scores).threshold(1 / 21) == scores.max()
 
 
-@pytest.mark.once
 def test_false_alarms_follow_their_law():
     """Of images drawn as the calibration ones were, over many calibrations, as many are flagged as the law says."""
     generator = np.random.default_rng(0)

@@ -16,6 +16,8 @@ from keras_ood.hub import handles, preset
 from keras_ood.hub.template import fill
 from keras_ood.tables.records import read_rows
 
+pytestmark = pytest.mark.once
+
 README = Path(__file__).parents[2] / "README.md"
 
 

@@ -15,6 +15,8 @@ from keras_ood.cli.main import app
 from keras_ood.cli.score import FLAGGED
 from keras_ood.training import from_recipe
 
+pytestmark = pytest.mark.once
+
 MODEL = "tilted-vae-digits"
 
 
@@ -207,7 +209,6 @@ def test_train(tmp_path, monkeypatch):
     assert seen == {"recipe": tmp_path / "recipe.toml", "runs": tmp_path / "runs"}
 
 
-@pytest.mark.once
 def test_demo(tmp_path, monkeypatch):
     """Offline, with the embedded data alone: a verdict for every set, pictures on disk, sets not at hand named."""
     monkeypatch.setattr(keras_ood.datasets, "local_file", lambda name, split: None)

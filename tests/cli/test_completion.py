@@ -10,6 +10,8 @@ from keras_ood import datasets, scores
 from keras_ood.cli import completion
 from keras_ood.cli.main import app
 
+pytestmark = pytest.mark.once
+
 MODEL = "tilted-vae-digits"
 
 
@@ -28,7 +30,6 @@ def complete(words, shell="bash"):
     return run(**asked).stdout.split()
 
 
-@pytest.mark.once
 def test_completion(monkeypatch, tmp_path):
     """Commands, options, presets of the zoo and in the folder, scores and data sets complete; paths are left to the shell."""
     monkeypatch.chdir(tmp_path)
@@ -46,14 +47,12 @@ def test_completion(monkeypatch, tmp_path):
     assert f'"{MODEL}"' in "".join(complete("keras-ood info tilted-vae-d", "zsh"))
 
 
-@pytest.mark.once
 def test_completion_knows_every_name():
     """What completes is what the library has."""
     assert completion.methods() == scores.names()
     assert {*completion.data_sets()} == {*datasets.DATASETS, *datasets.SYNTHETIC}
 
 
-@pytest.mark.once
 def test_completion_is_light():
     """Names of commands, presets and scores come without Keras, where a shell asks for them."""
     code = (
@@ -67,7 +66,6 @@ def test_completion_is_light():
     assert done.stdout == "[]\n", done.stderr
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_installed(shell, monkeypatch, tmp_path):
     """`--show-completion` prints the shell's script, `--install-completion` writes it below the home folder."""

@@ -23,6 +23,8 @@ from keras_ood.hub import pull, push
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.training import from_recipe
 
+pytestmark = pytest.mark.once_on_jax
+
 MODEL = "tilted-vae-digits"
 COMMIT = "a" * 40
 
@@ -225,7 +227,6 @@ def test_colours_and_width(stream, environment, coloured, whole, monkeypatch):
     assert "[title]" in text.replace("\n", "")
 
 
-@pytest.mark.once
 def test_a_pipe_gets_whole_names():
     """The real command into a real pipe: no colour, nothing cut, nothing but the table."""
     environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR")}

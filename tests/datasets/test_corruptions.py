@@ -8,6 +8,8 @@ import pytest
 from keras_ood.datasets import CORRUPTIONS, SEVERITIES, corrupt, load
 from keras_ood.datasets.synthetic import perturb
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_severity_grows(name):

@@ -2,10 +2,10 @@
 
 import gzip
 import io
+import os
 import re
 import struct
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -17,9 +17,9 @@ from sklearn.datasets import load_digits
 
 from keras_ood.datasets import DATASETS, get, load, local_file, registry
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+pytestmark = pytest.mark.once
 
-# ../shared/data/README.md: (name, split) -> (number of images, mean of each channel, sd of each channel), where printed.
+# (name, split) -> (number of images, mean of each channel, sd of each channel), where published; CIFAR-10 and GTSRB in part.
 PUBLISHED = {
     ("mnist", "train"): (60_000, [0.1307], [0.3081]),
     ("mnist", "test"): (10_000, [0.1325], [0.3105]),
@@ -51,12 +51,10 @@ def random_images(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def save_packed(path, images, labels):
-    """Write images as one lossless WebP strip, the documented form of a local file."""
-    file = io.BytesIO()
-    Image.fromarray(images.reshape(-1, *images.shape[2:])).save(file, "WEBP", lossless=True)
-    strip = np.frombuffer(file.getvalue(), np.uint8)
-    np.savez(path, strips=strip, ends=np.array([len(strip)]), shape=np.array(images.shape), labels=labels)
+def save(path, images, labels, split="test"):
+    """Write a data set of one split, under Keras' names."""
+    np.savez(path, **{f"x_{split}": images, f"y_{split}": labels})
+    return path
 
 
 @pytest.fixture
@@ -126,31 +124,25 @@ def test_digits_are_embedded_and_split_in_five(folder):
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "svhn"])
 def test_local_folder_comes_first(name, folder):
-    """A packed file in the folder of KERAS_OOD_DATA is what `load` returns, whatever else there is."""
+    """A file in the folder of KERAS_OOD_DATA is what `load` returns, whatever else there is; other splits are not its own."""
     shape = DATASETS[name].image_shape
     images = random_images(6, *(shape[:2] if shape[2] == 1 else shape))
-    labels = np.arange(6, dtype=np.uint8)
-    save_packed(folder / f"{name}_test.npz", images, labels)
-    assert local_file(name, "test") == folder / f"{name}_test.npz"
+    labels = np.arange(6, dtype=np.int64)
+    assert local_file(name, "test") is None
+    path = save(folder / f"{name}.npz", images, labels[:, None])
+    assert local_file(name, "test") == path
+    assert local_file(name, "train") is None
     loaded, loaded_labels = load(name, "test")
     check_arrays(name, loaded, loaded_labels)
     np.testing.assert_array_equal(loaded, images.reshape(6, *shape))
     np.testing.assert_array_equal(loaded_labels, labels)
 
 
-def test_shared_folder_beside_the_checkout_comes_second(tmp_path, monkeypatch):
-    """Without KERAS_OOD_DATA the file in ../shared/data is found; one in the folder of KERAS_OOD_DATA goes before it."""
-    monkeypatch.setattr(registry, "__file__", str(tmp_path / "checkout" / "keras_ood" / "datasets" / "registry.py"))
-    shared, own = tmp_path / "shared" / "data", tmp_path / "own"
-    monkeypatch.setenv("KERAS_OOD_DATA", str(own))
-    assert local_file("mnist", "test") is None
-    for folder in (shared, own):
-        folder.mkdir(parents=True)
-        save_packed(folder / "mnist_test.npz", random_images(2, 28, 28), np.zeros(2, np.uint8))
-        assert local_file("mnist", "test") == folder / "mnist_test.npz"
+def test_without_a_folder_there_is_no_local_file(folder, monkeypatch):
+    """Nothing is looked for where KERAS_OOD_DATA names no folder."""
+    save(folder / "mnist.npz", random_images(2, 28, 28), np.zeros(2, np.uint8))
     monkeypatch.delenv("KERAS_OOD_DATA")
-    assert local_file("mnist", "test") == shared / "mnist_test.npz"
-    assert local_file("mnist", "train") is None
+    assert local_file("mnist", "test") is None
 
 
 DAMAGES = {
@@ -165,10 +157,33 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_local_file_is_a_value_error(damage, folder):
     """A damaged or truncated file is an error that names it, not other images and not a silent download."""
-    path = folder / "mnist_test.npz"
-    save_packed(path, random_images(6, 28, 28), np.zeros(6, np.uint8))
+    path = save(folder / "mnist.npz", random_images(6, 28, 28), np.zeros(6, np.uint8))
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(ValueError, match=re.escape(f"Received: {path}")):
+        load("mnist", "test")
+
+
+WRONG = {
+    "floats": (random_images(6, 28, 28) / 255, np.zeros(6, np.uint8)),
+    "one image": (random_images(28, 28), np.zeros(28, np.uint8)),
+    "too few labels": (random_images(6, 28, 28), np.zeros(5, np.uint8)),
+    "labels of text": (random_images(6, 28, 28), np.array(list("012345"))),
+    "Python objects": (random_images(6, 28, 28), np.array([None] * 6)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_arrays_that_are_no_labelled_images_are_a_value_error(wrong, folder):
+    """uint8 images, a whole number each: anything else is an error that names file and keys; no object is unpickled."""
+    path = save(folder / "mnist.npz", *WRONG[wrong])
+    with pytest.raises(ValueError, match=rf"uint8 images x_test and labels y_test\. Received: {re.escape(str(path))}"):
+        load("mnist", "test")
+
+
+def test_images_without_labels_are_a_value_error(folder):
+    """A file with `x_test` alone."""
+    np.savez(folder / "mnist.npz", x_test=random_images(6, 28, 28))
+    with pytest.raises(ValueError, match=r"labels y_test\. Received: .*mnist\.npz"):
         load("mnist", "test")
 
 
@@ -325,13 +340,12 @@ def channel_statistics(images):
 
 
 @pytest.mark.parametrize(("name", "split"), PUBLISHED, ids=["-".join(key) for key in PUBLISHED])
-def test_real_set_is_as_published(name, split, monkeypatch):
-    """The sets in ../shared/data have the published number, shape, mean and sd; as labels all classes, or none known."""
-    monkeypatch.delenv("KERAS_OOD_DATA", raising=False)
-    path = SHARED / f"{name}_{split}.npz"
-    if not path.is_file():
-        pytest.skip(f"{path} is not on this machine")
-    assert local_file(name, split) == path
+def test_real_set_is_as_published(name, split):
+    """The sets in KERAS_OOD_DATA have the published number, shape, mean and sd; as labels all classes, or none known."""
+    if "KERAS_OOD_DATA" not in os.environ:
+        pytest.skip("KERAS_OOD_DATA is not set")
+    if local_file(name, split) is None:
+        pytest.skip(f"KERAS_OOD_DATA has no {split} images of {name}")
     count, means, deviations = PUBLISHED[name, split]
     images, labels = load(name, split)
     check_arrays(name, images, labels)

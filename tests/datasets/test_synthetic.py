@@ -8,6 +8,8 @@ from scipy import ndimage
 
 from keras_ood.datasets import SYNTHETIC, synthesize
 
+pytestmark = pytest.mark.once
+
 SHAPES = [(6, 28, 28, 1), (5, 8, 8, 3), (1, 14, 14, 1)]
 RANDOM = {"noise", "constant", "rotated"}
 

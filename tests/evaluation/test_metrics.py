@@ -6,6 +6,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from keras_ood.evaluation.metrics import bootstrap_metrics, detection_metrics
 
+pytestmark = pytest.mark.once
+
 GENERATOR = np.random.default_rng(0)
 PAIRS = {
     "overlapping": (GENERATOR.normal(0, 1, 300), GENERATOR.normal(1.5, 3, 200)),

@@ -7,6 +7,8 @@ import pytest
 import keras_ood
 from keras_ood.hub import handles, manifest
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     "handle", ["tilted-vae-digit", "tilted-vae-digits/", "no/such/folder", "", "hf://datasets/me/images", "hf://me/repo/folder"]

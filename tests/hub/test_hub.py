@@ -26,6 +26,8 @@ from keras_ood.hub.preset import DamagedFileError
 from keras_ood.hub.pull import pull
 from keras_ood.hub.push import push
 
+pytestmark = pytest.mark.once_on_jax
+
 ROOT = Path(keras_ood.__file__).parents[1]
 
 
@@ -494,7 +496,6 @@ print(pull("me/detector", cache_dir=sys.argv[1]).name)
 """
 
 
-@pytest.mark.once
 def test_two_processes_and_a_cache_that_cannot_be_written(hub, repo, folder):
     """Two pulls at once into one cache, the faster one made to wait; then one by a user who may only read it."""
     revision = push(folder, repo).revision

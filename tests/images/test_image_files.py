@@ -10,6 +10,8 @@ from PIL import Image
 
 from keras_ood.images import ImageFiles, UnreadableImageError
 
+pytestmark = pytest.mark.once
+
 GENERATOR = np.random.default_rng(0)
 GREY = GENERATOR.integers(0, 256, (5, 7), dtype=np.uint8)
 COLOUR = GENERATOR.integers(0, 256, (5, 7, 3), dtype=np.uint8)

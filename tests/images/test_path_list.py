@@ -8,6 +8,8 @@ import pytest
 from keras_ood.images import path_list
 from keras_ood.images.path_list import PathList
 
+pytestmark = pytest.mark.once
+
 NAMES = ["b/2.png", "a.png", "b/10.PNG", "b-c/x.png", "b/c/deep.png", "ä/ü.png", "z.jpg"]
 
 

@@ -30,14 +30,37 @@ DETECTORS = {
 }
 
 
-@pytest.fixture(params=DETECTORS)
-def detector(request) -> Detector:
-    return DETECTORS[request.param]()
+BATCH = 20
+"""Of all tests here: every further size is compiled anew."""
+
+
+@pytest.fixture(scope="module", params=DETECTORS)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def detector(name) -> Detector:
+    """Fresh weights; tests must not change them."""
+    keras.utils.set_random_seed(0)
+    return DETECTORS[name]()
+
+
+@pytest.fixture(scope="module")
+def trained(name, images):
+    """A detector after three epochs, its weights before, and the history; tests must not train it on."""
+    keras.utils.set_random_seed(0)
+    detector = DETECTORS[name]()
+    before = {weight.path: weight.numpy().copy() for weight in detector.trainable_variables}
+    prepared = keras.ops.convert_to_numpy(detector.preprocessing(images))
+    detector.compile(keras.optimizers.Adam(1e-4))
+    history = detector.fit(prepared, epochs=3, batch_size=BATCH, verbose=0).history
+    return detector, before, history
 
 
 def test_statistics_are_finite_float32_one_per_image(detector, images):
     """Every statistic is float32 of shape (N,), finite, whatever the images' size and number of channels."""
-    statistics = detector.statistics(images, batch_size=16)
+    statistics = detector.statistics(images, batch_size=BATCH)
     assert {"nll", "latent_norm"} <= set(statistics)
     for name, values in statistics.items():
         assert values.shape == (40,), name
@@ -47,17 +70,14 @@ def test_statistics_are_finite_float32_one_per_image(detector, images):
 
 def test_scores_vary(detector, images):
     """No score is constant: an untrained detector too must tell images apart."""
-    statistics = detector.statistics(images)
+    statistics = detector.statistics(images, batch_size=BATCH)
     for name in detector.ready_scores():
         assert np.std(detector.score_statistics(statistics, name)) > 1e-4, name
 
 
-def test_fit_moves_every_weight(detector, images):
+def test_fit_moves_every_weight(trained):
     """Training changes every trainable weight and lowers the loss."""
-    before = {weight.path: weight.numpy().copy() for weight in detector.trainable_variables}
-    images = keras.ops.convert_to_numpy(detector.preprocessing(images))
-    detector.compile(keras.optimizers.Adam(1e-4))
-    history = detector.fit(images, epochs=3, batch_size=20, verbose=0).history
+    detector, before, history = trained
     assert history["loss"][-1] < history["loss"][0]
     for weight in detector.trainable_variables:
         assert np.any(before[weight.path] != weight.numpy()), weight.path
@@ -65,31 +85,36 @@ def test_fit_moves_every_weight(detector, images):
 
 def test_scores_do_not_depend_on_the_batch(detector, images):
     """An image has the same score alone, in any batch and in any order."""
-    together = detector.score(images)
+    together = detector.score(images, batch_size=BATCH)
     np.testing.assert_allclose(detector.score(images[::-1], batch_size=17)[::-1], together, rtol=1e-4)
-    np.testing.assert_allclose(detector.score(images[3:4]), together[3:4], rtol=1e-4)
+    np.testing.assert_allclose(detector.score(images[3:4], batch_size=BATCH), together[3:4], rtol=1e-4)
 
 
 def test_scores_are_deterministic(detector, images):
     """Two calls agree to the bit; stochastic passes agree for a seed, and differ between seeds."""
-    np.testing.assert_array_equal(detector.score(images), detector.score(images))
-    drawn = detector.score(images, samples=3, seed=1)
-    np.testing.assert_array_equal(drawn, detector.score(images, samples=3, seed=1))
-    assert np.any(drawn != detector.score(images, samples=3, seed=2))
+
+    def score(**options):
+        return detector.score(images, batch_size=BATCH, **options)
+
+    np.testing.assert_array_equal(score(), score())
+    drawn = score(samples=3, seed=1)
+    np.testing.assert_array_equal(drawn, score(samples=3, seed=1))
+    assert np.any(drawn != score(samples=3, seed=2))
 
 
-def test_save_and_load(detector, images, tmp_path):
+def test_save_and_load(trained, images, tmp_path):
     """Plain Keras loads the folder: same class, scores, calibration and p-values; no optimizer is written."""
-    detector.fit(keras.ops.convert_to_numpy(detector.preprocessing(images)), epochs=1, verbose=0)
-    detector.calibrate(images)
+    detector = trained[0]
+    detector.calibrate(images, batch_size=BATCH)
     detector.save_pretrained(tmp_path / "preset")
     loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
     assert type(loaded) is type(detector)
     assert json.dumps(loaded.get_config()) == json.dumps(detector.get_config())
     assert loaded.calibrated_scores() == detector.calibrated_scores()
-    np.testing.assert_allclose(loaded.score(images), detector.score(images), rtol=1e-6)
+    options = {"batch_size": BATCH}
+    np.testing.assert_allclose(loaded.score(images, **options), detector.score(images, **options), rtol=1e-6)
     np.testing.assert_array_equal(loaded.calibration().scores, detector.calibration().scores)
-    np.testing.assert_array_equal(loaded.p_values(images), detector.p_values(images))
+    np.testing.assert_array_equal(loaded.p_values(images, **options), detector.p_values(images, **options))
     assert not loaded.compiled
     numbers = sum(int(np.prod(weight.shape)) for weight in loaded.weights)
     assert (tmp_path / "preset" / "model.weights.h5").stat().st_size < 4 * numbers + 200_000

@@ -4,8 +4,9 @@ import pytest
 
 from keras_ood.terminal.progress import track_images
 
+pytestmark = pytest.mark.once
 
-@pytest.mark.once
+
 @pytest.mark.parametrize("total", [40, None])
 def test_images_have_a_rate(total, images, capsys):
     """The bar names images done and their rate, whether or not their number is known beforehand."""
