@@ -21,9 +21,8 @@ demo: data  ## score real images with a pretrained detector: a table on the scre
 data: $(STAMP)  ## the data sets as <name>.npz, where this machine has what exports them; without, tests of real data are skipped
 	$(FILL)
 
-test: lint data  ## all that CI asks, the two backends side by side
-	$(MAKE) --jobs=2 --output-sync=target test-tensorflow test-jax
-	$(MAKE) test-wheel
+test: data  ## all that CI asks, on two cores: TensorFlow's tests on one, the rest on the other
+	$(MAKE) --jobs=2 --output-sync=target test-tensorflow lint test-jax test-wheel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
