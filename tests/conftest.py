@@ -44,6 +44,20 @@ def digits():
 
 
 @pytest.fixture(scope="session")
+def real():
+    """The function that gives the images of a split of a real data set, which is not everywhere."""
+
+    def load(name, split="test"):
+        if "KERAS_OOD_DATA" not in os.environ:
+            pytest.skip("KERAS_OOD_DATA is not set")
+        if datasets.local_file(name, split) is None:
+            pytest.skip(f"KERAS_OOD_DATA has no {split} images of {name}")
+        return datasets.load(name, split)
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def pretrained():
     """The embedded preset; tests must not change it."""
     return keras_ood.from_pretrained("tilted-vae-digits")

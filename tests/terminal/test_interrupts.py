@@ -14,8 +14,6 @@ from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.models import TiltedVAE
 from keras_ood.terminal.interrupts import hold_interrupts
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture(autouse=True)
 def _default_handler():
@@ -24,6 +22,7 @@ def _default_handler():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.once
 def test_an_interrupt_waits():
     """The block is done to its end, then the interrupt comes; without one nothing does."""
     done = []
@@ -72,6 +71,7 @@ def test_an_interrupted_state_is_whole(fresh, images, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "states").iterdir()] == ["epoch-000003"]
 
 
+@pytest.mark.once
 def test_ctrl_c_keeps_the_rows(tmp_path):
     """Interrupted while it scores: exit code 130, whole rows on disk, and their number is where to go on."""
     images = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (2_000_000, 8, 8, 1))  # sparse
