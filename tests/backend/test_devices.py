@@ -32,7 +32,6 @@ np.savez(sys.argv[1], **found)
 def test_devices_share_a_batch(tmp_path):
     """On 1, 3 and 8 devices: the same scores in the same order, whatever is left for the last batch."""
     environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "0"  # it computes for longer than it compiles
     command = [sys.executable, "-c", SCORE, str(tmp_path / "scores.npz")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
