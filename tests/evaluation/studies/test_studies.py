@@ -8,6 +8,7 @@ import pytest
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate
+from keras_ood.backend.compiled import gradient
 from keras_ood.encoders import trained_encoder
 from keras_ood.evaluation.studies import adversarial, set_level
 from keras_ood.models import InFlow
@@ -69,6 +70,23 @@ def test_protocol_and_why(detector):
     assert protocol.per_image > 0.9
 
 
+def test_the_adaptive_attack_differentiates_through_gate_and_flow(detector):
+    """What it climbs has a gradient at every image, and a step along it is a gain."""
+    images = datasets.load("digits", "test")[0]
+    study = adversarial.Adversarial(
+        detector, build_classifier((8, 8, 1), 10), images[:8], np.arange(8, dtype="uint8"), images[8:58]
+    )
+    slopes = gradient(study._evasive_margin)(study.images, study.labels)
+    assert np.all(np.isfinite(slopes))
+    assert np.all(np.abs(slopes).sum(axis=(1, 2, 3)) > 0)
+    before, after = (
+        keras.ops.convert_to_numpy(study._evasive_margin(keras.ops.convert_to_tensor(moved), study.labels))
+        for moved in (study.images, study.images + 1e-4 * slopes / np.abs(slopes).max(axis=(1, 2, 3), keepdims=True))
+    )
+    assert np.mean(after > before) > 0.8
+
+
+@pytest.mark.once
 def test_attacked_images(detector):
     """Each attack fools the classifier more as it grows; strong changes are noticed, and every AUROC is one."""
     keras.utils.set_random_seed(3)
