@@ -21,8 +21,8 @@ demo: data  ## score real images with a pretrained detector: a table on the scre
 data: $(STAMP)  ## the data sets as <name>.npz, where this machine has what exports them; without, tests of real data are skipped
 	$(FILL)
 
-test: data  ## all that CI asks, on two cores: TensorFlow's tests on one, the rest on the other
-	$(MAKE) --jobs=2 --output-sync=target test-tensorflow lint test-jax test-wheel
+test: data  ## all that CI asks, two at a time
+	$(MAKE) --jobs=2 --output-sync=target lint test-jax test-tensorflow test-wheel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
