@@ -1,6 +1,7 @@
 """From a recipe to a preset, with one call; killed and resumed."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import keras_ood
 from keras_ood.callbacks.nan_guard import NaNGuard
+from keras_ood.evaluation.studies import set_level
 from keras_ood.models import trainable
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records
@@ -97,8 +99,9 @@ def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
 
 
 @pytest.mark.once
-def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path):
+def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path, monkeypatch):
     """A recipe with a base trains the base, fits a gate to it, and reports gate, density and sets."""
+    monkeypatch.setattr(set_level, "SetLevel", partial(set_level.SetLevel, sets=3))
     flow = (
         RECIPE.replace('"TiltedVAE"', '"InFlow"').replace("latent_dim = 3, tilt = 6.0", "depth = 1").replace("8, 8", "28, 28")
     )
