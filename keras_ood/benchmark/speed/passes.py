@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.backend.optimizers import adam
 from keras_ood.benchmark.speed.comparison import Comparison, compare
 from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
 from keras_ood.models import TiltedVAE
@@ -45,7 +46,7 @@ def _training(rivals: Rivals) -> Iterator[Comparison]:
     images = _images(BATCH).astype(np.float32) / 255
     for architecture in BATCHES:
         detector = _detector(architecture)
-        detector.compile(optimizer=keras.optimizers.Adam(1e-3, clipnorm=100.0))
+        detector.compile(optimizer=adam())
         ours = (lambda detector=detector: detector.train_on_batch(images), BATCH)
         for channels_last in (False, True):
             theirs = (rivals.trainer(architecture, images, channels_last), BATCH)

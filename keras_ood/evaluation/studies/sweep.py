@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.backend.optimizers import adam
 from keras_ood.callbacks.budget import Budget
 from keras_ood.evaluation.studies.sample_quality import Quality, SampleQuality
 from keras_ood.hub.content import Content
@@ -121,7 +122,7 @@ def _measure(
     keras.utils.set_random_seed(recipe.seeds[0])
     detector = TiltedVAE(**model)
     budget = Budget(seconds, recipe.learning_rate)
-    detector.compile(keras.optimizers.Adam(recipe.learning_rate, clipnorm=100.0))
+    detector.compile(adam(recipe.learning_rate))
     images = training / np.float32(255)
     detector.fit(images[: recipe.batch_size], batch_size=recipe.batch_size, verbose=0)  # compiles, before the clock starts
     detector.fit(images, batch_size=recipe.batch_size, epochs=10_000, verbose=0, callbacks=[budget])
