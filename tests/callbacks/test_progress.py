@@ -40,7 +40,7 @@ def test_epochs_are_shown(where, fresh, images, capsys, monkeypatch):
     detector = fresh()
     detector.compile("adam")
     prepared = keras.ops.convert_to_numpy(detector.preprocessing(images))
-    history = detector.fit(prepared, epochs=3, verbose=0, callbacks=[TrainingProgress("digits, seed 0")]).history
+    history = detector.fit(prepared, batch_size=20, epochs=3, verbose=0, callbacks=[TrainingProgress("digits, seed 0")]).history
     output = capsys.readouterr()
     lines = lines_of(terminal) if terminal else output.err.splitlines()
     for epoch in (1, 2, 3):

@@ -140,7 +140,7 @@ def test_mixed_precision_keeps_statistics_in_float32(images):
     for name, values in mixed.statistics(images).items():
         assert values.dtype == np.float32
         np.testing.assert_allclose(values, exact.statistics(images)[name], rtol=0.05, atol=0.05, err_msg=name)
-    mixed.fit(keras.ops.convert_to_numpy(mixed.preprocessing(images)), epochs=1, verbose=0)
+    mixed.fit(keras.ops.convert_to_numpy(mixed.preprocessing(images)), batch_size=BATCH, verbose=0)
     assert np.all(np.isfinite(mixed.score(images)))
 
 
@@ -185,7 +185,7 @@ def test_fit_drops_the_calibration(fresh, images):
     """Scores of other weights say nothing: after `fit`, p-values need a new calibration."""
     detector = fresh()
     detector.calibrate(images)
-    detector.fit(keras.ops.convert_to_numpy(detector.preprocessing(images)), epochs=1, verbose=0)
+    detector.fit(keras.ops.convert_to_numpy(detector.preprocessing(images)), batch_size=BATCH, verbose=0)
     with pytest.raises(NotCalibratedError, match="calibrate"):
         detector.p_values(images)
 

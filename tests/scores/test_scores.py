@@ -146,7 +146,7 @@ def test_ensemble_passes_over_what_never_varies():
     np.testing.assert_allclose(score(constant, score.fit(constant)), score(statistics, score.fit(statistics)), atol=1e-9)
 
 
-ALL = {"batch_size": 48}  # where a pass is costly: noise images and no padding
+ALL = {"batch_size": 48}  # of all tests here: every further size is compiled anew
 
 
 def noise_images(count=48):
@@ -185,7 +185,7 @@ def test_available_scores(named):
     assert set(scores.names()) - set(scores.available(detector)) == LACKING[name]
     for missing in LACKING[name]:
         with pytest.raises(ValueError, match=rf"has the scores \['nll'.*Received: '{missing}'"):
-            detector.score(noise_images(), missing)
+            detector.score(noise_images(), missing, **ALL)
 
 
 def test_every_available_score_varies_and_has_p_values(named):
@@ -208,11 +208,13 @@ def test_every_available_score_varies_and_has_p_values(named):
 def test_fitted_scores_are_saved(tmp_path):
     """A saved detector scores, ranks and compares with its background as before."""
     detector = DETECTORS["tilted"]()
-    detector.calibrate(noise_images(), methods=["density_of_states", "ensemble", "likelihood_ratio", "path_norms"])
+    detector.calibrate(noise_images(), methods=["density_of_states", "ensemble", "likelihood_ratio", "path_norms"], **ALL)
     detector.save_pretrained(tmp_path / "preset")
     loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
     for name in detector.calibrated_scores():
-        np.testing.assert_allclose(loaded.score(noise_images(), name), detector.score(noise_images(), name), rtol=1e-5)
+        np.testing.assert_allclose(
+            loaded.score(noise_images(), name, **ALL), detector.score(noise_images(), name, **ALL), rtol=1e-5
+        )
         np.testing.assert_array_equal(loaded.calibration(name).scores, detector.calibration(name).scores)
     assert loaded.background.trainable_weights == []
 
@@ -260,10 +262,10 @@ def test_scores_of_others_are_scores_like_any(monkeypatch, tmp_path, fresh):
     monkeypatch.setattr(scores, "_CATALOGUE", dict(scores._CATALOGUE))
     scores.register(Spread())
     detector, images = fresh(), noise_images()
-    detector.calibrate(images, methods=["spread"])
+    detector.calibrate(images, methods=["spread"], **ALL)
     detector.save_pretrained(tmp_path / "out")
     loaded = keras_ood.from_pretrained(tmp_path / "out")
-    np.testing.assert_array_equal(loaded.p_values(images, "spread"), detector.p_values(images, "spread"))
+    np.testing.assert_array_equal(loaded.p_values(images, "spread", **ALL), detector.p_values(images, "spread", **ALL))
     assert scores.register(Spread()) is scores.get("spread")  # a notebook's cell that runs again
     with pytest.raises(ValueError, match="Received: 'nll'"):
         scores.register(type("Other", (Spread,), {"name": "nll"})())
@@ -277,20 +279,20 @@ def test_fitted_scores_need_a_calibration():
     """A score that must be fitted says so, before it looks at an image; `fit` forgets what it was fitted to."""
     detector = vae()
     with pytest.raises(NotCalibratedError, match="'typicality' is fitted"):
-        detector.score(noise_images(), "typicality")
-    detector.calibrate(noise_images())
+        detector.score(noise_images(), "typicality", **ALL)
+    detector.calibrate(noise_images(), **ALL)
     assert "typicality" in detector.ready_scores()
-    detector.fit(noise_images() / np.float32(255), verbose=0)
+    detector.fit(noise_images() / np.float32(255), batch_size=48, verbose=0)
     assert "typicality" not in detector.ready_scores()
 
 
 def test_fits_and_p_values_share_no_image():
     """Fitted to every other image, ranked among the rest."""
     detector, images = vae(), noise_images()
-    detector.calibrate(images)
+    detector.calibrate(images, **ALL)
     assert len(detector.calibration("nll")) == 48
     assert len(detector.calibration("typicality")) == 24
-    nll = detector.score(images)
+    nll = detector.score(images, **ALL)
     np.testing.assert_allclose(
         detector.calibration("typicality").scores, np.sort(np.abs(nll - nll[::2].mean())[1::2]), atol=1e-3
     )
@@ -299,9 +301,9 @@ def test_fits_and_p_values_share_no_image():
 def test_transductive_scores_have_no_calibration():
     """What depends on the batch cannot be ranked against other batches."""
     with pytest.raises(ValueError, match=r"transductive .*Received: \['will_it_move'\]"):
-        vae().calibrate(noise_images(), methods=["will_it_move"])
+        vae().calibrate(noise_images(), methods=["will_it_move"], **ALL)
     with pytest.raises(ValueError, match=r"transductive .*Received: 'will_it_move'"):
-        vae().p_values(noise_images(), "will_it_move")
+        vae().p_values(noise_images(), "will_it_move", **ALL)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 6.0])
@@ -310,7 +312,7 @@ def test_log_weights_hold_the_exact_kl(tilt):
     detector = vae(tilt, kl="exact", scale=100.0)
     images = noise_images(5) / np.float32(255)
     weights = detector.log_weights(images, detector.draw_noise(1000, seed=1)).mean(axis=0)
-    statistics = detector.statistics(images)
+    statistics = detector.statistics(images, **ALL)
     np.testing.assert_allclose(weights + statistics["reconstruction"], -statistics["kl"], rtol=0.02, atol=0.05)
 
 
@@ -372,7 +374,7 @@ def test_input_complexity_is_that_of_the_image():
     """Noise has a longer code than one grey level, by about its entropy."""
     detector = vae()
     images = np.concatenate([noise_images(1), np.full((1, 8, 8, 1), 77, np.uint8)])
-    noise, constant = detector.statistics(images, methods=["input_complexity"])["code_length"]
+    noise, constant = detector.statistics(images, methods=["input_complexity"], **ALL)["code_length"]
     assert noise - constant > 0.8 * 64 * math.log(256)
 
 
@@ -380,8 +382,8 @@ def test_waic_is_of_the_members():
     """Mean and variance over the members, statistic by statistic."""
     members = [vae(), vae()]
     detector, images = Ensemble(members), noise_images()
-    each = np.stack([member.score(images) for member in members])
-    np.testing.assert_allclose(detector.score(images, "waic"), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
+    each = np.stack([member.score(images, **ALL) for member in members])
+    np.testing.assert_allclose(detector.score(images, "waic", **ALL), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
     for wrong, message in ((members[:1], "two or more .*Received: 1"), ([vae(), vae(0.0)], "same settings")):
         with pytest.raises(ValueError, match=message):
             Ensemble(wrong)
@@ -390,21 +392,21 @@ def test_waic_is_of_the_members():
 def test_ensemble_is_saved(tmp_path):
     """Members' weights and the ensemble's calibration come back."""
     detector = DETECTORS["ensemble"]()
-    detector.calibrate(noise_images())
+    detector.calibrate(noise_images(), **ALL)
     detector.save_pretrained(tmp_path / "preset")
     loaded = keras.saving.load_model(tmp_path / "preset", safe_mode=True)
-    np.testing.assert_allclose(loaded.score(noise_images()), detector.score(noise_images()), rtol=1e-5)
-    np.testing.assert_array_equal(loaded.p_values(noise_images()), detector.p_values(noise_images()))
-    assert detector.statistics(noise_images(), samples=2)["nll"].shape == (48,)
+    np.testing.assert_allclose(loaded.score(noise_images(), **ALL), detector.score(noise_images(), **ALL), rtol=1e-5)
+    np.testing.assert_array_equal(loaded.p_values(noise_images(), **ALL), detector.p_values(noise_images(), **ALL))
+    assert detector.statistics(noise_images(), samples=2, **ALL)["nll"].shape == (48,)
 
 
 def test_calibrating_one_more_score_keeps_the_others():
     """The README's line: p-values of a costly score, and the default score goes on."""
     detector = vae(default_score="density_of_states")
-    detector.calibrate(noise_images())
-    before = detector.score(noise_images())
-    detector.calibrate(noise_images(), methods=["iwae"])
-    np.testing.assert_array_equal(detector.score(noise_images()), before)
+    detector.calibrate(noise_images(), **ALL)
+    before = detector.score(noise_images(), **ALL)
+    detector.calibrate(noise_images(), methods=["iwae"], **ALL)
+    np.testing.assert_array_equal(detector.score(noise_images(), **ALL), before)
     assert {"iwae", "density_of_states"} <= set(detector.calibrated_scores())
 
 
@@ -413,7 +415,7 @@ def test_sizes_that_calibration_needs():
     detector = vae(default_score="typicality")
     for count in (2, 30):
         with pytest.raises(ValueError, match=rf"at least 20 images, 40 .*Received: {count} for"):
-            detector.calibrate(noise_images(count))
+            detector.calibrate(noise_images(count), **ALL)
 
 
 def test_backgrounds_are_kept_and_checked():
@@ -422,15 +424,15 @@ def test_backgrounds_are_kept_and_checked():
     detector = vae(background=first)
     images = noise_images()
     other = detector.with_background(second)
-    np.testing.assert_allclose(other.score(images), detector.score(images), rtol=1e-5)
-    expected = detector.score(images) - second.score(images)
-    np.testing.assert_allclose(other.score(images, "likelihood_ratio"), expected, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(other.score(images, **ALL), detector.score(images, **ALL), rtol=1e-5)
+    expected = detector.score(images, **ALL) - second.score(images, **ALL)
+    np.testing.assert_allclose(other.score(images, "likelihood_ratio", **ALL), expected, rtol=1e-3, atol=1e-2)
     flow = InFlow((8, 8, 1), depth=1, background=first)
-    np.testing.assert_allclose(flow.with_attention(0.5).background.score(images), first.score(images), rtol=1e-5)
+    np.testing.assert_allclose(flow.with_attention(0.5).background.score(images, **ALL), first.score(images, **ALL), rtol=1e-5)
     with pytest.raises(ValueError, match=r"`background` must be a detector of \(8, 8, 1\).*Received: "):
         vae(background=TiltedVAE((16, 16, 1), latent_dim=3, tilt=6.0))
     with pytest.raises(ValueError, match=r"needs the statistics \('nll', 'background_nll'\)"):
-        detector.score_statistics(detector.statistics(images), "likelihood_ratio")
+        detector.score_statistics(detector.statistics(images, **ALL), "likelihood_ratio")
 
 
 def test_will_it_move_starts_anew_with_every_batch():

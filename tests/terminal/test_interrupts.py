@@ -45,7 +45,8 @@ def train(detector, images, folder, epochs=3):
     detector.compile("adam")
     prepared = keras.ops.convert_to_numpy(detector.preprocessing(images))
     states = Checkpoints(folder)
-    return detector.fit(prepared, initial_epoch=states.restore(detector), epochs=epochs, verbose=0, callbacks=[states]).epoch
+    begun = states.restore(detector)
+    return detector.fit(prepared, batch_size=20, initial_epoch=begun, epochs=epochs, verbose=0, callbacks=[states]).epoch
 
 
 def test_an_interrupted_state_is_whole(fresh, images, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
 MODEL = "tilted-vae-digits"
-QUICK = Settings(epochs=2, batch_size=32)
+QUICK = Settings(epochs=2, batch_size=35)  # of 70 images: every further size is compiled anew
 
 
 class Killed(keras.callbacks.Callback):
@@ -43,6 +43,7 @@ def mine(digits):
     return digits[0][:150, :, ::-1]
 
 
+@pytest.mark.once_on_jax
 def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
     """Files of several sizes and kinds in; a calibrated, measured preset with a card out, and nothing beside it."""
     photos = tmp_path / "photos" / "deeper"
@@ -86,11 +87,12 @@ def parts(mine, fresh):
     return fresh(), Split.of(mine / np.float32(255))
 
 
+@pytest.mark.once_on_jax
 def test_it_learns_and_scores_vary(parts, tmp_path):
     """The loss falls, every weight moves, the calibrated detector's scores differ between images."""
     detector, split = parts
     before = [weight.numpy() for weight in detector.trainable_weights]
-    trained, log = train(detector, split, Settings(epochs=4, batch_size=16), tmp_path, verbose=0)
+    trained, log = train(detector, split, Settings(epochs=4, batch_size=14), tmp_path, verbose=0)
     losses = log.history()["val_loss"]
     assert losses[-1] < losses[0]
     assert all(np.any(weight.numpy() != old) for weight, old in zip(trained.trainable_weights, before, strict=True))
@@ -98,13 +100,14 @@ def test_it_learns_and_scores_vary(parts, tmp_path):
     assert np.std(trained.score(split.test)) > 0
 
 
+@pytest.mark.once_on_jax
 def test_the_weights_of_the_best_epoch_are_kept(parts, tmp_path):
     """What is returned has the lowest validation loss of the log, though later epochs were worse."""
     detector, split = parts
     worse = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: detector.loc_head.kernel.assign(0 * detector.loc_head.kernel) if epoch == 2 else None
     )
-    trained, log = train(detector, split, Settings(epochs=3), tmp_path, [worse], verbose=0)
+    trained, log = train(detector, split, Settings(epochs=3, batch_size=35), tmp_path, [worse], verbose=0)
     losses = log.history()["val_loss"]
     assert np.argmin(losses) == 1
     np.testing.assert_allclose(np.mean(trained.score(split.validation, "nll")), losses[1], rtol=1e-4)
@@ -128,6 +131,7 @@ def killed(monkeypatch, when):
     monkeypatch.setattr(target, name, dying)
 
 
+@pytest.mark.once_on_jax
 @pytest.mark.parametrize(("when", "left"), [("weights", 1), ("rename", 1), ("after", 2)])
 def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, left):
     """Killed anywhere in the writing of a state, the same call does the other epochs alone; finished, it trains no more."""
@@ -136,7 +140,7 @@ def test_a_killed_training_goes_on(parts, fresh, tmp_path, monkeypatch, when, le
 
     def run():
         keras.utils.set_random_seed(0)
-        return train(fresh(), parts[1], Settings(epochs=3, batch_size=32), tmp_path, [note], verbose=0)
+        return train(fresh(), parts[1], Settings(epochs=3, batch_size=35), tmp_path, [note], verbose=0)
 
     with monkeypatch.context() as patch:
         killed(patch, when)
@@ -166,6 +170,7 @@ def test_early_stopping_remembers():
     assert stopping.reached(model)
 
 
+@pytest.mark.once_on_jax
 def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
     """Other settings or images: an error that names the folder; the training on disk stays."""
     source = fresh()
@@ -178,11 +183,12 @@ def test_nothing_goes_on_with_another_training(fresh, mine, tmp_path):
     assert list((tmp_path / "out.training" / "epochs").iterdir())
 
 
+@pytest.mark.once_on_jax
 def test_a_frozen_encoder_stays(parts, tmp_path):
     """The encoder's weights are the source's, the decoder's are not; what comes out can be trained whole again."""
     detector, split = parts
     before = [network.get_weights() for network in (detector.encoder, detector.decoder)]
-    trained, _ = train(detector, split, Settings(epochs=1, freeze_encoder=True), tmp_path, verbose=0)
+    trained, _ = train(detector, split, Settings(epochs=1, batch_size=35, freeze_encoder=True), tmp_path, verbose=0)
     for one, other in zip(trained.encoder.get_weights(), before[0], strict=True):
         np.testing.assert_array_equal(one, other)
     assert all(np.any(one != other) for one, other in zip(trained.decoder.get_weights(), before[1], strict=True))
@@ -208,7 +214,7 @@ def test_an_inflow_gets_a_gate_of_its_own(digits, pretrained, tmp_path):
     source.calibrate(digits[0][500:600])
     mine = 255 - digits[0][:300]
     assert np.mean(source.statistics(mine)["attention_p_value"] < 0.05) > 0.9
-    detector = keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=1), verbose=0)
+    detector = keras_ood.finetune(source, mine, tmp_path / "out", settings=Settings(epochs=1, batch_size=60), verbose=0)
     fresh = 255 - digits[1]
     assert np.mean(detector.statistics(fresh)["attention_p_value"] < 0.05) < 0.2
     assert detector.attention.held_out == 60
