@@ -102,8 +102,12 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def browser(chromium, address):
-    """A fresh page."""
+    """A fresh page whose parts are all there: what is clicked or dropped before is lost."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
     chromium.get(address)
+    element(chromium, "#examples button img")
+    WebDriverWait(chromium, SECONDS).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
     return chromium
 
 
@@ -129,8 +133,9 @@ def text_with(browser, selector, pattern):
 
 
 def upload(browser, selector, *paths):
-    """Give files to an upload field."""
+    """Give files to an upload field, and wait until it names them."""
     element(browser, f"{selector} input[type=file]").send_keys("\n".join(map(str, paths)))
+    text_with(browser, selector, re.escape(Path(paths[-1]).stem))
 
 
 def test_a_visitor_judges_images(browser, digits, pretrained, tmp_path):
