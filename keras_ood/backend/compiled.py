@@ -17,6 +17,19 @@ Function = Callable[..., Any]
 Pending = Callable[[], dict[str, np.ndarray]]
 
 
+def is_concrete(value: Any) -> bool:
+    """Return whether a value is an array whose numbers are at hand: not a tensor of a graph that is being traced."""
+    if isinstance(value, np.ndarray):
+        return True
+    if not ops.is_tensor(value):
+        return False
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return not isinstance(value, jax.core.Tracer)
+    return hasattr(value, "numpy")
+
+
 def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
     """Return the function that starts a compiled pass and comes back at once, with the function that waits for its values.
 

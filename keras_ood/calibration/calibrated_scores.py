@@ -1,32 +1,66 @@
 """What a detector keeps of held-out in-distribution images: the calibration and the fit of each of its scores."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_ood.calibration.conformal import Calibration
 from keras_ood.scores import Fit, Score
 
-_CALIBRATION, _FITTED, _FITTED_TO = "calibration", "fitted", "fitted_to"
+_CALIBRATION, _FITTED, _FITTED_TO, _PASSES, _WEIGHTS = "calibration", "fitted", "fitted_to", "passes", "weights_sha256"
 
 
 class NotCalibratedError(RuntimeError):
     """A p-value, a threshold or a fitted score was asked of a detector that has not been calibrated for it."""
 
 
+class Passes(NamedTuple):
+    """The options of `Detector.statistics` that a score depends on.
+
+    Attributes:
+        samples: Number of stochastic passes, None for the deterministic one.
+        seed: Their seed.
+    """
+
+    samples: int | None = None
+    seed: int = 0
+
+
+def weights_digest(weights: Iterable[np.ndarray]) -> bytes:
+    """Return the SHA-256 of weights, whatever their order."""
+    each = (hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).digest() for array in weights)
+    return hashlib.sha256(b"".join(sorted(each))).digest()
+
+
 class CalibratedScores:
-    """Calibrations and fits by the name of the score.
+    """Calibrations and fits by the name of the score, of a detector with certain weights.
 
     A score that must be fitted is fitted to every other image, and calibrated with the rest: nothing meets its own p-value.
 
     Args:
         scores: Those to calibrate.
         statistics: `{name: (N,)}` of held-out in-distribution images, all that `scores` read.
+        weights: The detector's `weights_digest`.
+        passes: How the statistics were measured.
+
+    Attributes:
+        weights: As above; None where nothing is calibrated.
+        outlived: Whether weights changed after a calibration, which is gone for that reason.
     """
 
-    def __init__(self, scores: Iterable[Score] = (), statistics: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        scores: Iterable[Score] = (),
+        statistics: Mapping[str, np.ndarray] | None = None,
+        weights: bytes | None = None,
+        passes: Passes = Passes(),  # noqa: B008
+    ) -> None:
+        self.weights, self.outlived = weights, False
         self._calibrations: dict[str, Calibration] = {}
         self._fits: dict[str, Fit] = {}
+        self._passes: dict[str, Passes] = {}
         given = {name: np.asarray(values, np.float64) for name, values in (statistics or {}).items()}
         for score in scores:
             kept, fit = given, Fit()
@@ -34,12 +68,24 @@ class CalibratedScores:
                 fit = self._fits[score.name] = score.fit({name: values[0::2] for name, values in given.items()})
                 kept = {name: values[1::2] for name, values in given.items()}
             self._calibrations[score.name] = Calibration(score(kept, fit))
+            if passes.samples is not None:
+                self._passes[score.name] = passes
+
+    def for_weights(self, weights: bytes) -> "CalibratedScores":
+        """Return these where they belong to weights of that digest, else none."""
+        if self.weights in (None, weights):
+            return self
+        none = CalibratedScores()
+        none.outlived = True
+        return none
 
     def updated(self, other: "CalibratedScores") -> "CalibratedScores":
-        """Return these with those of `other` in the place of the same scores."""
-        return CalibratedScores.from_arrays(
-            {name: array for name, array in self.arrays().items() if name.split(".")[1] not in other} | other.arrays()
-        )
+        """Return these, of the same weights, with those of `other` in the place of the same scores."""
+        both = CalibratedScores(weights=other.weights)
+        both._calibrations = self._calibrations | other._calibrations
+        both._fits = {name: fit for name, fit in self._fits.items() if name not in other} | other._fits
+        both._passes = {name: passes for name, passes in self._passes.items() if name not in other} | other._passes
+        return both
 
     def __contains__(self, name: str) -> bool:
         return name in self._calibrations
@@ -52,10 +98,33 @@ class CalibratedScores:
         """
         if name not in self._calibrations:
             raise NotCalibratedError(
-                f"No calibration of score {name!r}: call `detector.calibrate(images)` with held-out in-distribution images "
-                f"first. Calibrated: {sorted(self._calibrations) or 'none'}."
+                f"No calibration of score {name!r}: {self._ask()}. Calibrated: {sorted(self._calibrations) or 'none'}."
             )
         return self._calibrations[name]
+
+    def passes(self, name: str, options: Mapping[str, Any]) -> Passes:
+        """Return how the scores behind a calibration were measured, and p-values are.
+
+        Args:
+            name: Name of the score.
+            options: What a caller asks for, which may not differ: `samples`, `seed`.
+
+        Raises:
+            ValueError: It differs.
+        """
+        made = self._passes.get(name, Passes())
+        asked = made._replace(**{key: options[key] for key in Passes._fields if key in options})
+        if asked.samples != made.samples or (made.samples is not None and asked.seed != made.seed):
+            raise ValueError(
+                f"P-values of {name!r} take the `samples` and `seed` of its calibration, {made._asdict()}; "
+                f"`detector.calibrate(images, samples=...)` makes another. Received: {asked._asdict()}"
+            )
+        return made
+
+    def _ask(self) -> str:
+        """What must be done, and why."""
+        why = "the weights have changed since the last, " if self.outlived else ""
+        return f"{why}call `detector.calibrate(images)` with held-out in-distribution images first"
 
     def fit_of(self, score: Score) -> Fit:
         """Return what a score keeps of in-distribution images; an empty `Fit` for one that is not fitted.
@@ -64,15 +133,16 @@ class CalibratedScores:
             NotCalibratedError: It must be fitted, and has not been.
         """
         if score.fits and score.name not in self._fits:
-            raise NotCalibratedError(
-                f"Score {score.name!r} is fitted to in-distribution images: call `detector.calibrate(images)` with held-out "
-                "ones first."
-            )
+            raise NotCalibratedError(f"Score {score.name!r} is fitted to in-distribution images: {self._ask()}.")
         return self._fits.get(score.name, Fit())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays of numbers by name, for a file of weights."""
         arrays = {f"{_CALIBRATION}.{name}": calibration.scores for name, calibration in self._calibrations.items()}
+        if self.weights is not None:
+            arrays[_WEIGHTS] = np.frombuffer(self.weights, np.uint8)
+        for name, passes in self._passes.items():
+            arrays[f"{_PASSES}.{name}"] = np.array(passes, np.int64)
         for name, fit in self._fits.items():
             arrays[f"{_FITTED_TO}.{name}"] = np.frombuffer("\n".join(fit.statistics).encode(), np.uint8)
             arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.arrays.items()}
@@ -81,30 +151,36 @@ class CalibratedScores:
     @staticmethod
     def owns(name: str) -> bool:
         """Return whether an array of that name is one of `arrays`."""
-        return name.startswith((f"{_CALIBRATION}.", f"{_FITTED}.", f"{_FITTED_TO}."))
+        return name == _WEIGHTS or name.startswith(tuple(f"{kind}." for kind in (_CALIBRATION, _FITTED, _FITTED_TO, _PASSES)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "CalibratedScores":
         """Return what `arrays` gave.
 
         Raises:
-            ValueError: A fit does not name its statistics, as before version 0.2.
+            ValueError: A fit does not name its statistics, or nothing names the weights, as before version 0.2.
         """
-        kept = cls()
+        weights = arrays.get(_WEIGHTS)
+        kept = cls(weights=None if weights is None else np.asarray(weights, np.uint8).tobytes())
         fits: dict[str, dict[str, np.ndarray]] = {}
         names: dict[str, tuple[str, ...]] = {}
         for name, array in arrays.items():
-            kind, score, *key = name.split(".")
+            kind, _, rest = name.partition(".")
+            score, *key = rest.split(".")
+            if kind == _WEIGHTS:
+                continue
             if kind == _CALIBRATION:
                 kept._calibrations[score] = Calibration(array)
+            elif kind == _PASSES:
+                kept._passes[score] = Passes(*(int(number) for number in array))
             elif kind == _FITTED_TO:
                 names[score] = tuple(np.asarray(array, np.uint8).tobytes().decode().split("\n"))
             else:
                 fits.setdefault(score, {})[key[0]] = array
-        if set(names) != set(fits):
+        if set(names) != set(fits) or (kept._calibrations and kept.weights is None):
             raise ValueError(
-                "The fit of a score names the statistics it belongs to: calibrate the detector again with this version. "
-                f"Received: fits of {sorted(fits)}, names for {sorted(names)}"
+                "A calibration names its weights, and the fit of a score its statistics: calibrate the detector again with "
+                f"this version. Received: fits of {sorted(fits)}, names for {sorted(names)}, {_WEIGHTS}: {weights}"
             )
         kept._fits = {score: Fit(names[score], fit) for score, fit in fits.items()}
         return kept

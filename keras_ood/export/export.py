@@ -30,12 +30,14 @@ class CalibratedPass(keras.Model):  # type: ignore[misc]
 
     Raises:
         NotCalibratedError: It keeps nothing of this one.
+        ValueError: It was calibrated with stochastic passes.
     """
 
     def __init__(self, detector: Any, score: Score, calibrated: CalibratedScores) -> None:
         super().__init__(name="calibrated_pass")
         self.detector, self.score = detector, score
         self.calibration = calibrated.calibration(score.name)
+        calibrated.passes(score.name, {"samples": None})  # refuses one of stochastic passes: this is the deterministic one
         fit = calibrated.fit_of(score)
         self.fitted = Fit(fit.statistics, {name: np.asarray(array, np.float32) for name, array in fit.arrays.items()})
         self.built = True

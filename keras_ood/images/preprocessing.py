@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ood.images.checks import ACCEPTED
+
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
 
 
@@ -39,7 +41,10 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
         height, width, channels = self.image_shape
         if None in images.shape[1:]:
             raise ValueError(f"Image shapes must be known when a pass is compiled. Received: {tuple(images.shape)}")
-        is_integer = keras.backend.standardize_dtype(images.dtype) == "uint8"
+        dtype = keras.backend.standardize_dtype(images.dtype)
+        if not (dtype == "uint8" or "float" in dtype) or len(images.shape) != 4 or images.shape[-1] not in (1, 3):
+            raise ValueError(f"Expected {ACCEPTED}. Received: {dtype} images of shape {tuple(images.shape)}")
+        is_integer = dtype == "uint8"
         images = ops.cast(images, "float32")
         if is_integer:
             images = images / 255.0

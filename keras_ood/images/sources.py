@@ -1,55 +1,26 @@
 """Every accepted source of images as one stream of checked batches."""
 
+import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
 import numpy as np
+from PIL import Image
 
 from keras_ood.backend.devices import replicas
 from keras_ood.images.array_file import DAMAGED, ArrayFile
-from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.checks import ACCEPTED, check_images, images_of
+from keras_ood.images.image_files import ImageFiles, decode
 
 Item = TypeVar("Item")
 Started = TypeVar("Started")
 
-ACCEPTED = (
-    "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
-    "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a folder of image files, an image file "
-    "or a .npy/.npz file"
-)
 _TOGETHER = 1 << 18  # numbers of the images that are converted together
-
-
-def check_images(images: Any) -> np.ndarray:
-    """Return `images` as a NumPy array, uint8 or float32, or say what is wrong with them.
-
-    Raises:
-        ValueError: Wrong rank, channels, dtype or range, NaN or infinity, or no image at all.
-    """
-    array = keras.ops.convert_to_numpy(images) if keras.ops.is_tensor(images) else np.asarray(images)
-    if array.ndim != 4:
-        raise ValueError(f"Expected {ACCEPTED}. Received: an array of rank {array.ndim}, shape {array.shape}")
-    if array.shape[-1] not in (1, 3) or 0 in array.shape[1:]:
-        raise ValueError(f"Expected {ACCEPTED}. Received: {array.shape[-1]} channels, shape {array.shape}")
-    if len(array) == 0:
-        raise ValueError(f"Expected {ACCEPTED}. Received: an empty batch, shape {array.shape}")
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
-        raise ValueError(f"Expected {ACCEPTED}. Received: dtype {array.dtype}")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite
-        array = array.astype(np.float32, copy=False)
-    low, high = array.min(), array.max()  # NaN in, NaN out
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"Expected {ACCEPTED}. Received: {np.sum(~np.isfinite(array))} values that are NaN or infinite")
-    if low < 0 or high > 1:
-        raise ValueError(f"Expected {ACCEPTED}. Received: floats from {low:g} to {high:g}")
-    return array
 
 
 def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
@@ -96,20 +67,12 @@ def gather(source: Any, preprocess: Callable[[Any], Any], batch_size: int = 256)
     return np.concatenate([keras.ops.convert_to_numpy(preprocess(batch)) for batch in batches])
 
 
-def trainable(source: Any, preprocess: Callable[[Any], Any]) -> Any:
-    """Return what Keras trains on: an array checked, image files gathered in memory, anything else as it is."""
-    if isinstance(source, (str, os.PathLike, ImageFiles)):
-        return gather(source, preprocess)
-    return check_images(source) if hasattr(source, "shape") else source
-
-
 def count_images(source: Any) -> int | None:
     """Return the number of images of a source, or None where only reading to the end would tell."""
-    if isinstance(source, (str, os.PathLike)):
-        source = open_path(source)
+    source = opened(source)
     if isinstance(source, ImageFiles) or hasattr(source, "shape"):
         return len(source)
-    return None
+    return len(source) if isinstance(source, (list, tuple)) and all(map(_is_image, source)) else None
 
 
 def open_path(path: str | os.PathLike[str]) -> Any:
@@ -133,10 +96,37 @@ def open_path(path: str | os.PathLike[str]) -> Any:
     raise ValueError(f"A .npz file needs one array, or one named 'images'. Received: {path} with {names}")
 
 
+def opened(source: Any) -> Any:
+    """Return a source whose paths are opened, whose dictionary is looked up, and that is known not to be endless.
+
+    Raises:
+        ValueError: A dictionary without images, files that are none, or a source that never ends.
+    """
+    if isinstance(source, Mapping):
+        source = images_of(source)
+    if isinstance(source, (str, os.PathLike)):
+        return open_path(source)
+    if isinstance(source, Image.Image):
+        return [source]
+    if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, os.PathLike)) for item in source):
+        return ImageFiles(source)
+    if is_endless(source):
+        raise ValueError(f"Expected {ACCEPTED}, of which each ends. Received: an endless {type(source).__name__}")
+    return source
+
+
+def is_endless(source: Any) -> bool:
+    """Return whether a source is known to go on for ever: a repeated dataset, an iterator of `itertools` that never stops."""
+    if isinstance(source, keras.utils.PyDataset):
+        return source.num_batches is None
+    if callable(cardinality := getattr(source, "cardinality", None)):  # of a tf.data.Dataset
+        return int(cardinality()) == -1
+    return isinstance(source, (itertools.cycle, itertools.count, itertools.repeat))
+
+
 def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
     """Yield checked arrays of any length."""
-    if isinstance(source, (str, os.PathLike)):
-        source = open_path(source)
+    source = opened(source)
     if isinstance(source, ImageFiles):
         yield from convert(source, preprocess, batch_size)
     elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
@@ -145,17 +135,42 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
         yield from (check_images(source[start : start + batch_size]) for start in range(0, source.shape[0], batch_size))
     elif isinstance(source, (keras.utils.PyDataset, Iterable)):
         empty = True
-        for batch in _items(source):
-            empty = False
-            yield check_images(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+        for is_image, items in groupby(_items(source), _is_image):
+            one_by_one = iter(items)
+            for chunk in convert(map(_read, one_by_one), preprocess, batch_size) if is_image else _checked(one_by_one):
+                empty = False
+                yield chunk
         if empty:
-            raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no batch")
+            raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__} that yields no image")
     else:
         raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
 
 
+def _is_image(item: Any) -> bool:
+    """Whether an item of a stream is one image, not a batch: a file, a PIL image, or an array with 1 or 3 channels."""
+    return isinstance(item, (str, os.PathLike, Image.Image)) or _looks_like_one(getattr(item, "shape", ()))
+
+
+def _looks_like_one(shape: Any) -> bool:
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
+def _read(item: Any) -> np.ndarray:
+    if isinstance(item, (str, os.PathLike)):
+        return next(iter(ImageFiles(item)))
+    return decode(item) if isinstance(item, Image.Image) else check_images(item[None])[0]
+
+
+def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:
+    """Yield the images of batches that have any."""
+    for batch in batches:
+        images = images_of(batch)
+        if getattr(images, "shape", (1,))[0] != 0:
+            yield check_images(images)
+
+
 def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:
-    """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size are converted together.
+    """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size and dtype are converted together.
 
     Always a power of two of them: JAX compiles for each shape.
 
@@ -164,7 +179,7 @@ def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most
         preprocess: The detector's `Preprocessing`.
         most: How many to read ahead.
     """
-    for shape, alike in groupby(images, np.shape):
+    for (shape, _), alike in groupby(images, lambda image: (image.shape, image.dtype)):
         while together := list(islice(alike, max(1, min(most, _TOGETHER // math.prod(shape))))):
             while together:
                 size = 1 << (len(together).bit_length() - 1)
@@ -175,8 +190,6 @@ def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most
 def _items(source: Any) -> Iterator[Any]:
     """Yield the batches of a `PyDataset`, which is indexed, or of anything iterable."""
     if isinstance(source, keras.utils.PyDataset):
-        if source.num_batches is None:
-            raise ValueError("A PyDataset needs a known number of batches. Received: `num_batches` is None")
         yield from (source[index] for index in range(source.num_batches))
     else:
         yield from source

@@ -1,5 +1,6 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.calibration.calibrated_scores import CalibratedScores, Passes
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
+from keras_ood.images.duplicates import MANY, Duplicates
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.family import Family
 from keras_ood.models.statistics_pass import StatisticsPass
@@ -78,7 +80,7 @@ class Detector(Family, Trainable):
         Raises:
             ValueError: The detector lacks what one of the scores takes.
         """
-        served = [self._available_score(name) for name in methods]
+        served = [self._available_score(name) for name in ([methods] if isinstance(methods, str) else methods)]
         parts = list(self.statistics_pass.stream(images, served, samples, seed, batch_size, progress))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -109,9 +111,30 @@ class Detector(Family, Trainable):
             NotCalibratedError: The score must be fitted, and `calibrate` has not run.
         """
         score = self._available_score(method)
-        self._calibrated.fit_of(score)  # refuses a score that is not fitted before any image is looked at
+        return self._iterate_scores(score, self.calibrated, images, options)
+
+    def _iterate_scores(
+        self, score: scores.Score, calibrated: CalibratedScores, images: Any, options: Mapping[str, Any]
+    ) -> Iterator[np.ndarray]:
+        fit = calibrated.fit_of(score)  # refuses a score that is not fitted before any image is looked at
+        if score.fits:
+            options = {**options, **calibrated.passes(score.name, options)._asdict()}
         batches = self.statistics_pass.stream(images, [score], **options)
-        return (self.score_statistics(statistics, score.name) for statistics in batches)
+        return (score(statistics, fit).astype(np.float32) for statistics in batches)
+
+    def iterate_p_values(
+        self, images: Any, method: str | None = None, **options: Any
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield `(scores, p_values)` batch by batch: what `score` and `p_values` return, from one pass.
+
+        Raises:
+            ValueError: As `iterate_scores`; other `samples` or another `seed` than those of the calibration.
+            NotCalibratedError: `calibrate` has not covered the score since the weights last changed.
+        """
+        score, calibrated = self._calibrated_score(method)
+        calibration = calibrated.calibration(score.name)
+        options |= calibrated.passes(score.name, options)._asdict()
+        return ((values, calibration.p_values(values)) for values in self._iterate_scores(score, calibrated, images, options))
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
         """Return `(N,)` float32 scores of statistics at hand: several scores cost one pass."""
@@ -119,27 +142,34 @@ class Detector(Family, Trainable):
         read = score.needs + score.measures
         if not set(read) <= set(statistics):
             raise ValueError(f"Score {score.name!r} needs the statistics {read}. Received: {sorted(statistics)}")
-        return score(statistics, self._calibrated.fit_of(score)).astype(np.float32)
+        return score(statistics, (self.calibrated if score.fits else self._calibrated).fit_of(score)).astype(np.float32)
 
     def calibrate(self, images: Any, methods: Sequence[str] | None = None, **options: Any) -> None:
         """Keep the scores of held-out in-distribution images, in place of those kept of the same scores before.
 
-        A score that must be fitted is fitted to every other image, and calibrated with the rest.
+        A score that must be fitted is fitted to every other image, and calibrated with the rest. Each image counts once: of
+        equal ones the first is kept, and a warning says how many were left out, and whether many are nearly equal, as frames
+        of a video are: p-values promise nothing for images that depend on each other. The calibration belongs to the weights
+        as they are; when they change in any way, it is gone.
 
         Args:
-            images: Any accepted source of at least 20 images that were not trained on, 40 for scores that are fitted.
+            images: Any accepted source of at least 20 different images that were not trained on, 40 for scores that are fitted.
             methods: Scores; None for every cheap one that the detector and the number of images allow.
-            **options: Options of `statistics`. Scores are comparable to the calibration's only under the same `samples`.
+            **options: Options of `statistics`. `samples` and `seed` are kept: p-values are taken with the same.
 
         Raises:
             ValueError: Too few images, or a score that cannot be calibrated.
         """
+        methods = [methods] if isinstance(methods, str) else methods
         chosen = [self._available_score(name) for name in (scores.available(self, cheap=True) if methods is None else methods)]
         transductive = [score.name for score in chosen if score.transductive]
         if transductive:
             raise ValueError(f"A transductive score depends on its batch and has no calibration. Received: {transductive}")
-        statistics = self.statistics(images, methods=[score.name for score in chosen], **options)
-        size = len(statistics["nll"])
+        duplicates = Duplicates()
+        parts = list(self.statistics_pass.stream(images, chosen, **options, look=duplicates.add))
+        first = duplicates.first
+        statistics = {name: np.concatenate([part[name] for part in parts])[first] for name in parts[0]}
+        size = len(first)
         if methods is None and size < 2 * MINIMUM_SIZE:
             chosen = [score for score in chosen if not score.fits or score.name == self.default_score]
         required = 2 * MINIMUM_SIZE if any(score.fits for score in chosen) else MINIMUM_SIZE
@@ -148,7 +178,9 @@ class Detector(Family, Trainable):
                 f"Calibration takes at least {MINIMUM_SIZE} images, {2 * MINIMUM_SIZE} for scores that are fitted. "
                 f"Received: {size} for {[score.name for score in chosen]}"
             )
-        self._calibrated = self._calibrated.updated(CalibratedScores(chosen, statistics))
+        passes = Passes(**{key: options[key] for key in Passes._fields if key in options})
+        self._calibrated = self.calibrated.updated(CalibratedScores(chosen, statistics, self.weights_digest(), passes))
+        _tell(duplicates)
 
     def calibration(self, method: str | None = None) -> Calibration:
         """Return the calibration of a score.
@@ -156,26 +188,40 @@ class Detector(Family, Trainable):
         Raises:
             NotCalibratedError: `calibrate` has not run since the weights last changed.
         """
+        score, calibrated = self._calibrated_score(method)
+        return calibrated.calibration(score.name)
+
+    def _calibrated_score(self, method: str | None) -> tuple[scores.Score, CalibratedScores]:
         score = scores.get(method or self.default_score)
         if score.transductive:
             raise ValueError(f"A transductive score depends on its batch and has no p-value. Received: {score.name!r}")
-        return self._calibrated.calibration(score.name)
+        return score, self.calibrated
 
     def calibrated_scores(self) -> list[str]:
-        """Return the names of the scores that `calibrate` has covered."""
-        return [name for name in scores.names() if name in self._calibrated]
+        """Return the names of the scores that `calibrate` has covered since the weights last changed."""
+        calibrated = self.calibrated
+        return [name for name in scores.names() if name in calibrated]
 
     def ready_scores(self) -> list[str]:
         """Return the names of the cheap scores that can be computed as things are: fitted, where they must be."""
-        return [name for name in scores.available(self, cheap=True) if name in self._calibrated or not scores.get(name).fits]
+        calibrated = self.calibrated
+        return [name for name in scores.available(self, cheap=True) if name in calibrated or not scores.get(name).fits]
 
     def p_values(self, images: Any, method: str | None = None, **options: Any) -> np.ndarray:
-        """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution."""
-        calibration = self.calibration(method)
-        return calibration.p_values(self.score(images, method, **options))
+        """Return `(N,)` conformal p-values against the calibration images; small = out-of-distribution.
+
+        Args:
+            images: Any accepted source.
+            method: As in `score`.
+            **options: As in `score`; `samples` and `seed` are those of the calibration.
+        """
+        return np.concatenate([p_values for _, p_values in self.iterate_p_values(images, method, **options)])
 
     def threshold(self, fpr: float, method: str | None = None) -> float:
-        """Return the score above which at most a share `fpr` of in-distribution images lies."""
+        """Return the score above which at most a share `fpr` of in-distribution images lies.
+
+        It holds for scores of the same `samples` and `seed` as the calibration's.
+        """
         return self.calibration(method).threshold(fpr)
 
     def detect(self, images: Any, fpr: float = NOMINAL_FPR, method: str | None = None, **options: Any) -> np.ndarray:
@@ -220,6 +266,18 @@ class Detector(Family, Trainable):
             "background": background,
             "name": self.name,
         }
+
+
+def _tell(duplicates: Duplicates) -> None:
+    """Warn of images of a calibration that depend on each other."""
+    if left_out := duplicates.seen - len(duplicates.first):
+        warnings.warn(f"Calibration left out {left_out} of {duplicates.seen} images: duplicates of others", stacklevel=3)
+    if (share := duplicates.near_share()) >= MANY:
+        warnings.warn(
+            f"{share:.0%} of the calibration images are nearly equal to another one, as frames of a video are. Calibrate on "
+            "images that were taken apart from each other: p-values promise nothing for others",
+            stacklevel=3,
+        )
 
 
 def _frozen_copy(background: Any, image_shape: tuple[int, int, int]) -> Detector:

@@ -9,7 +9,6 @@ from keras import ops
 
 from keras_ood.attention import PerImageGate
 from keras_ood.encoders import encode
-from keras_ood.images.sources import trainable
 from keras_ood.images.statistics import image_statistics
 from keras_ood.models.detector import Detector
 from keras_ood.networks.flow import FLOWS
@@ -136,16 +135,14 @@ class InFlow(Detector):
             "latent_norm": ops.sqrt(squared_norm),
         }
 
-    def fit(self, x: Any = None, **options: Any) -> Any:
-        """Train on in-distribution images, see `Detector.fit`; a fresh flow given an array starts from its first images.
+    def before_fit(self, data: Any) -> None:
+        """Start a fresh flow from the first images of an array.
 
         A gate is not trained: it keeps to the in-distribution images that it was fitted to. For others, fit one of your own
         (`PerImageGate.from_images`) and take `with_attention`.
         """
-        x = trainable(x, self.preprocessing)
-        if hasattr(x, "shape"):
-            self.initialize(x[:_INITIALIZE_WITH])
-        return super().fit(x, **options)
+        if hasattr(data, "shape"):
+            self.initialize(data[:_INITIALIZE_WITH])
 
     def initialize(self, images: Any) -> None:
         """Set the act-norms of a fresh flow from a batch of images (Glow's data-dependent start)."""

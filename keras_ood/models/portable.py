@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
-from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.calibration.calibrated_scores import CalibratedScores, weights_digest
 from keras_ood.export import export as exporting
 from keras_ood.hub import serialization
 
@@ -26,6 +26,15 @@ class Portable(keras.Model):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._calibrated = CalibratedScores()
+
+    @property
+    def calibrated(self) -> CalibratedScores:
+        """What the detector knows of its scores, as far as it belongs to the weights as they are; a look at every weight."""
+        return self._calibrated.for_weights(self.weights_digest())
+
+    def weights_digest(self) -> bytes:
+        """Return a digest of every weight, the background model's and the gate's among them."""
+        return weights_digest(weight.numpy() for weight in self.weights)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
         """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
@@ -100,7 +109,7 @@ class Portable(keras.Model):  # type: ignore[misc]
             OSError: There is no such folder, or something else has that name.
             RuntimeError: A package is missing, or the runtime does not give the detector's scores.
         """
-        return exporting.export(self, self._calibrated, path, format, method, image_shape)
+        return exporting.export(self, self.calibrated, path, format, method, image_shape)
 
     def inference_copy(self: Self, dtype: str | None = None) -> Self:
         """Return a detector of the same weights and calibration, without optimizer.
@@ -127,7 +136,7 @@ class Portable(keras.Model):  # type: ignore[misc]
     def save_own_variables(self, store: Any) -> None:
         """Keep the calibration scores beside the weights (called by Keras)."""
         super().save_own_variables(store)
-        for name, array in self._calibrated.arrays().items():
+        for name, array in self.calibrated.arrays().items():
             store[name] = array
 
     def load_own_variables(self, store: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ood.backend.compiled import Pending, launch
 from keras_ood.backend.devices import replicas
-from keras_ood.images.sources import count_images, iterate_batches, one_ahead, pad
+from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
 from keras_ood.scores import Score
 from keras_ood.terminal.progress import track_images
 
@@ -38,6 +38,7 @@ class StatisticsPass:
         seed: int = 0,
         batch_size: int = 256,
         progress: bool | None = None,
+        look: Callable[[np.ndarray], None] | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Yield the statistics of one batch after the other; a batch is read and sent while the one before is computed.
 
@@ -48,6 +49,7 @@ class StatisticsPass:
             seed: Seed of the stochastic passes.
             batch_size: Images per pass.
             progress: Whether to show a bar, see `keras_ood.terminal.progress.track_images`.
+            look: Called with each batch as the networks take it, float32 `(n, *image_shape)` in 0..1.
 
         Raises:
             ValueError: Images that are not accepted, or settings that do not go together.
@@ -61,15 +63,18 @@ class StatisticsPass:
         launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
 
         def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
+            if batch.shape[1:] != detector.image_shape:  # here, so that the compiled pass only ever sees its own image shape
+                batch = np.concatenate(list(convert(batch, detector.preprocessing)))
             padded = pad(batch, batch_size)
-            if padded.shape[1:] != detector.image_shape:  # here, so that the compiled pass only ever sees its own image shape
-                padded = keras.ops.convert_to_numpy(detector.preprocessing(padded))
             return padded, len(batch), launched(padded, noise)
 
+        images = opened(images)
         batches = track_images(iterate_batches(images, batch_size, detector.preprocessing), count_images(images), progress)
         for padded, length, pending in one_ahead(batches, start):
             values = pending()
-            prepared = keras.ops.convert_to_numpy(detector.preprocessing(padded)) if measuring else padded
+            prepared = keras.ops.convert_to_numpy(detector.preprocessing(padded)) if measuring or look else padded
+            if look is not None:
+                look(prepared[:length])
             for score in measuring:
                 values = values | score.measure(detector, prepared[:length] if score.transductive else prepared)
             yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}

@@ -1,18 +1,27 @@
 """A model that is trained on images alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from keras_ood.backend.compiled import is_concrete
 from keras_ood.backend.optimizers import adam
-from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.callbacks.nan_guard import NaNGuard
-from keras_ood.images.sources import trainable
+from keras_ood.images.checks import check_images
+from keras_ood.images.feed import Feed
 from keras_ood.models.portable import Portable
+
+_WEIGHTS = ("sample_weight", "class_weight")
+_LOSSES = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class Trainable(Portable):
-    """The part of a detector that learns: `fit`, whose loss is the mean `nll` of the batch."""
+    """The part of a detector that learns, by Keras' own loops: the loss is the mean `nll` of the batch.
+
+    Whatever way images take into the model, they are checked as `Detector.score` checks them, before anything is done. Labels,
+    `y`, are accepted and ignored.
+    """
 
     reported: tuple[str, ...] = ("nll",)
     """Statistics whose running means training reports."""
@@ -21,26 +30,86 @@ class Trainable(Portable):
         super().__init__(**kwargs)
         self._means = [keras.metrics.Mean(name=name) for name in self.reported]
 
-    def fit(self, x: Any = None, **options: Any) -> Any:
-        """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before is dropped.
+    def compile(self, optimizer: Any = "rmsprop", **options: Any) -> None:
+        """Choose the optimizer and how to compile, as `keras.Model.compile`; loss and metrics are the detector's own.
+
+        Raises:
+            ValueError: Another loss or other metrics.
+        """
+        _refuse(options, _LOSSES, f"A detector's loss is its mean nll, its metrics are {self.reported}")
+        super().compile(optimizer, **options)
+
+    def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before holds no longer.
 
         A loss that is not finite stops the training and brings the last finite weights back.
 
         Args:
-            x: An array of images, checked; a folder of images, read into memory; a `tf.data.Dataset` or a `PyDataset`.
-            **options: Options of `keras.Model.fit`.
+            x: Any accepted source. Arrays, files and lists are held in memory; a `tf.data.Dataset`, a `PyDataset`, a
+                `DataLoader` or a generator are read as they go, their labels left out.
+            y: Labels; ignored.
+            **options: Options of `keras.Model.fit`; `validation_data` is images, or images and labels.
 
         Returns:
             The `keras.callbacks.History`.
 
         Raises:
+            ValueError: Images that are not accepted, or weights of samples or classes.
             FloatingPointError: The loss became NaN or infinite.
         """
+        _refuse_weights(options)
+        feed, epochs = Feed(self.preprocessing), int(options.get("epochs", 1))
+        data = feed.open(x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
+        if (validation := options.get("validation_data")) is not None:
+            opened = feed.open(validation, epochs, options.get("validation_steps"), "validation_steps")
+            options["validation_data"] = (opened,) if hasattr(opened, "shape") else opened
         if not self.compiled:
             self.compile(optimizer=adam())
-        self._calibrated = CalibratedScores()
+        self.before_fit(data)
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
-        return super().fit(trainable(x, self.preprocessing), **options)
+        with feed.errors():
+            return super().fit(data, **options)
+
+    def before_fit(self, data: Any) -> None:
+        """Do what must be done to fresh weights before they are trained; here nothing.
+
+        Args:
+            data: What will be trained on, an array `(N, height, width, channels)` or a stream.
+        """
+
+    def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """Return the loss and the metrics on images, as `keras.Model.evaluate` does; see `fit`."""
+        _refuse_weights(options)
+        feed = Feed(self.preprocessing)
+        with feed.errors():
+            return super().evaluate(feed.open(x, 1, options.get("steps")), **options)
+
+    def predict(self, x: Any, **options: Any) -> Any:
+        """Return the statistics of images, `{name: (N,)}`, as `keras.Model.predict` does; `statistics` takes any length."""
+        feed = Feed(self.preprocessing)
+        with feed.errors():
+            return super().predict(feed.open(x, 1, options.get("steps")), **options)
+
+    def train_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
+        """Train on one batch, as `keras.Model.train_on_batch` does; see `fit`."""
+        _refuse_weights(options)
+        return super().train_on_batch(Feed(self.preprocessing).check(x), **options)
+
+    def test_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
+        """Return loss and metrics of one batch, as `keras.Model.test_on_batch` does; see `fit`."""
+        _refuse_weights(options)
+        return super().test_on_batch(Feed(self.preprocessing).check(x), **options)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the statistics of one batch, as `keras.Model.predict_on_batch` does."""
+        return super().predict_on_batch(Feed(self.preprocessing).check(x))
+
+    def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        """Return the statistics of a batch, tensors by name; images that are at hand are checked."""
+        images = inputs.get("images") if isinstance(inputs, Mapping) else inputs
+        if is_concrete(images):
+            check_images(images)
+        return super().__call__(inputs, *arguments, **options)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -53,3 +122,13 @@ class Trainable(Portable):
         for mean in self._means:
             mean.update_state(y_pred[mean.name])
         return dict(self.get_metrics_result())
+
+
+def _refuse(options: Mapping[str, Any], names: tuple[str, ...], rule: str) -> None:
+    given = [name for name in names if options.get(name) is not None]
+    if given:
+        raise ValueError(f"{rule}: {' and '.join(map(repr, names))} are not for it. Received: {given}")
+
+
+def _refuse_weights(options: Mapping[str, Any]) -> None:
+    _refuse(options, _WEIGHTS, "A detector weighs all images alike")

@@ -1,9 +1,10 @@
 """One folder of images cut into the parts that an honest training needs."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+
+from keras_ood.images.duplicates import Duplicates
 
 MINIMUM = 100  # images
 _CALIBRATION, _OTHER = (0.2, 40, 5_000), (0.1, 20, 2_000)  # share, least and largest number
@@ -40,13 +41,13 @@ class Split:
         Raises:
             ValueError: Too few images.
         """
-        first: dict[bytes, int] = {}
-        for index, image in enumerate(images):
-            first.setdefault(hashlib.sha256(image.tobytes()).digest(), index)
+        duplicates = Duplicates()
+        duplicates.add(images)
+        first = duplicates.first
         required = MINIMUM * calibrations
         if len(first) < required:
             raise ValueError(f"A split takes at least {required} different images. Received: {len(first)}, of {len(images)}")
-        order = np.random.default_rng(seed).permutation(list(first.values()))
+        order = np.random.default_rng(seed).permutation(first)
         sizes = [calibrations * _size(len(first), *_CALIBRATION), _size(len(first), *_OTHER), _size(len(first), *_OTHER)]
         calibration, validation, test, training = np.split(images[order], np.cumsum(sizes))
         return cls(training, validation, calibration, test, len(images) - len(first))

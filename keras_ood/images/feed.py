@@ -1,0 +1,161 @@
+"""What Keras trains on, each batch checked before it is."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood.images.checks import ACCEPTED, check_images, images_of
+from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.sources import gather, is_endless, opened
+
+_ONCE = "a generator is read once: take what can be read in every epoch, or `{steps}` with a generator that goes on for ever"
+
+
+class Feed:
+    """Sources of images as the data that `keras.Model` takes: batches `(images,)` of the size of the networks.
+
+    Arrays, files and lists are checked and converted in memory. What streams is checked and converted batch by batch, before
+    any is trained on. Labels are left out; weights of samples are refused.
+
+    Args:
+        preprocess: The detector's `Preprocessing`.
+    """
+
+    def __init__(self, preprocess: Any) -> None:
+        self._preprocess = preprocess
+        self._shape = tuple(preprocess.image_shape)
+        self._refused: Exception | None = None
+
+    def open(self, source: Any, epochs: int = 1, steps: int | None = None, steps_name: str = "steps") -> Any:
+        """Return the data for Keras: an array, a `PyDataset`, a `tf.data.Dataset` or a generator.
+
+        Args:
+            source: Any accepted source; an endless one with `steps`. A tuple is images and labels.
+            epochs: Number of passes that will be made.
+            steps: Number of batches of each pass, None for all.
+            steps_name: Name of the option that says so.
+
+        Raises:
+            ValueError: Images that are not accepted, as far as they are at hand; a source that cannot be passed so often.
+        """
+        if isinstance(source, tuple):
+            source = self._without_weights(source)
+        if is_endless(source):
+            if steps is None:
+                raise ValueError(f"An endless source takes `{steps_name}`. Received: {type(source).__name__}")
+        else:
+            source = opened(source)
+        if isinstance(source, keras.utils.PyDataset):
+            return _Indexed(source, self._prepare)
+        if hasattr(source, "element_spec"):
+            return self._mapped(source)
+        if isinstance(source, Iterator):
+            if epochs > 1 and steps is None:
+                raise ValueError(f"{_ONCE.format(steps=steps_name)}. Received: {type(source).__name__}, {epochs} epochs")
+            return self._generated(source)
+        if isinstance(source, (list, tuple, ImageFiles)):
+            return gather(source, self._preprocess)
+        if hasattr(source, "shape"):
+            return self._fit(check_images(source), lambda images: gather(images, self._preprocess))
+        if isinstance(source, Iterable) and hasattr(source, "__len__"):
+            return _Repeated(source, self._prepare)
+        raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
+
+    def check(self, images: Any) -> np.ndarray:
+        """Return one batch, checked and of the size of the networks."""
+        return self._fit(check_images(images), lambda batch: keras.ops.convert_to_numpy(self._preprocess(batch)))
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what was said of a batch in place of what Keras makes of it."""
+        try:
+            yield
+        except Exception:
+            if self._refused is not None:
+                raise self._refused from None
+            raise
+
+    def _fit(self, images: np.ndarray, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        return images if images.shape[1:] == self._shape else convert(images)
+
+    def _prepare(self, batch: Any) -> np.ndarray:
+        try:
+            return self.check(images_of(self._without_weights(batch)))
+        except ValueError as error:
+            self._refused = error
+            raise
+
+    @staticmethod
+    def _without_weights(batch: Any) -> Any:
+        if isinstance(batch, tuple) and len(batch) > 2 and batch[2] is not None:
+            raise ValueError(
+                "A detector weighs all images alike: batches are images, or images and labels. Received: sample weights"
+            )
+        return images_of(batch)
+
+    def _mapped(self, dataset: Any) -> Any:
+        """A `tf.data.Dataset` whose elements are prepared as they come."""
+        import tensorflow as tf
+
+        def prepare(*element: Any) -> Any:
+            images = self._without_weights(element if len(element) > 1 else element[0])
+            as_it_is = images.dtype == tf.uint8 and tuple(images.shape[1:]) == self._shape
+            dtype = np.uint8 if as_it_is else np.float32
+            prepared = tf.numpy_function(lambda batch: self._prepare(batch).astype(dtype, copy=False), [images], dtype)
+            prepared.set_shape((None, *self._shape))
+            return (prepared,)
+
+        return dataset.map(prepare)
+
+    def _generated(self, batches: Iterable[Any]) -> Iterator[tuple[np.ndarray]]:
+        return ((self._prepare(batch),) for batch in batches)
+
+
+class _Indexed(keras.utils.PyDataset):  # type: ignore[misc]
+    """A `PyDataset` whose batches are prepared; its workers are threads."""
+
+    def __init__(self, dataset: Any, prepare: Callable[[Any], np.ndarray]) -> None:
+        super().__init__(workers=dataset.workers, max_queue_size=dataset.max_queue_size)
+        self._dataset, self._prepare = dataset, prepare
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches, None of an endless one."""
+        return self._dataset.num_batches  # type: ignore[no-any-return]
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        """A batch by its number."""
+        return (self._prepare(self._dataset[index]),)
+
+    def on_epoch_begin(self) -> None:
+        """Tell the dataset (called by Keras)."""
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tell the dataset (called by Keras)."""
+        self._dataset.on_epoch_end()
+
+
+class _Repeated(keras.utils.PyDataset):  # type: ignore[misc]
+    """What can be iterated over and over, as torch's `DataLoader`, in its own order."""
+
+    def __init__(self, batches: Any, prepare: Callable[[Any], np.ndarray]) -> None:
+        super().__init__()
+        self._batches, self._prepare = batches, prepare
+        self._iterator: Iterator[Any] = iter(())
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches."""
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        """The next batch, whatever its number; after the last one the first."""
+        batch = next(self._iterator, None)
+        if batch is None:
+            self._iterator = iter(self._batches)
+            batch = next(self._iterator)
+        return (self._prepare(batch),)
