@@ -116,8 +116,8 @@ class CalibratedScores:
         asked = made._replace(**{key: options[key] for key in Passes._fields if key in options})
         if asked.samples != made.samples or (made.samples is not None and asked.seed != made.seed):
             raise ValueError(
-                f"P-values of {name!r} take the `samples` and `seed` of its calibration, {made._asdict()}; "
-                f"`detector.calibrate(images, samples=...)` makes another. Received: {asked._asdict()}"
+                f"Score {name!r} was calibrated with {made._asdict()}, and is only comparable with scores of the same; "
+                f"`detector.calibrate(images, samples=...)` makes another calibration. Received: {asked._asdict()}"
             )
         return made
 

@@ -1,5 +1,7 @@
 """What Keras trains on, each batch checked before it is."""
 
+import itertools
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +30,7 @@ class Feed:
         self._preprocess = preprocess
         self._shape = tuple(preprocess.image_shape)
         self._refused: Exception | None = None
+        self._runs_out = False
 
     def open(self, source: Any, epochs: int = 1, steps: int | None = None, steps_name: str = "steps") -> Any:
         """Return the data for Keras: an array, a `PyDataset`, a `tf.data.Dataset` or a generator.
@@ -55,6 +58,7 @@ class Feed:
         if isinstance(source, Iterator):
             if epochs > 1 and steps is None:
                 raise ValueError(f"{_ONCE.format(steps=steps_name)}. Received: {type(source).__name__}, {epochs} epochs")
+            self._runs_out = steps is None
             return self._generated(source)
         if isinstance(source, (list, tuple, ImageFiles)):
             return gather(source, self._preprocess)
@@ -71,12 +75,15 @@ class Feed:
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Raise what was said of a batch in place of what Keras makes of it."""
-        try:
-            yield
-        except Exception:
-            if self._refused is not None:
-                raise self._refused from None
-            raise
+        with warnings.catch_warnings():
+            if self._runs_out:  # of which Keras warns
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            try:
+                yield
+            except Exception:
+                if self._refused is not None:
+                    raise self._refused from None
+                raise
 
     def _fit(self, images: np.ndarray, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         return images if images.shape[1:] == self._shape else convert(images)
@@ -85,7 +92,7 @@ class Feed:
         try:
             return self.check(images_of(self._without_weights(batch)))
         except ValueError as error:
-            self._refused = error
+            self._refused = self._refused or error  # what is read ahead may be refused too
             raise
 
     @staticmethod
@@ -140,12 +147,12 @@ class _Indexed(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 class _Repeated(keras.utils.PyDataset):  # type: ignore[misc]
-    """What can be iterated over and over, as torch's `DataLoader`, in its own order."""
+    """What can be iterated over and over, as torch's `DataLoader`, asked for its batches in their order."""
 
     def __init__(self, batches: Any, prepare: Callable[[Any], np.ndarray]) -> None:
         super().__init__()
         self._batches, self._prepare = batches, prepare
-        self._iterator: Iterator[Any] = iter(())
+        self._iterator, self._next = iter(batches), 0
 
     @property
     def num_batches(self) -> int:
@@ -153,9 +160,9 @@ class _Repeated(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self._batches)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray]:
-        """The next batch, whatever its number; after the last one the first."""
-        batch = next(self._iterator, None)
-        if batch is None:
-            self._iterator = iter(self._batches)
-            batch = next(self._iterator)
+        """A batch by its number; Keras looks at some before it begins with the first one."""
+        if index < self._next:
+            self._iterator, self._next = iter(self._batches), 0
+        batch = next(itertools.islice(self._iterator, index - self._next, None))
+        self._next = index + 1
         return (self._prepare(batch),)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_ood.backend.compiled import is_concrete
+from keras_ood.backend.loops import give_variables_back
 from keras_ood.backend.optimizers import adam
 from keras_ood.callbacks.nan_guard import NaNGuard
 from keras_ood.images.checks import check_images
@@ -48,7 +49,8 @@ class Trainable(Portable):
             x: Any accepted source. Arrays, files and lists are held in memory; a `tf.data.Dataset`, a `PyDataset`, a
                 `DataLoader` or a generator are read as they go, their labels left out.
             y: Labels; ignored.
-            **options: Options of `keras.Model.fit`; `validation_data` is images, or images and labels.
+            **options: Options of `keras.Model.fit`; `validation_data` is images, or images and labels; `shuffle` is for
+                arrays and a `PyDataset`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -66,8 +68,10 @@ class Trainable(Portable):
         if not self.compiled:
             self.compile(optimizer=adam())
         self.before_fit(data)
+        if not hasattr(data, "shape") and not isinstance(x, keras.utils.PyDataset):
+            options["shuffle"] = False  # a stream has its order, or shuffles itself; Keras would warn
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
-        with feed.errors():
+        with feed.errors(), give_variables_back(self):
             return super().fit(data, **options)
 
     def before_fit(self, data: Any) -> None:
@@ -81,14 +85,16 @@ class Trainable(Portable):
         """Return the loss and the metrics on images, as `keras.Model.evaluate` does; see `fit`."""
         _refuse_weights(options)
         feed = Feed(self.preprocessing)
-        with feed.errors():
-            return super().evaluate(feed.open(x, 1, options.get("steps")), **options)
+        data = feed.open(x, 1, options.get("steps"))
+        with feed.errors(), give_variables_back(self):
+            return super().evaluate(data, **options)
 
     def predict(self, x: Any, **options: Any) -> Any:
         """Return the statistics of images, `{name: (N,)}`, as `keras.Model.predict` does; `statistics` takes any length."""
         feed = Feed(self.preprocessing)
-        with feed.errors():
-            return super().predict(feed.open(x, 1, options.get("steps")), **options)
+        data = feed.open(x, 1, options.get("steps"))
+        with feed.errors(), give_variables_back(self):
+            return super().predict(data, **options)
 
     def train_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Train on one batch, as `keras.Model.train_on_batch` does; see `fit`."""

@@ -1,16 +1,19 @@
 """Every source of images as the same stream of checked batches."""
 
+import itertools
 import re
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import scipy.sparse
 from PIL import Image
 
 from keras_ood.images import ImageFiles, UnreadableImageError
+from keras_ood.images.checks import check_images
 from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.images.sources import check_images, count_images, iterate_batches, one_ahead, open_path, pad
+from keras_ood.images.sources import count_images, gather, iterate_batches, one_ahead, open_path, pad
 
 BACKEND = keras.backend.backend()
 COUNT, SHAPE = 11, (6, 5, 3)
@@ -69,6 +72,8 @@ ARRAYS = {
     ".npy": lambda images, folder: in_file(images, folder, "images.npy", np.save),
     ".npy as text": lambda images, folder: str(in_file(images, folder, "images.npy", np.save)),
     ".NPY": lambda images, folder: in_file(images, folder, "a.npy", np.save).rename(folder / "A.NPY"),
+    "dictionary": lambda images, folder: {"labels": np.zeros(len(images)), "images": images},
+    "list of images": lambda images, folder: list(images),
     ".npz, one array": lambda images, folder: in_file(images, folder, "a.npz", np.savez),
     ".npz, compressed": lambda images, folder: in_file(images, folder, "a.npz", np.savez_compressed),
     ".npz, images and others": lambda images, folder: in_file(
@@ -83,6 +88,9 @@ STREAMS = {
     "generator with labels": lambda images, folder: ((chunk, np.zeros(len(chunk))) for chunk in chunks(images)),
     "generator of uneven chunks": lambda images, folder: chunks(images, (1, 5, 2, 1)),
     "list of batches": lambda images, folder: list(chunks(images)),
+    "dictionaries": lambda images, folder: ({"image": chunk, "label": np.zeros(len(chunk))} for chunk in chunks(images)),
+    "generator with empty batches": lambda images, folder: (part for chunk in chunks(images) for part in (chunk[:0], chunk)),
+    "generator of images": lambda images, folder: iter(images),
 }
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -96,6 +104,8 @@ FILES = {
     "folder": lambda images, folder: in_folder(images, folder),
     "folder as text": lambda images, folder: str(in_folder(images, folder)),
     "ImageFiles": lambda images, folder: ImageFiles(in_folder(images, folder)),
+    "list of paths": lambda images, folder: sorted(in_folder(images, folder).iterdir()),
+    "list of PIL images": lambda images, folder: [Image.fromarray(image) for image in images],
     "ImageFiles of a list": lambda images, folder: ImageFiles(sorted(in_folder(images, folder).iterdir())),
 }
 SOURCES = ARRAYS | STREAMS | FILES
@@ -139,6 +149,16 @@ def test_single_file_is_one_image(name, tmp_path):
 def test_chunks_of_any_length_are_cut_and_joined(lengths, batch_size):
     """The length of incoming chunks shows nowhere: only the last batch is short."""
     check_stream(iterate_batches(chunks(IMAGES, lengths), batch_size, unchanged), IMAGES, batch_size)
+
+
+def test_images_of_many_kinds_in_one_list(tmp_path):
+    """Paths, PIL images, arrays of unlike sizes and of both ranges in one list: each is what it would be alone."""
+    Image.fromarray(IMAGES[0]).save(tmp_path / "0.png")
+    kinds = [tmp_path / "0.png", Image.fromarray(IMAGES[1]), IMAGES[2, :3], FLOATS[3], IMAGES[4], IMAGES[5:7]]
+    preprocess = Preprocessing((4, 4, 1))
+    alone = [IMAGES[:1], IMAGES[1:2], IMAGES[2:3, :3], FLOATS[3:4], IMAGES[4:5], IMAGES[5:7]]
+    expected = np.concatenate([keras.ops.convert_to_numpy(preprocess(images)) for images in alone])
+    np.testing.assert_allclose(gather(kinds, preprocess, batch_size=4), expected, atol=1e-6)
 
 
 def test_a_batch_ends_where_shape_or_dtype_changes():
@@ -338,7 +358,7 @@ WRAPPINGS = {
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize("name", [name for name in BAD_ARRAYS if name != "a number"])
+@pytest.mark.parametrize("name", [name for name in BAD_ARRAYS if name not in ("a number", "a single image", "no image")])
 def test_bad_images_are_refused_from_every_source(name, wrapping):
     """An array, a generator and a generator with labels refuse the same images with the same words."""
     array, received = BAD_ARRAYS[name]
@@ -355,7 +375,11 @@ BAD_SOURCES = {
     "an empty generator": lambda: iter([]),
     "a ragged batch": lambda: iter([[[1], [1, 2]]]),
     "an empty tuple": lambda: iter([()]),
-    "a dictionary": lambda: {"images": IMAGES},
+    "a dictionary without images": lambda: {"x": IMAGES},
+    "batches without images": lambda: [IMAGES[:0], IMAGES[:0]],
+    "masked": lambda: np.ma.masked_equal(IMAGES, 3),
+    "a dataset that repeats": lambda: itertools.cycle([IMAGES]),
+    "sparse": lambda: [scipy.sparse.eye_array(3)],
     "bytes": lambda: b"images",
     "an empty PyDataset": lambda: Indexed(IMAGES[:0]),
 }
@@ -364,7 +388,7 @@ BAD_SOURCES = {
 @pytest.mark.parametrize("name", BAD_SOURCES)
 def test_what_is_no_source_is_a_value_error(name):
     """Anything else, and a stream that yields nothing, is refused with what is accepted and what came."""
-    with pytest.raises(ValueError, match=r"Expected images .*Received: \S"):
+    with pytest.raises(ValueError, match=r"(Expected images|A dictionary names its images) .*Received: \S"):
         list(iterate_batches(BAD_SOURCES[name](), 4, unchanged))
 
 
@@ -376,7 +400,7 @@ def test_endless_pydataset_is_a_value_error():
 
         num_batches = None
 
-    with pytest.raises(ValueError, match="Received: `num_batches` is None"):
+    with pytest.raises(ValueError, match="Received: an endless Endless"):
         list(iterate_batches(Endless(IMAGES), 4, unchanged))
 
 

@@ -217,7 +217,7 @@ BAD_IMAGES = {
     "empty": (np.zeros((0, 8, 8, 1), np.uint8), "empty batch"),
     "text": ("no/such/folder", "no/such/folder"),
     "number": (3.5, "float"),
-    "nothing": (iter([]), "yields no batch"),
+    "nothing": (iter([]), "yields no image"),
 }
 
 
@@ -269,7 +269,7 @@ def test_unknown_scores_list_close_ones(pretrained, digits):
 def test_bad_options(pretrained, digits, options):
     """Sizes below one are refused."""
     with pytest.raises(ValueError, match="Received: 0"):
-        pretrained.score(digits[1], **options)
+        pretrained.score(digits[1], "nll", **options)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 2), (0, 8, 1)])

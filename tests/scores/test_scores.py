@@ -234,13 +234,13 @@ def test_fits_name_their_statistics():
 
 
 def test_fits_without_names_are_refused():
-    """Arrays of a fit from before fits named their statistics: said so, in place of a score that may be another."""
-    arrays = CalibratedScores([scores.get("typicality")], {"nll": np.arange(100.0)}).arrays()
+    """Arrays from before fits named their statistics, and calibrations their weights: said so, in place of a wrong score."""
+    arrays = CalibratedScores([scores.get("typicality")], {"nll": np.arange(100.0)}, bytes(32)).arrays()
     kept = CalibratedScores.from_arrays(arrays)
     assert kept.fit_of(scores.get("typicality")).statistics == ("nll",)
-    del arrays["fitted_to.typicality"]
-    with pytest.raises(ValueError, match=r"calibrate the detector again .*Received: fits of \['typicality'\], names for \[\]"):
-        CalibratedScores.from_arrays(arrays)
+    for missing in ("fitted_to.typicality", "weights_sha256"):
+        with pytest.raises(ValueError, match=r"calibrate the detector again .*Received: fits of \['typicality'\]"):
+            CalibratedScores.from_arrays({name: array for name, array in arrays.items() if name != missing})
 
 
 class Spread(scores.Score):
