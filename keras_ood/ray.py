@@ -16,7 +16,9 @@ import numpy as np
 
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.hub import handles, preset
-from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, UNREADABLE, decode
+from keras_ood.images.decoding import DECODING_ERRORS, Decoding
+from keras_ood.images.formats import suffixes
+from keras_ood.images.image_files import UNREADABLE
 from keras_ood.loading import from_pretrained
 
 try:
@@ -151,14 +153,14 @@ def score_files(
     folder = handles.resolve(handle)
     digest, default = _digest(folder), preset.read(folder)["default_score"]
     decisive = {"source": source, "preset": digest, "method": method or default, "fpr": fpr}
-    suffixes = [suffix.removeprefix(".") for suffix in sorted(SUFFIXES)]
+    extensions = [suffix.removeprefix(".") for suffix in sorted(suffixes())]
     context = ray.data.DataContext.get_current()
     before = context.checkpoint_config
     context.checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=f"{out}/{CHECKPOINT}", delete_checkpoint_on_success=False
     )
     try:
-        files = ray.data.read_binary_files(source, include_paths=True, file_extensions=suffixes, override_num_blocks=blocks)
+        files = ray.data.read_binary_files(source, include_paths=True, file_extensions=extensions, override_num_blocks=blocks)
         images = files.map(functools.partial(_read_image, unreadable=unreadable), runtime_env=_environment())
         scored = _score(images, handle, digest, actors, method=method, fpr=fpr, column="image", batch_size=batch_size)
         _check_settings(out, json.dumps(decisive, sort_keys=True))
@@ -171,7 +173,7 @@ def score_files(
 def _read_image(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
     stream = io.BytesIO(row["bytes"])
     try:
-        return {"path": row["path"], "image": decode(stream), "error": ""}
+        return {"path": row["path"], "image": Decoding().image(stream), "error": ""}
     except DECODING_ERRORS as error:
         if unreadable == "raise":
             raise ValueError(f"Cannot decode an image file; `unreadable='skip'` goes on. Received: {row['path']}") from error

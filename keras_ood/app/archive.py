@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from keras_ood.app.uploads import DECODING, MOST_BYTES_OF_ONE
 from keras_ood.images.array_file import DAMAGED
-from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, decode
+from keras_ood.images.decoding import DECODING_ERRORS
+from keras_ood.images.formats import suffixes
 
 MOST_MEMBERS = 20_000
 MOST_BYTES = 2**30
 """Of all members together, unpacked."""
-MOST_BYTES_OF_ONE = 2**26
 
 # RuntimeError: a member under a password.
 _UNREADABLE = (*DECODING_ERRORS, *DAMAGED, RuntimeError, lzma.LZMAError)
@@ -52,11 +53,11 @@ class Archive:
                 f"limits. Received: {path.name} with {len(members):,} files and {size:,} bytes"
             )
         self._members = {
-            member.filename: member for member in members if PurePosixPath(member.filename).suffix.lower() in SUFFIXES
+            member.filename: member for member in members if PurePosixPath(member.filename).suffix.lower() in suffixes()
         }
         if not self._members:
             raise ValueError(
-                f"Expected a .zip file with images that end with one of {sorted(SUFFIXES)}. Received: {path.name} with "
+                f"Expected a .zip file with images that end with one of {sorted(suffixes())}. Received: {path.name} with "
                 f"{len(members)} other files"
             )
         self.names = list(self._members)
@@ -72,7 +73,7 @@ class Archive:
         with zipfile.ZipFile(self.path) as archive:
             for name, member in self._members.items():
                 try:
-                    image = decode(_read(archive, member))
+                    image = DECODING.image(_read(archive, member))
                 except _UNREADABLE as error:
                     self.skipped[name] = str(error)
                 else:

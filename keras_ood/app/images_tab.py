@@ -8,8 +8,10 @@ import numpy as np
 from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file
 from keras_ood.app.examples import examples
 from keras_ood.app.explanation import explain
+from keras_ood.app.uploads import DECODING
 from keras_ood.app.verdicts import HEADERS, judge
-from keras_ood.images.image_files import DECODING_ERRORS, SUFFIXES, decode
+from keras_ood.images.decoding import DECODING_ERRORS
+from keras_ood.images.formats import suffixes
 
 NOTHING_YET = "Drop images on the left, or click an example."
 
@@ -22,7 +24,7 @@ def build(controls: Controls) -> None:
 
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            files = gr.File(label="Images", file_count="multiple", file_types=sorted(SUFFIXES), height=180, elem_id="files")
+            files = gr.File(label="Images", file_count="multiple", file_types=sorted(suffixes()), height=180, elem_id="files")
             gr.Markdown("Or click an example:")
             offered = gr.Gallery(
                 examples(controls.session(controls.name.value)),
@@ -92,6 +94,6 @@ def build(controls: Controls) -> None:
 
 def _read(path: str) -> np.ndarray | None:
     try:
-        return decode(path)
+        return DECODING.image(path)
     except DECODING_ERRORS:
         return None

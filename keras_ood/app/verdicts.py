@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_ood.app.session import Session
+from keras_ood.app.uploads import DECODING
 from keras_ood.images import ImageFiles
 from keras_ood.tables.score_table import Names
 
@@ -40,7 +41,7 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     gone = [path.name for path in map(Path, paths) if not path.is_file()]
     if gone:
         raise ValueError(f"Uploaded files are deleted after an hour; drop them again. Received: {', '.join(gone)}")
-    files = ImageFiles(paths, "skip")
+    files = ImageFiles(paths, "skip", DECODING)
     rows = list(session.rows(files, Names(files.paths, files.skipped), fpr))
     names = [file.name for file in files.paths]
     lines: list[list[int | str]] = [

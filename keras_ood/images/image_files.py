@@ -1,19 +1,21 @@
-"""Image files of a folder, read one at a time."""
+"""Image files of folders, read one at a time."""
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from keras_ood.images import formats
+from keras_ood.images.decoding import DECODING_ERRORS, Decoding, ImageWarning
 from keras_ood.images.path_list import PathList
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 UNREADABLE = ("raise", "skip")
-DECODING_ERRORS = (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError)
+
+PathLike = str | os.PathLike[str]
 
 
 class UnreadableImageError(ValueError):
@@ -23,70 +25,140 @@ class UnreadableImageError(ValueError):
 class ImageFiles:
     """A source of images for every method of a detector that takes images.
 
+    Files that are no images by name, and links that lead nowhere, are left out and counted in a warning.
+
     Args:
-        path: A folder (searched to its depths, in sorted order), an image file, or a sequence of image files.
+        path: A folder, an image file, or a sequence of folders and files. A folder is searched to its depths, in sorted order;
+            what is hidden there is no data, see `keras_ood.images.path_list.PathList`.
         unreadable: What a file that cannot be decoded does: `"raise"` an `UnreadableImageError` that names it, or
             `"skip"`: it is named in a warning and kept in `skipped`.
+        decoding: How files become images.
 
     Attributes:
         paths: The files, in the order in which they are read.
-        skipped: `{path: reason}` of the files passed over in the latest iteration.
+        left_out: `{suffix: number}` of the files in folders that are no images by name.
+        broken_links: The links in folders that lead nowhere.
+        skipped: `{name: reason}` of what the latest iteration passed over: files, or frames of them as `names` has them.
+        frames_left_out: Number of frames that the latest iteration did not read, with `frames="first"`.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], unreadable: str = "raise") -> None:
+    def __init__(
+        self, path: PathLike | Sequence[PathLike], unreadable: str = "raise", decoding: Decoding | None = None
+    ) -> None:
         if unreadable not in UNREADABLE:
             raise ValueError(f"`unreadable` must be one of {UNREADABLE}. Received: {unreadable!r}")
-        self.paths = _find(path)
         self.unreadable = unreadable
+        self.decoding = Decoding() if decoding is None else decoding
+        self.left_out: Counter[str] = Counter()
+        self.broken_links: list[Path] = []
+        self.paths = self._find(path)
         self.skipped: dict[Path, str] = {}
+        self.frames_left_out = 0
+        self._first = 0
+        self._counts: np.ndarray | None = None  # images of each file, once somebody asks
 
     def __len__(self) -> int:
-        return len(self.paths)
+        """The number of images, those included that turn out to be unreadable."""
+        return int(self._images_of_each().sum()) - self._first
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield each image as uint8 `(height, width, 1 or 3)`."""
+        """Yield each image, `(height, width, 1 or 3)`, uint8 in 0..255 or float32 in 0..1."""
         self.skipped.clear()
-        for path in self.paths:
+        self.frames_left_out = 0
+        first = self._first
+        counts = self._images_of_each()
+        for path, count in zip(self.paths, counts.tolist(), strict=True):
+            if first >= count:
+                first -= count
+                continue
+            done = 0
             try:
-                yield decode(path)
+                for image in islice(self.decoding.images(path, self._leave_out), count):
+                    done += 1
+                    if done > first:
+                        yield image
             except DECODING_ERRORS as error:
-                if self.unreadable == "raise":
-                    raise UnreadableImageError(
-                        f"Cannot decode an image file. Accepted: {sorted(SUFFIXES)}; pass "
-                        f'`ImageFiles(path, unreadable="skip")` to go on without it. Received: {path} ({error})'
-                    ) from error
-                self.skipped[path] = str(error)
-                warnings.warn(f"Skipped an unreadable image: {path} ({error})", stacklevel=2)
+                self._pass_over(path, count, done, error)
+            else:
+                if done < count:
+                    self._pass_over(path, count, done, ValueError("the file changed while it was read"))
+            first = 0
+        if self.frames_left_out:
+            message = f'{self.frames_left_out:,} further frames of image files were left out; frames="all" takes each.'
+            warnings.warn(message, ImageWarning, stacklevel=2)
+
+    @property
+    def names(self) -> Iterator[Path]:
+        """What each image is called, in order: the file, or `file[0]`, `file[1]`, ... of one that gives several."""
+        counts = zip(self.paths, self._images_of_each().tolist(), strict=True)
+        every = (name for path, count in counts for name in _names(path, count))
+        return islice(every, self._first, None)
 
     @property
     def read_paths(self) -> list[Path]:
-        """The files that the latest full iteration did read: one for each score."""
-        return [path for path in self.paths if path not in self.skipped]
+        """The names of the images that the latest full iteration did read: one for each score."""
+        return [name for name in self.names if name not in self.skipped]
+
+    def start_at(self, first: int) -> None:
+        """Leave out the first images, so many, from now on."""
+        self._first = first
+
+    def _images_of_each(self) -> np.ndarray:
+        if self._counts is None:
+            if self.decoding.frames == "first":
+                self._counts = np.ones(len(self.paths), np.int64)
+            else:
+                self._counts = np.fromiter(map(self._count, self.paths), np.int64, len(self.paths))
+        return self._counts
+
+    def _count(self, path: Path) -> int:
+        try:
+            return self.decoding.count(path)
+        except DECODING_ERRORS:
+            return 1  # reading it says what is wrong
+
+    def _leave_out(self, frames: int) -> None:
+        self.frames_left_out += frames
+
+    def _pass_over(self, path: Path, count: int, done: int, error: Exception) -> None:
+        """Report what cannot be read of a file: all from its image number `done` on."""
+        names = list(_names(path, count))[done:]
+        reason = f"{str(error) or type(error).__name__}{formats.hint(path.suffix)}"
+        if self.unreadable == "raise":
+            raise UnreadableImageError(
+                f'Cannot decode an image file; pass `unreadable="skip"`, or --unreadable skip at a shell, to go on without it. '
+                f"Accepted: {sorted(formats.suffixes())}. Received: {names[0]} ({reason})"
+            ) from error
+        self.skipped.update(dict.fromkeys(names, reason))
+        warnings.warn(f"Skipped an unreadable image: {names[0]} ({reason})", ImageWarning, stacklevel=3)
+
+    def _find(self, path: PathLike | Sequence[PathLike]) -> Sequence[Path]:
+        given = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(each) for each in path]
+        missing = [str(each) for each in given if not each.exists()]
+        if missing or not given:
+            raise FileNotFoundError(f"Expected a folder or image files that exist. Received: {missing or 'an empty list'}")
+        found = PathList(given, formats.suffixes())
+        self.left_out, self.broken_links = found.left_out, found.broken_links
+        if message := left_out_in_words(found.left_out, found.broken_links):
+            warnings.warn(message, ImageWarning, stacklevel=3)
+        if not found:
+            raise ValueError(
+                f"A folder of images needs files that end with one of {sorted(formats.suffixes())}. "
+                f"Received: {', '.join(map(str, given))}"
+            )
+        return found
 
 
-def _find(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Sequence[Path]:
-    if isinstance(path, (str, os.PathLike)):
-        root = Path(path)
-        if root.is_dir():
-            found = PathList(root, SUFFIXES)
-            if not found:
-                raise ValueError(f"A folder of images needs files that end with one of {sorted(SUFFIXES)}. Received: {root}")
-            return found
-        path = [root]
-    paths = [Path(file) for file in path]
-    missing = [str(file) for file in paths if not file.is_file()]
-    if missing or not paths:
-        raise FileNotFoundError(f"Expected a folder or image files that exist. Received: {missing or 'an empty list'}")
-    return paths
+def left_out_in_words(left_out: Counter[str], broken_links: Sequence[Path] = ()) -> str:
+    """Return a sentence on files that are no images by name and on links that lead nowhere; nothing where there are none."""
+    parts = [
+        f"{count:,} {suffix or 'without a suffix'}{formats.hint(suffix)}"
+        for suffix, count in sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    if broken_links:
+        parts.append(f"links that lead nowhere: {', '.join(map(str, broken_links))}")
+    return f"Left out, no image files by name: {'; '.join(parts)}." if parts else ""
 
 
-def decode(file: str | os.PathLike[str] | IO[bytes]) -> np.ndarray:
-    """Return an image file, or a stream of its bytes, as uint8 `(height, width, 1 or 3)`; raises `DECODING_ERRORS`."""
-    with Image.open(file) as image:
-        if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: convert() would clip, not scale
-            raise ValueError(f"8 bits a channel are accepted, this image has mode {image.mode!r}")
-        grey = image.mode in ("1", "L", "LA")
-        # Pillow warns of a palette with transparency that goes straight to RGB.
-        source = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
-        pixels = np.asarray(source.convert("L" if grey else "RGB"))
-    return pixels[..., None] if grey else pixels
+def _names(path: Path, count: int) -> Iterator[Path]:
+    return (path if count == 1 else path.with_name(f"{path.name}[{index}]") for index in range(count))

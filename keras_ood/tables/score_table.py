@@ -65,9 +65,8 @@ def open_images(paths: Sequence[str], unreadable: str, start: int = 0) -> tuple[
     if is_array:
         names = (f"{paths[0]}[{index}]" for index in range(start, len(source)))
         return (_Rest(source, start) if start else source), Names(names, {})
-    if start:
-        source.paths = source.paths[start:]
-    return source, Names(source.paths, source.skipped)
+    source.start_at(start)
+    return source, Names(source.names, source.skipped)
 
 
 class _Rest:

@@ -1,5 +1,6 @@
 """Image files: order, every kind of pixel, and files that cannot be read."""
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -8,25 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ood.images import ImageFiles, UnreadableImageError
+from keras_ood.images import Decoding, ImageFiles, ImageWarning, UnreadableImageError, formats
 
 pytestmark = pytest.mark.once
 
 GENERATOR = np.random.default_rng(0)
 GREY = GENERATOR.integers(0, 256, (5, 7), dtype=np.uint8)
 COLOUR = GENERATOR.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-ALPHA = GENERATOR.integers(0, 256, (5, 7), dtype=np.uint8)
 BITS = GREY > 127
 PALETTE = Image.fromarray(COLOUR).quantize(16)
 PALETTE_COLOURS = np.asarray(PALETTE.convert("RGB"))
-
-
-def stacked(*channels):
-    return Image.fromarray(np.dstack(channels))
-
-
-def grey_alpha():
-    return Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)])
 
 
 # Name of the file -> (image, how it is saved, the array it must be read as).
@@ -42,22 +34,10 @@ LOSSLESS = {
     "colour.tif": (Image.fromarray(COLOUR), {}, COLOUR),
     "colour.ppm": (Image.fromarray(COLOUR), {}, COLOUR),
     "colour.webp": (Image.fromarray(COLOUR), {"lossless": True}, COLOUR),
-    "alpha.png": (stacked(COLOUR, ALPHA), {}, COLOUR),
-    "alpha.webp": (stacked(COLOUR, ALPHA), {"lossless": True, "exact": True}, COLOUR),
-    "grey_alpha.png": (grey_alpha(), {}, GREY[..., None]),
     "palette.png": (PALETTE, {}, PALETTE_COLOURS),
     "palette.gif": (PALETTE, {}, PALETTE_COLOURS),
-    "palette_clear_colour.png": (PALETTE, {"transparency": 3}, PALETTE_COLOURS),
-    "palette_alpha.png": (PALETTE, {"transparency": bytes(range(0, 256, 16))}, PALETTE_COLOURS),
     "bits.png": (Image.fromarray(BITS), {}, BITS[..., None] * np.uint8(255)),
     "bits.tif": (Image.fromarray(BITS), {}, BITS[..., None] * np.uint8(255)),
-}
-DEEP = {
-    "sixteen.png": Image.fromarray(GREY.astype(np.uint16) * 257),
-    "sixteen.tif": Image.fromarray(GREY.astype(np.uint16) * 257),
-    "sixteen.pgm": Image.fromarray(GREY.astype(np.uint16) * 257),
-    "thirty_two.tif": Image.fromarray(GREY.astype(np.int32) * 1000),
-    "float.tif": Image.fromarray(GREY.astype(np.float32) / 255),
 }
 GOOD = Image.fromarray(GREY)
 
@@ -84,7 +64,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_pixels_are_those_of_the_file(name, tmp_path):
-    """Grey images come as one channel, all others as RGB, uint8, alpha dropped, palettes and bits expanded, no warning."""
+    """Grey images come as one channel, all others as RGB, uint8, palettes and bits expanded, no warning."""
     image, options, expected = LOSSLESS[name]
     image.save(tmp_path / name, **options)
     (pixels,) = ImageFiles(tmp_path / name)
@@ -104,20 +84,73 @@ def test_jpeg_is_close_to_what_was_saved(mode, channels, tmp_path):
     assert np.abs(pixels.astype(int) - expected).mean() < 3
 
 
-@pytest.mark.parametrize("name", DEEP)
-def test_more_than_eight_bits_are_refused(name, tmp_path):
-    """Pixels of 16 or 32 bits would be clipped: refused, the file and the reason named."""
-    DEEP[name].save(tmp_path / name)
-    with pytest.raises(UnreadableImageError, match=rf"{re.escape(f'Received: {tmp_path / name}')} \(8 bits a channel"):
-        list(ImageFiles(tmp_path))
+def test_the_decoding_is_the_callers(tmp_path):
+    """`decoding` says what becomes of the pixels of every file."""
+    Image.merge("LA", [GOOD, Image.new("L", GOOD.size)]).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((4, 4), 4095, np.uint16)).save(tmp_path / "deep.png")
+    clear, deep = ImageFiles(tmp_path, decoding=Decoding(background=(9, 9, 9), value_range=(0, 4095)))
+    assert np.all(clear == 9)
+    assert (deep.dtype, deep.min()) == (np.float32, 1)
 
 
-def test_first_frame_of_an_animation(tmp_path):
-    """Of several frames the first is read."""
-    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (10, 200)]
-    frames[0].save(tmp_path / "frames.gif", save_all=True, append_images=frames[1:])
-    (pixels,) = ImageFiles(tmp_path)
-    assert np.all(pixels == 10)
+def animation(path, values):
+    """A GIF file of frames that are grey, each of one value."""
+    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in values]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def test_the_first_frame_and_one_warning(tmp_path):
+    """Of several frames the first is read; one warning counts those left out of all files."""
+    animation(tmp_path / "a.gif", [10, 200])
+    animation(tmp_path / "b.gif", [20, 30, 40])
+    GOOD.save(tmp_path / "c.png")
+    files = ImageFiles(tmp_path)
+    with pytest.warns(ImageWarning, match=r"^3 further frames .*frames=\"all\"") as caught:
+        images = list(files)
+    assert len(caught) == 1
+    assert [int(image[0, 0, 0]) for image in images[:2]] == [10, 20]
+    assert (len(files), len(images), files.frames_left_out) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("first", range(7))
+def test_all_frames_have_names(first, tmp_path):
+    """With `frames="all"` every frame is an image called `file[0]`, `file[1]`, ...; a broken file is one name."""
+    animation(tmp_path / "a.gif", [10, 200])
+    (tmp_path / "b.gif").write_bytes(b"broken")
+    animation(tmp_path / "c.gif", [20, 30, 40])
+    Image.fromarray(np.full((4, 4), 50, np.uint8)).save(tmp_path / "d.png")
+    files = ImageFiles(tmp_path, "skip", Decoding(frames="all"))
+    files.start_at(first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = [int(image[0, 0, 0]) for image in files]
+    names = ["a.gif[0]", "a.gif[1]", "b.gif", "c.gif[0]", "c.gif[1]", "c.gif[2]", "d.png"][first:]
+    assert [name.name for name in files.names] == names
+    assert len(files) == len(names)
+    expected = {"a.gif[0]": 10, "a.gif[1]": 200, "c.gif[0]": 20, "c.gif[1]": 30, "c.gif[2]": 40, "d.png": 50}
+    assert dict(zip([name.name for name in files.read_paths], values, strict=True)) == {
+        name: expected[name] for name in names if name != "b.gif"
+    }
+
+
+def test_frames_after_a_damaged_one_are_skipped(tmp_path):
+    """A file that breaks off in its second page: the first counts, the others are named and skipped, or an error."""
+    pages = [Image.fromarray(GENERATOR.integers(0, 256, (40, 40), dtype=np.uint8)) for _ in range(3)]
+    path = tmp_path / "pages.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
+    with Image.open(path) as image:
+        image.seek(1)
+        (start,), (length,) = image.tag_v2[273], image.tag_v2[279]
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = bytes(length)
+    path.write_bytes(content)
+    files = ImageFiles(path, "skip", Decoding(frames="all"))
+    with pytest.warns(ImageWarning, match=r"pages\.tif\[1\]"):
+        assert len(list(files)) == 1
+    assert [name.name for name in files.skipped] == ["pages.tif[1]", "pages.tif[2]"]
+    assert [name.name for name in files.read_paths] == ["pages.tif[0]"]
+    with pytest.raises(UnreadableImageError, match=r"Received: .*pages\.tif\[1\] \("):
+        list(ImageFiles(path, decoding=Decoding(frames="all")))
 
 
 def make_tree(root):
@@ -132,12 +165,20 @@ def make_tree(root):
 
 
 def test_folder_is_read_to_its_depths_in_sorted_order(tmp_path):
-    """All image files of all folders below, sorted by folder and name; other files and folders passed over."""
+    """All image files of all folders below, sorted by folder and name; other files are counted in one warning."""
     names = make_tree(tmp_path)
-    (tmp_path / "notes.txt").write_text("no image")
-    (tmp_path / "labels.csv").write_text("no image")
+    for name in ("notes.txt", "labels.csv", "more.csv", "none", ".hidden.txt", "Thumbs.db"):
+        (tmp_path / name).write_text("no image")
+    os.symlink(tmp_path / "nowhere", tmp_path / "broken.png")
     (tmp_path / "folder.png").mkdir()
-    files = ImageFiles(tmp_path)
+    left_out = (
+        f"Left out, no image files by name: 2 .csv; 1 without a suffix; 1 .txt; links that lead nowhere: {tmp_path}/broken.png."
+    )
+    with pytest.warns(ImageWarning, match=f"^{re.escape(left_out)}$") as caught:
+        files = ImageFiles(tmp_path)
+    assert len(caught) == 1
+    assert files.left_out == {".csv": 2, "": 1, ".txt": 1}
+    assert files.broken_links == [tmp_path / "broken.png"]
     assert [path.relative_to(tmp_path).as_posix() for path in files.paths] == names
     assert len(files) == len(names)
     assert [round(image.mean()) for image in files] == [20 * number for number in range(len(names))]
@@ -188,12 +229,12 @@ def test_skipping_names_each_unreadable_file(tmp_path):
     good = png_bytes(tmp_path)
     for name, content in UNREADABLE.items():
         (tmp_path / name).write_bytes(content(good))
-    DEEP["sixteen.png"].save(tmp_path / "sixteen.png")
+    Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "to_255.tif")
     for name in ("a.png", "m.png", "z.png"):
         GOOD.save(tmp_path / name)
-    bad = sorted([*UNREADABLE, "sixteen.png"])
+    bad = sorted([*UNREADABLE, "to_255.tif"])
     files = ImageFiles(tmp_path, unreadable="skip")
-    with pytest.warns(UserWarning, match="Skipped an unreadable image") as caught:
+    with pytest.warns(ImageWarning, match="Skipped an unreadable image") as caught:
         images = list(files)
     assert len(images) == 3
     assert len(files) == 3 + len(bad)
@@ -210,7 +251,7 @@ def test_skipped_is_that_of_the_latest_pass(tmp_path):
     (tmp_path / "a.png").write_bytes(b"broken")
     GOOD.save(tmp_path / "b.png")
     files = ImageFiles(tmp_path, unreadable="skip")
-    with pytest.warns(UserWarning, match=r"a\.png"):
+    with pytest.warns(ImageWarning, match=r"a\.png"):
         assert len(list(files)) == 1
     assert list(files.skipped) == [tmp_path / "a.png"]
     GOOD.save(tmp_path / "a.png")
@@ -223,9 +264,35 @@ def test_skipped_is_that_of_the_latest_pass(tmp_path):
 
 def test_folder_without_images_is_a_value_error(tmp_path):
     """An empty folder, or one of other files, is an error that names it and the endings looked for."""
-    (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(ValueError, match=rf"'\.png'.*{re.escape(f'Received: {tmp_path}')}$"):
         ImageFiles(tmp_path)
+    (tmp_path / "notes.txt").write_text("no image")
+    with (
+        pytest.warns(ImageWarning, match=r"1 \.txt"),
+        pytest.raises(ValueError, match=rf"'\.png'.*{re.escape(f'Received: {tmp_path}')}$"),
+    ):
+        ImageFiles(tmp_path)
+
+
+def test_folders_and_files_at_once(tmp_path):
+    """Several folders and files are read in the order given; a file given by itself is read whatever its name."""
+    make_tree(tmp_path)
+    GOOD.save(tmp_path / "unnamed", "PNG")
+    files = ImageFiles([tmp_path / "c", tmp_path / "unnamed", str(tmp_path / "a"), tmp_path / "b.png"])
+    names = ["c/1.JPG", "c/1.png", "c/d/e/f/deep.tif", "unnamed", "a/b/10.png", "a/b/2.png", "a/z.bmp", "b.png"]
+    assert [path.relative_to(tmp_path).as_posix() for path in files.paths] == names
+    assert len(list(files)) == len(names)
+
+
+def test_a_format_that_an_extra_reads_is_said(tmp_path, monkeypatch):
+    """Without the extra `heif`, its files are left out with a line on how to have them read."""
+    monkeypatch.setattr(formats, "suffixes", lambda: frozenset({".png"}))
+    GOOD.save(tmp_path / "a.png")
+    (tmp_path / "b.heic").touch()
+    with pytest.warns(ImageWarning, match=r"1 \.heic \(pip install 'keras-ood\[heif\]'\)"):
+        ImageFiles(tmp_path)
+    with pytest.raises(UnreadableImageError, match=r"pip install 'keras-ood\[heif\]'"):
+        list(ImageFiles(tmp_path / "b.heic"))
 
 
 @pytest.mark.parametrize("given", ["missing", "one of two", "nothing"])

@@ -26,7 +26,7 @@ def test_paths_are_those_of_pathlib_in_its_order(chunk, tmp_path, monkeypatch):
     fill(tmp_path, [*NAMES, "note.txt", "b/none"])
     (tmp_path / "folder.png").mkdir()
     expected = sorted(file for file in tmp_path.rglob("*") if file.suffix.lower() in {".png", ".jpg"} and file.is_file())
-    paths = PathList(tmp_path, frozenset({".png", ".jpg"}))
+    paths = PathList([tmp_path], frozenset({".png", ".jpg"}))
     assert list(paths) == expected
     assert len(paths) == len(NAMES)
     assert paths[1:3] == expected[1:3]
@@ -36,21 +36,56 @@ def test_paths_are_those_of_pathlib_in_its_order(chunk, tmp_path, monkeypatch):
 
 def test_no_file_is_an_empty_list(tmp_path):
     """An empty folder has no path."""
-    assert list(PathList(tmp_path, frozenset({".png"}))) == []
+    assert list(PathList([tmp_path], frozenset({".png"}))) == []
 
 
-def test_links_to_files_count_and_links_to_folders_do_not(tmp_path):
-    """As `rglob` does it; a broken link is no file."""
-    fill(tmp_path, ["real/a.png"])
-    os.symlink(tmp_path / "real" / "a.png", tmp_path / "link.png")
-    os.symlink(tmp_path / "real", tmp_path / "folder")
+PNG = frozenset({".png"})
+
+
+def found(*given):
+    paths = PathList(given, PNG)
+    return [path.relative_to(given[0]).as_posix() for path in paths]
+
+
+def test_a_link_to_a_folder_is_followed_once(tmp_path):
+    """Real folders first, then links in sorted order; cycles and second ways to a folder end; links to files count."""
+    fill(tmp_path, ["in/real/a.png", "out/b.png", "out/deep/c.png"])
+    root = tmp_path / "in"
+    os.symlink(root / "real" / "a.png", root / "link.png")
+    os.symlink(root / "real", root / "again")
+    os.symlink(tmp_path / "out", root / "z")
+    os.symlink(tmp_path / "out", root / "y")
+    os.symlink(root, tmp_path / "out" / "cycle")
+    os.symlink(tmp_path / "out" / "deep", root / "real" / "inner")
+    assert found(root) == ["link.png", "real/a.png", "real/inner/c.png", "y/b.png"]
+
+
+def test_no_folder_is_read_twice(tmp_path):
+    """A folder given twice, within another, or as a link to it: its files count once; files given one by one as often."""
+    fill(tmp_path, ["a/1.png", "a/b/2.png"])
+    os.symlink(tmp_path / "a", tmp_path / "link")
+    a = tmp_path / "a"
+    assert list(PathList([tmp_path / "a", tmp_path / "link", a / "b", a], PNG)) == [a / "1.png", a / "b" / "2.png"]
+    assert list(PathList([a / "1.png", a / "1.png"], PNG)) == [a / "1.png"] * 2
+
+
+def test_broken_links_are_named_and_hidden_things_are_not(tmp_path):
+    """Names with a dot in front, `__MACOSX` and what Windows leaves are no data; nor are they left out."""
+    hidden = [".git/x.png", ".ipynb_checkpoints/y.png", "._a.png", "__MACOSX/a.png", "b/.c/d.png", "Thumbs.db", "desktop.ini"]
+    fill(tmp_path, ["a.png", "b/note.TXT", *hidden])
     os.symlink(tmp_path / "nowhere", tmp_path / "broken.png")
-    assert [path.name for path in PathList(tmp_path, frozenset({".png"}))] == ["link.png", "a.png"]
+    os.symlink(tmp_path / "self", tmp_path / "self")
+    os.symlink(tmp_path / "nowhere", tmp_path / ".hidden")
+    paths = PathList([tmp_path], PNG)
+    assert list(paths) == [tmp_path / "a.png"]
+    assert paths.left_out == {".txt": 1}
+    assert paths.broken_links == [tmp_path / "broken.png", tmp_path / "self"]
+    assert list(PathList([tmp_path / ".git"], PNG)) == [tmp_path / ".git" / "x.png"]
 
 
 def test_a_path_takes_the_bytes_of_its_name(tmp_path):
     """No object for each path: the names are one array."""
     fill(tmp_path, [f"{number:03}.png" for number in range(500)])
-    paths = PathList(tmp_path, frozenset({".png"}))
-    assert isinstance(paths._names, np.ndarray)
-    assert paths._names.nbytes == 500 * len("000.png")
+    paths = PathList([tmp_path], frozenset({".png"}))
+    assert isinstance(paths._parts[0]._names, np.ndarray)
+    assert paths._parts[0]._names.nbytes == 500 * len("000.png")
