@@ -11,7 +11,7 @@ from keras_ood.evaluation.result import Result
 from keras_ood.evaluation.studies import SECTIONS
 from keras_ood.hub import handles, manifest, preset, short_card
 from keras_ood.hub.content import Content
-from keras_ood.hub.short_card import CARD, TAGS
+from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
 from keras_ood.models import FAMILIES
 from keras_ood.tables.markdown import markdown_table, mean_cell
@@ -40,12 +40,11 @@ def write(folder: Path, handle: str = "path/to/this/folder") -> None:
     content = preset.read(folder)
     if "finetuned_from" in content:
         text = finetuned.render(content, read_rows(folder / RESULTS, Result), handle, _citation(content))
-    elif (folder / RESULTS).exists():
+    elif RESULTS in content["files"]:
         text = render(folder)
     else:
         text = short_card.render(content, handle, _citation(content))
-    (folder / CARD).write_text(text)
-    preset.seal(folder, content)
+    preset.rewrite(folder, content, preset.CARD, text)
     if folder.resolve().parent == handles.zoo_folder().resolve():
         manifest.renew(folder.name, preset.sha256(folder / preset.PRESET))
 

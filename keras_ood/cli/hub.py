@@ -120,7 +120,6 @@ def publish(
     with errors_in_a_line():
         from keras_ood.cards import card
         from keras_ood.hub.push import push
-        from keras_ood.hub.short_card import CARD
 
         known = handles.list_models()
         names = known if everything else presets or []
@@ -139,7 +138,7 @@ def publish(
             if not zoo:
                 card.address(folder, target)
             if dry_run:
-                records.append({"preset": name, "repo_id": target, **_contents(folder, folder / CARD)})
+                records.append({"preset": name, "repo_id": target, **_contents(folder)})
                 continue
             published = push(folder, target, private=private or None, create_pr=create_pr, commit_message=message)
             done = published.pull_request or ("new commit" if published.created else "unchanged, no commit")
@@ -154,14 +153,15 @@ def publish(
         show(records, as_json, lambda: f"Published {', '.join(repositories)}", f"keras-ood info {repositories[0]}")
 
 
-def _contents(folder: Path, card: Path) -> dict[str, Any]:
+def _contents(folder: Path) -> dict[str, Any]:
     """What would be sent."""
-    content = preset.read(folder)
-    preset.verify(folder, content)
+    from keras_ood.hub.push import read_publishable
+
+    content = read_publishable(folder)
     own = folder / preset.PRESET
     files = [{"file": preset.PRESET, "bytes": own.stat().st_size, "sha256": preset.sha256(own)}]
     files += [{"file": name, "bytes": file["size"], "sha256": file["sha256"]} for name, file in content["files"].items()]
-    return {"files": files, "card": card.read_text()}
+    return {"files": files, "card": (folder / preset.CARD).read_text()}
 
 
 def _plan(record: dict[str, Any]) -> Group:

@@ -1,9 +1,13 @@
 """The preset folder as files: `preset.json`, and size and SHA-256 of all others."""
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 import re
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +16,21 @@ from keras_ood.hub.content import Content, File
 FORMAT = 1
 PRESET = "preset.json"
 REQUIRED = ("config.json", "metadata.json", "model.weights.h5")
+CARD = "README.md"
+SOURCES = ("recipe.toml", "sweep.csv")
+"""What there is before a detector is trained: stays on disk where another detector is saved in its place."""
+FILES = (
+    *REQUIRED,
+    CARD,
+    *SOURCES,
+    "adversarial.csv",
+    "results.csv",
+    "samples.png",
+    "set_level.csv",
+    "training.csv",
+    "training.png",
+)
+"""Every file that a preset may have beside `preset.json`; whatever else lies in its folder is not of it."""
 LONGEST_JSON = 2**20  # bytes that are read into memory unverified
 LARGEST = 2**31  # bytes of all files together that a preset may declare
 _FILE_NAME = re.compile(r"\w[\w.-]*")
@@ -33,11 +52,106 @@ class DamagedFileError(PresetError):
         self.path = path
 
 
-def seal(folder: Path, content: Content) -> None:
-    """Write `preset.json`: `content`, and size and SHA-256 of every other file of the folder."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != PRESET)
-    listed = {path.name: File(size=path.stat().st_size, sha256=sha256(path)) for path in files}
-    (folder / PRESET).write_text(json.dumps({**content, "files": listed}, indent=2) + "\n")
+def seal(folder: Path, content: Content, names: Collection[str] = FILES) -> None:
+    """Write `preset.json`: `content`, and size and SHA-256 of the preset's files; any other file of the folder is left out.
+
+    Args:
+        folder: Folder of the preset.
+        content: What `preset.json` shall say; its `files` are replaced.
+        names: Those of `FILES` that belong to this preset; one that is not there is left out.
+    """
+    _write(folder / PRESET, content, {name: _file(folder / name) for name in _there(folder, names)})
+
+
+@contextlib.contextmanager
+def drafted(folder: Path, keep_others: bool = False) -> Iterator[Path]:
+    """Give a folder for the files of a new preset, which take the place of the old one in `folder` when the block has ended.
+
+    All of them, or none: after an error the old preset is what it was. What is not the old preset's own stays where it is.
+
+    Args:
+        folder: Folder of the preset, created where absent.
+        keep_others: Whether files of the old preset that the new one does not have stay too.
+
+    Raises:
+        FileExistsError: A file that is not a preset's has the name of a new one.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"A preset is a folder. Received: {folder}, which is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as draft:  # inside: on the same disk for certain
+        new, old = Path(draft) / "new", Path(draft) / "old"
+        new.mkdir()
+        old.mkdir()
+        yield new
+        names = [path.name for path in new.iterdir() if path.is_file()]
+        refuse_strangers(folder, names)
+        outdated = [] if keep_others else set(_own(folder)) - set(SOURCES)
+        moves = [(folder / name, old / name) for name in _there(folder, {*names, *outdated})]
+        moves += [(new / name, folder / name) for name in names if name != PRESET]
+        moves += [(new / PRESET, folder / PRESET)]  # last: until then the folder says that a preset is there
+        _move_all(moves)
+
+
+def rewrite(folder: Path, content: Content, name: str, text: str) -> None:
+    """Write one file of a preset anew, and `preset.json` with the checksums as they are then: both, or none.
+
+    Raises:
+        FileExistsError: There is a file of that name that is not the preset's.
+    """
+    listed = [*content["files"], *(SOURCES if "recipe_sha256" in content else ())]
+    with drafted(folder, keep_others=True) as new:
+        (new / name).write_text(text, encoding="utf-8")
+        files = {other: _file(folder / other) for other in _there(folder, listed)} | {name: _file(new / name)}
+        _write(new / PRESET, content, dict(sorted(files.items())))
+
+
+def refuse_strangers(folder: Path, names: Iterable[str]) -> None:
+    """Check that nothing of a folder would be lost if a preset's files of these names were written there.
+
+    Raises:
+        FileExistsError: There is a file that is not a preset's own.
+    """
+    own = {*_own(folder), *SOURCES}
+    found = sorted(name for name in names if name not in own and (folder / name).exists())
+    if found:
+        raise FileExistsError(
+            "A preset takes the place of another preset alone; move what is there away, or take another folder. "
+            f"Received: {folder} with {found} of something else"
+        )
+
+
+def _own(folder: Path) -> list[str]:
+    """The files of the preset that is in a folder, `preset.json` among them; none where that cannot be read."""
+    try:
+        return [PRESET, *_there(folder, read(folder)["files"])]
+    except PresetError:
+        return []
+
+
+def _there(folder: Path, names: Collection[str]) -> list[str]:
+    return sorted(name for name in FILES if name in names and (folder / name).is_file())
+
+
+def _move_all(moves: Iterable[tuple[Path, Path]]) -> None:
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            done.append((source, target))
+            os.replace(source, target)
+    except BaseException:
+        for source, target in reversed(done):
+            if not source.exists():
+                os.replace(target, source)
+        raise
+
+
+def _file(path: Path) -> File:
+    return File(size=path.stat().st_size, sha256=sha256(path))
+
+
+def _write(path: Path, content: Content, files: dict[str, File]) -> None:
+    path.write_text(json.dumps({**content, "files": files}, indent=2) + "\n")
 
 
 def read(folder: Path) -> Content:

@@ -7,8 +7,8 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from keras_ood.hub import preset, safety
+from keras_ood.hub.content import Content
 from keras_ood.hub.pull import HUB_ERRORS, client, first_line
-from keras_ood.hub.short_card import CARD
 
 _REFUSED: tuple[type[Exception], ...] = (*HUB_ERRORS, RuntimeError)  # the latter wraps failures of large files
 _KEPT = (".gitattributes",)  # of the Hub's own
@@ -59,11 +59,7 @@ def push(
         FileExistsError: The repository holds something else.
         OSError: The Hub refused; the message says what was done and how to go on.
     """
-    content = preset.read(folder)
-    preset.verify(folder, content)
-    safety.check(folder)
-    if CARD not in content["files"]:
-        raise preset.PresetError(f"A preset is published with its card, {CARD}. Received: {folder} without it")
+    content = read_publishable(folder)
     api = client(token)
     names = [preset.PRESET, *content["files"]]
     before = None
@@ -96,6 +92,25 @@ def push(
                 f"{repo_id} holds the preset, commit {done.oid}, but not the tag {tag} ({first_line(error)})"
             ) from error
     return published
+
+
+def read_publishable(folder: Path) -> Content:
+    """Return what `preset.json` says of a folder that can be published: verified, with a card, and no file that is not ours.
+
+    Raises:
+        PresetError: It cannot.
+    """
+    content = preset.read(folder)
+    preset.verify(folder, content)
+    safety.check(folder)
+    if preset.CARD not in content["files"]:
+        raise preset.PresetError(f"A preset is published with its card, {preset.CARD}. Received: {folder} without it")
+    if foreign := sorted(set(content["files"]) - set(preset.FILES)):
+        raise preset.PresetError(
+            f"A preset publishes no files but {sorted(preset.FILES)}; save it again to leave others out. "
+            f"Received: {folder}, whose {preset.PRESET} lists {foreign}"
+        )
+    return content
 
 
 def _state(api: HfApi, repo_id: str, before: str | None) -> str:

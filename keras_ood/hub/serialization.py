@@ -10,22 +10,25 @@ import numpy as np
 
 from keras_ood.hub import safety
 from keras_ood.hub.content import Content
-from keras_ood.hub.preset import FORMAT, PRESET, REQUIRED, seal
+from keras_ood.hub.preset import FORMAT, drafted, seal
 
 
 def save(detector: Any, folder: str | os.PathLike[str], provenance: dict[str, Any]) -> None:
-    """Write `detector` as a preset folder; see `Detector.save_pretrained`.
+    """Write `detector` as a preset folder; see `Detector.save_pretrained`."""
+    with drafted(Path(folder)) as draft:
+        write(detector, draft, provenance)
+
+
+def write(detector: Any, folder: Path, provenance: dict[str, Any]) -> None:
+    """Write `detector` into a folder that holds nothing but what was measured of it: files of `preset.FILES`, sealed with it.
 
     `config.json`, `metadata.json` and `model.weights.h5` are what `keras.saving.load_model(folder)` reads.
+
+    Raises:
+        PresetError: The detector could not be loaded again.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"A preset is a folder. Received: {folder}, which is a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*REQUIRED, PRESET):
-        (folder / name).unlink(missing_ok=True)
     keras.saving.save_model(detector.inference_copy("float32"), folder, zipped=False, overwrite=True)
-    if (folder / "assets").is_dir():  # Keras leaves it empty under an absolute path, and cannot save there again
+    if (folder / "assets").is_dir():  # Keras leaves it empty
         (folder / "assets").rmdir()
     seal(folder, cast(Content, {**describe(detector), **provenance}))
     safety.check(folder)  # what could not be loaded again is refused now

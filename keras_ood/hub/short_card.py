@@ -9,7 +9,6 @@ from keras_ood.hub import preset
 from keras_ood.hub.content import Content
 from keras_ood.hub.template import render_card
 
-CARD = "README.md"
 TAGS = ("keras_ood", "out-of-distribution-detection", "anomaly-detection")
 
 _TEMPLATE = Path(__file__).with_name("short_card.md.jinja")
@@ -35,8 +34,7 @@ def write(folder: Path, handle: str, citation: str = "") -> None:
         citation: Citation of the family's source, Markdown.
     """
     content = preset.read(folder)
-    (folder / CARD).write_text(render(content, handle, citation))
-    preset.seal(folder, content)
+    preset.rewrite(folder, content, preset.CARD, render(content, handle, citation))
 
 
 def render(content: Content, handle: str, citation: str) -> str:

@@ -40,8 +40,13 @@ class Portable(keras.Model):  # type: ignore[misc]
         """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
 
         Args:
-            folder: Created where absent; files of an earlier preset in it are replaced.
+            folder: Created where absent. A preset that is there is replaced as a whole, its card and results too, or left as
+                it was if saving fails; other files stay where they are, and are not of the preset.
             **provenance: What `preset.json` shall say of the detector's origin, JSON values.
+
+        Raises:
+            FileExistsError: The path is a file, or the folder holds a file of something else by a preset's name for one.
+            PresetError: The detector could not be loaded again.
         """
         serialization.save(self, folder, provenance)
 

@@ -19,6 +19,7 @@ from keras_ood.datasets.named import named_images
 from keras_ood.datasets.synthetic import applicable
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
+from keras_ood.hub import serialization
 from keras_ood.images.sources import gather
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector, Transfer, transfer
@@ -163,13 +164,9 @@ def _write(
     write_records(folder / LOG, log.rows)
     plots.training_curves(log.history()).savefig(folder / PICTURE)
     detector = detectors["trained"]
-    detector.save_pretrained(
-        folder,
-        **provenance,
-        settings=dataclasses.asdict(settings),
-        training=_training(log),
-        **_numbers(detector, reports),
-    )
+    measured = _numbers(detector, reports)
+    training = {"settings": dataclasses.asdict(settings), "training": _training(log)}
+    serialization.write(detector, folder, provenance | training | measured)
     card.write(folder, provenance["name"])
 
 

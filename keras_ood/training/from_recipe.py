@@ -20,6 +20,7 @@ from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
 from keras_ood.evaluation.studies import STUDIES
+from keras_ood.hub import preset, serialization
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
@@ -44,8 +45,13 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
 
     Returns:
         The preset's folder.
+
+    Raises:
+        FileExistsError: The recipe's folder holds a file of something else by a preset's name for one.
     """
     recipe = Recipe.read(recipe_path)
+    folder = Path(recipe_path).parent
+    preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
     _check_studies(recipe)
     _, calibration_images = recipe.training_split()
     test_images, _ = datasets.load(recipe.dataset, "test")
@@ -70,12 +76,14 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
             if is_shipped:
                 shipped = (detector, report)
             records += report.records(weights=weights, seed=seed)
-    folder = Path(recipe_path).parent
     assert shipped is not None, "a recipe has at least one seed"
     detector, report = shipped
-    write_records(folder / card.RESULTS, records)
+    measurements = runs / recipe.name / "measurements"  # the preset's folder is left alone until all is there
+    shutil.rmtree(measurements, ignore_errors=True)
+    measurements.mkdir(parents=True)
+    write_records(measurements / card.RESULTS, records)
     log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
-    measured = {name: STUDIES[name](detector, recipe.dataset, folder, runs) for name in recipe.studies}
+    measured = {name: STUDIES[name](detector, recipe.dataset, measurements, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
     if recipe.background is not None:
         background_log = read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
@@ -83,7 +91,10 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     provenance |= detector.provenance(test_images, report.statistics["in_distribution"])
     if recipe.attention is not None:
         provenance["attention"] = recipe.attention_provenance()
-    detector.save_pretrained(folder, **provenance, **measured)
+    with preset.drafted(folder) as draft:
+        for file in [*measurements.iterdir(), *(folder / name for name in preset.SOURCES if (folder / name).exists())]:
+            shutil.copy(file, draft)
+        serialization.write(detector, draft, provenance | measured)
     card.write(folder)
     return folder
 

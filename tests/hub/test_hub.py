@@ -1,6 +1,7 @@
 """Presets travel: huggingface_hub's own client, unmodified, against a Hub on loopback."""
 
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -90,6 +91,20 @@ def test_one_commit_a_tag_and_a_valid_card(hub, repo, folder):
     preset.seal(folder, preset.read(folder))
     push(folder, repo)
     assert "results.csv" not in repository.tree("main")
+
+
+def test_only_the_presets_own_files_are_sent(hub, repo, folder):
+    """What else lies in the folder stays at home; a `preset.json` that lists such a file is refused before anything is sent."""
+    (folder / "labels_of_patients.csv").write_text("mine")
+    push(folder, repo)
+    assert "labels_of_patients.csv" not in hub.repositories[repo].tree("main")
+    content = preset.read(folder)
+    content["files"]["labels_of_patients.csv"] = preset.File(size=4, sha256=preset.sha256(folder / "labels_of_patients.csv"))
+    (folder / "preset.json").write_text(json.dumps(content))
+    hub.requests.clear()
+    with pytest.raises(PresetError, match=r"publishes no files but .*Received: .*labels_of_patients.csv"):
+        push(folder, repo)
+    assert hub.requests == []
 
 
 def test_an_unchanged_preset_makes_no_commit(repo, folder):

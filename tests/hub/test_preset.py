@@ -1,13 +1,15 @@
 """Preset folders: what is written, and that nothing damaged is ever loaded."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 import keras_ood
 from keras_ood import PresetError
-from keras_ood.hub import handles, preset
+from keras_ood.cards import card
+from keras_ood.hub import handles, preset, serialization
 from keras_ood.recipes.recipe import Recipe
 
 
@@ -43,6 +45,74 @@ def test_saving_again_replaces_the_preset(folder, pretrained):
     (folder.parent / "file").write_text("")
     with pytest.raises(FileExistsError, match="Received: "):
         pretrained.save_pretrained(folder.parent / "file")
+
+
+STRAYS = ("labels_of_patients.csv", ".DS_Store", ".gitattributes", "Thumbs.db", "notes/README.md")
+
+
+def _contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.once
+def test_what_is_not_the_presets_is_left_alone(folder, pretrained):
+    """A user's files stay on disk, are neither sealed nor in the way; card and results of the old detector do not stay."""
+    for name in STRAYS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+    preset.seal(folder, preset.read(folder))
+    for _ in range(2):
+        keras_ood.from_pretrained(folder)
+        assert {path.name for path in folder.iterdir()} >= {name.split("/")[0] for name in STRAYS}
+        assert not set(preset.read(folder)["files"]) & set(STRAYS)
+        pretrained.save_pretrained(folder)
+    assert set(preset.read(folder)["files"]) == set(preset.REQUIRED)
+    kept = {*STRAYS, *preset.REQUIRED, preset.PRESET, "recipe.toml"}  # nobody's but its author's, and not of this detector
+    assert set(_contents(folder)) == kept
+
+
+@pytest.mark.once
+def test_files_of_somebody_else_are_not_made_the_presets(tmp_path, pretrained):
+    """A folder of other things gets a preset beside them; where one would be lost, all stays as it is."""
+    for name in ("README.md", "results.csv"):
+        (tmp_path / name).write_text("mine")
+    pretrained.save_pretrained(tmp_path)
+    assert set(preset.read(tmp_path)["files"]) == set(preset.REQUIRED)
+    with pytest.raises(FileExistsError, match=r"Received: .* with \['README.md'\] of something else"):
+        card.write(tmp_path)
+    assert (tmp_path / "README.md").read_text() == (tmp_path / "results.csv").read_text() == "mine"
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    with pytest.raises(FileExistsError, match=r"with \['config.json'\] of something else"):
+        pretrained.save_pretrained(model)
+    assert _contents(model) == {"config.json": b"{}"}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("failing", ["check", "move 1", "move 4", "move 9"])
+def test_a_preset_is_replaced_as_a_whole_or_not_at_all(folder, pretrained, monkeypatch, failing):
+    """Whether the new one is refused or a file cannot be moved: the old one is what it was, and nothing lies about."""
+    before = _contents(folder)
+    moves = []
+
+    def replace(source, target, move=os.replace):
+        moves.append(source)
+        if failing == f"move {len(moves)}":
+            raise OSError("full")
+        move(source, target)
+
+    def check(folder):
+        raise OSError("full")
+
+    if failing == "check":
+        monkeypatch.setattr(serialization.safety, "check", check)
+    else:
+        monkeypatch.setattr(preset.os, "replace", replace)
+    with pytest.raises(OSError, match="full"):
+        pretrained.save_pretrained(folder)
+    assert _contents(folder) == before
+    assert {path.name for path in folder.iterdir()} == set(before)
 
 
 def _truncate(path):
