@@ -51,7 +51,7 @@ def evaluate(
         folder = locate(model)
         detector = load(folder)
         inside = inside or in_distribution(folder)
-        report = evaluation.evaluate(detector, inside, dict.fromkeys(ood), methods, batch_size=batch_size)
+        report = evaluation.evaluate(detector, inside, ood, methods, batch_size=batch_size)
         if out_file:
             report.to_csv(out_file)
         if plots:

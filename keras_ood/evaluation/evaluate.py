@@ -1,14 +1,14 @@
 """Measure a detector on in-distribution against out-of-distribution images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.datasets.named import named_images
-from keras_ood.evaluation.metrics import bootstrap_metrics
+from keras_ood.datasets.named import IN_DISTRIBUTION, check_names, named_images, named_sets
+from keras_ood.evaluation.metrics import bootstrap_metrics, check_resamples
 from keras_ood.evaluation.report import Report, Row
 from keras_ood.models import Detector
 
@@ -16,8 +16,8 @@ from keras_ood.models import Detector
 def evaluate(
     detector: Detector,
     in_distribution: Any,
-    out_of_distribution: Mapping[str, Any],
-    methods: Sequence[str] | None = None,
+    out_of_distribution: Any,
+    methods: Sequence[str] | str | None = None,
     *,
     resamples: int = 100,
     **options: Any,
@@ -29,29 +29,42 @@ def evaluate(
         in_distribution: Images held out of training, any accepted source; a name of `keras_ood.datasets.DATASETS` stands for
             its whole test split.
         out_of_distribution: `{name: images}`, images as above; None for a data set or synthetic set of that name (synthetic
-            sets need `in_distribution` as an array or name).
-        methods: Scores to compare; None for all cheap ones that the detector has, without those that need a calibration which
-            it lacks.
+            sets need `in_distribution` as an array or name). Also a name or path, a list of them, or images alone, which the
+            report names `out_of_distribution`.
+        methods: Scores to compare, or one; None for all cheap ones that the detector has, without those that need a
+            calibration which it lacks.
         resamples: Number of resamples of the bootstrap; 0 for no intervals.
         **options: Options of `Detector.statistics`.
+
+    Raises:
+        ValueError: No set to compare with, or one named `in_distribution`; a name that stands for nothing; a score that the
+            detector lacks; scores that are not finite.
+        NotCalibratedError: One of `methods` must be fitted, and `calibrate` has not run.
     """
+    check_resamples(resamples)
+    check_names([in_distribution])
+    sets = named_sets(out_of_distribution)
+    given = [methods] if isinstance(methods, str) else methods
+    methods = list(dict.fromkeys(scores.get(name).name for name in given or detector.ready_scores()))
     inside = named_images(in_distribution)
-    methods = [scores.get(name).name for name in methods or detector.ready_scores()]
-    statistics = {"in_distribution": detector.statistics(inside, methods=methods, **options)}
+    statistics = {IN_DISTRIBUTION: detector.statistics(inside, methods=methods, **options)}
+    in_scores = {method: detector.score_statistics(statistics[IN_DISTRIBUTION], method) for method in methods}
     rows = []
-    for name, images in out_of_distribution.items():
-        outside = named_images(name if images is None else images, inside)
-        statistics[name] = detector.statistics(outside, methods=methods, **options)
+    for name, images in sets.items():
+        statistics[name] = detector.statistics(named_images(images, inside), methods=methods, **options)
         for method in methods:
-            in_scores, out_scores = (detector.score_statistics(statistics[key], method) for key in ("in_distribution", name))
-            metrics = bootstrap_metrics(in_scores, out_scores, resamples)
-            rows.append(Row(name, method, len(in_scores), len(out_scores), **metrics))
+            out_scores = detector.score_statistics(statistics[name], method)
+            try:
+                metrics = bootstrap_metrics(in_scores[method], out_scores, resamples)
+            except ValueError as error:
+                raise ValueError(f"{error}: score {method!r} on {name!r}") from error
+            rows.append(Row(name, method, len(in_scores[method]), len(out_scores), **metrics))
     return Report(rows, statistics)
 
 
 def headline(detector: Detector, report: Report) -> dict[str, Any]:
     """Return what `preset.json` says of a report: false alarms at 5 %, and the AUROC of the default score on each set."""
-    flagged = detector.score_statistics(report.statistics["in_distribution"]) > detector.threshold(NOMINAL_FPR)
+    flagged = detector.score_statistics(report.statistics[IN_DISTRIBUTION]) > detector.threshold(NOMINAL_FPR)
     return {
         "false_positive_rate": {"nominal": NOMINAL_FPR, "measured": float(np.mean(flagged)), "images": len(flagged)},
         "auroc": {

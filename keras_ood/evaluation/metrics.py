@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import auc
 
+from keras_ood.terminal.numbers import is_whole
+
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95")
 
 
@@ -42,7 +44,11 @@ def bootstrap_metrics(
     """Return the four metrics with percentile bootstrap intervals over the images (95 %), each set resampled on its own.
 
     The interval says how much the test images decide, not how much the training's seed does; `resamples=0` leaves it out.
+
+    Raises:
+        ValueError: As `detection_metrics`, or a number of resamples that is none.
     """
+    check_resamples(resamples)
     scores, is_out = _join(in_scores, out_scores)
     order, last = _sorted(scores)
     generator = np.random.default_rng(seed)
@@ -61,6 +67,12 @@ def bootstrap_metrics(
         low, high = np.quantile([draw[name] for draw in draws], [0.025, 0.975])
         intervals[name] = Interval(values[name], float(low), float(high))
     return intervals
+
+
+def check_resamples(resamples: int) -> None:
+    """Refuse a number of resamples that is none."""
+    if not is_whole(resamples, 0):
+        raise ValueError(f"`resamples` must be a whole number, 0 for no intervals. Received: {resamples!r}")
 
 
 def _join(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

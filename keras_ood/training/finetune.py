@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from keras_ood.attention import PerImageGate
 from keras_ood.backend.machine import describe_machine
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
-from keras_ood.datasets.named import named_images
-from keras_ood.datasets.synthetic import applicable
+from keras_ood.datasets.named import named_images, named_sets
+from keras_ood.datasets.synthetic import SYNTHETIC, applicable
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
 from keras_ood.hub import serialization
+from keras_ood.images.checks import check_images
 from keras_ood.images.sources import gather
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector, Transfer, transfer
@@ -40,7 +41,7 @@ def finetune(
     image_shape: tuple[int, int, int] | None = None,
     title: str = "images of one's own",
     licence: str = "not stated",
-    out_of_distribution: Mapping[str, Any] | None = None,
+    out_of_distribution: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
 ) -> Detector:
@@ -62,12 +63,14 @@ def finetune(
         image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
         title: What the images are, for the card.
         licence: Licence of the images, for the card.
-        out_of_distribution: `{name: images}` to measure on, beside the synthetic sets; as in `evaluate`.
+        out_of_distribution: What to measure on, as in `evaluate`, beside the synthetic sets, which are measured anyway and may
+            be named.
         callbacks: Further callbacks of Keras.
         verbose: As in `keras.Model.fit`.
 
     Raises:
-        ValueError: Too few images, a setting that cannot be, or a training at `<folder>.training` of other images or settings.
+        ValueError: Too few images, a setting or an out-of-distribution set that cannot be, or a training at `<folder>.training`
+            of other images or settings.
         FileExistsError: `folder` holds something.
     """
     folder, settings = Path(folder).resolve(), settings or Settings()
@@ -75,9 +78,9 @@ def finetune(
         raise FileExistsError(f"Fine-tuning writes a new preset, into a folder that is absent or empty. Received: {folder}")
     original = source if isinstance(source, Detector) else from_pretrained(source)
     _check(original, settings)
-    outside = {name: named_images(name if images is None else images) for name, images in (out_of_distribution or {}).items()}
     keras.utils.set_random_seed(settings.seed)
     moved = transfer(original, image_shape)
+    outside = _outside(out_of_distribution, moved.detector)
     split = Split.of(
         gather(images, moved.detector.preprocessing), settings.seed, calibrations=1 if original.gate is None else 2
     )
@@ -117,6 +120,27 @@ def _check(source: Detector, settings: Settings) -> None:
         )
 
 
+def _outside(given: Any, detector: Detector) -> dict[str, Any]:
+    """The sets to measure on beside the synthetic ones, looked at before anything is trained; several networks read them."""
+    sets = {} if given is None or given == {} else named_sets(given)
+    own = applicable(detector.image_shape)
+    made = {name: images for name, images in sets.items() if isinstance(images, str) and images in SYNTHETIC}
+    wrong = [name for name in sets if (name in SYNTHETIC and made.get(name) != name) or made.get(name, own[0]) not in own]
+    if wrong:
+        raise ValueError(
+            f"The synthetic sets {own} are measured anyway, under their names: other sets need other names. Received: {wrong}"
+        )
+    outside = {}
+    for name, images in sets.items():
+        if isinstance(images, Iterator):
+            images = gather(images, detector.preprocessing)
+        elif name not in made:
+            images = named_images(images)
+        if name not in SYNTHETIC:
+            outside[name] = check_images(images) if isinstance(images, (np.ndarray, list)) else images
+    return outside
+
+
 def _calibrated(trained: Detector, original: Detector, moved: Transfer, split: Split, seed: int) -> dict[str, Detector]:
     """The fine-tuned detector; its source, where all weights were taken over; the untrained network: each calibrated alike."""
     encoder = None if original.gate is None else original.gate.encoder
@@ -142,7 +166,8 @@ def _calibrate(detector: Detector, gate: PerImageGate | None, encoder: Any, spli
 
 def _measure(detectors: Mapping[str, Detector], split: Split, given: Mapping[str, Any]) -> dict[str, Report]:
     levels = np.round(255 * split.test).astype(np.uint8)
-    sets = {name: datasets.synthesize(name, levels) for name in applicable(levels.shape[1:])} | dict(given)
+    sets = {name: datasets.synthesize(name, levels) for name in applicable(levels.shape[1:])}
+    sets |= {name: named_images(images, levels) for name, images in given.items()}
     methods = list(dict.fromkeys([detectors["trained"].default_score, "nll"]))
     return {
         name: evaluate(detector, split.test, sets, methods, resamples=100 if name == "trained" else 0)

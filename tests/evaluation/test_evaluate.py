@@ -1,5 +1,7 @@
 """Evaluation: both sides along one path, every number from scores."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,48 @@ def test_names_stand_for_test_splits(pretrained, digits):
     np.testing.assert_array_equal(named_images("inverted", digits[1]), 255 - digits[1])
     with pytest.raises(ValueError, match="Received: 'mnits'"):
         named_images("mnits")
+
+
+def test_out_of_distribution_sets_are_given_in_many_ways(pretrained, digits):
+    """A name, names and images alone are what the mapping of them is; a score may be one text; what is named twice is one."""
+    inside, noise = digits[1], named_images("noise", digits[1])
+
+    def rows(sets, methods="nll"):
+        return keras_ood.evaluate(pretrained, inside, sets, methods, resamples=0).rows
+
+    expected = rows({"noise": noise}, ["nll"])
+    for given in ("noise", ["noise"], ("noise", "noise"), {"noise": None}):
+        assert rows(given, ("nll", "nll")) == expected
+    assert rows(noise) == [dataclasses.replace(expected[0], out_of_distribution="out_of_distribution")]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ({"in_distribution": None}, {}, r"none named 'in_distribution'.*Received: \['in_distribution'\]"),
+        ({3: None}, {}, r"Received: \[3\]"),
+        ({}, {}, r"at least one.*Received: \{\}"),
+        ([], {}, r"at least one.*Received: \{\}"),
+        (None, {}, "at least one.*Received: None"),
+        (["noise", "nois"], {}, "Did you mean 'noise'.*Received: 'nois'"),
+        ("", {}, r"Received: \[''\]"),
+        ("noise", {"methods": "nlll"}, "Did you mean 'nll'"),
+        ("noise", {"resamples": -1}, "Received: -1"),
+        ("noise", {"resamples": True}, "Received: True"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_first(pretrained, given, options, message):
+    """A set that would take the place of the in-distribution one, no set, no such name: said before any image is looked at."""
+    with pytest.raises(ValueError, match=message):
+        keras_ood.evaluate(pretrained, iter([]), given, **options)
+
+
+def test_scores_that_are_not_finite_are_named(fresh, digits):
+    """NaN is no score: the error says of which one, and where."""
+    broken = fresh()
+    broken.loc_head.kernel.assign(np.nan * broken.loc_head.kernel.numpy())
+    with pytest.raises(ValueError, match=r"Received: 20 and 20 scores, 40 not finite: score 'nll' on 'noise'"):
+        keras_ood.evaluate(broken, digits[1][:20], "noise", "nll")
 
 
 def test_csv_round_trip(pretrained, digits, tmp_path):

@@ -13,6 +13,7 @@ import keras_ood
 from keras_ood.attention import PerImageGate
 from keras_ood.callbacks.early_stopping import EarlyStopping
 from keras_ood.callbacks.log import TrainingLog
+from keras_ood.datasets import SYNTHETIC
 from keras_ood.encoders import trained_encoder
 from keras_ood.hub import preset
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
@@ -59,7 +60,7 @@ def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
         settings=QUICK,
         title="digits in a mirror",
         licence="CC0",
-        out_of_distribution={"digits": None},
+        out_of_distribution=["digits", "noise"],
         verbose=0,
     )
     loaded = keras_ood.from_pretrained(out)
@@ -72,6 +73,10 @@ def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
     assert content["training"]["epochs"] == 2
     records = read_records(out / "results.csv")
     assert {record["weights"] for record in records} == {"trained", "source", "untrained"}
+    measured = [
+        record["out_of_distribution"] for record in records if (record["weights"], record["method"]) == ("trained", "nll")
+    ]
+    assert measured == [*SYNTHETIC, "digits"]  # named or not, a synthetic set is measured once
     assert "digits" in content["auroc"]
     card = (out / "README.md").read_text()
     for words in ("digits in a mirror", f"fine-tuned from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
@@ -278,6 +283,10 @@ def test_what_cannot_be_finished_is_not_begun(fresh, mine, pretrained, tmp_path)
         (Ensemble([fresh(), fresh()]), "out", {}, "Received"),
         (pretrained, "out", {"image_shape": (64, 64)}, "Received: "),
         (pretrained, "out", {"out_of_distribution": {"mine": "no such folder"}}, "Received: 'no such folder'"),
+        (pretrained, "out", {"out_of_distribution": {"noise": mine}}, r"measured anyway.*Received: \['noise'\]"),
+        (pretrained, "out", {"out_of_distribution": {"in_distribution": mine}}, r"Received: \['in_distribution'\]"),
+        (pretrained, "out", {"out_of_distribution": {"mine": mine / 2}}, "Received: floats"),
+        (pretrained, "out", {"out_of_distribution": {"mine": iter([])}}, "yields no batch"),
     ]:
         with pytest.raises((ValueError, FileExistsError), match=words):
             keras_ood.finetune(source, mine, tmp_path / folder, **options)
