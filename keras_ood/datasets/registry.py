@@ -57,7 +57,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
         split: `"train"` or `"test"`.
 
     Raises:
-        ValueError: Unknown name or split, or a file that is damaged.
+        ValueError: Unknown name or split, or a file that is damaged or of other images.
 
     Examples:
         >>> images, labels = load("digits", "test")
@@ -68,7 +68,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     if split not in SPLITS:
         raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
     local = local_file(name, split)
-    images, labels = _read(local, split) if local else dataset.original(split)
+    images, labels = _read(local, split, dataset.image_shape) if local else dataset.original(split)
     return images.reshape(-1, *dataset.image_shape), labels
 
 
@@ -97,20 +97,27 @@ def local_file(name: str, split: str) -> Path | None:
         return path  # reading it says what is wrong
 
 
-def _read(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path, split: str, image_shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return images and labels of a split of a `.npz` file.
 
     Raises:
-        ValueError: The file is damaged, or its arrays are no uint8 images with a label each.
+        ValueError: The file is damaged, or its arrays are no uint8 images of the set's shape with a label of 0..255 each.
     """
+    shapes = [image_shape, image_shape[:2]] if image_shape[2] == 1 else [image_shape]
     try:
         # Opened here: NumPy leaves a file open that turns out to be no zip.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             images, labels = file[f"x_{split}"], file[f"y_{split}"].ravel()
-        if images.dtype != np.uint8 or labels.dtype.kind not in "iu" or images.ndim not in (3, 4) or len(images) != len(labels):
-            raise ValueError(f"{images.dtype} images of shape {images.shape}, {labels.dtype} labels of shape {labels.shape}")
+        whole = labels.dtype.kind in "iu" and labels.size > 0
+        fitting = images.dtype == np.uint8 and images.shape[1:] in shapes and len(images) == len(labels)
+        if not (fitting and whole and labels.min() >= 0 and labels.max() <= 255):
+            limits = f" from {labels.min()} to {labels.max()}" if whole else ""
+            raise ValueError(
+                f"{images.dtype} images of shape {images.shape}, {labels.dtype} labels of shape {labels.shape}{limits}"
+            )
     except DAMAGED as error:
         raise ValueError(
-            f"Expected a .npz file with uint8 images x_{split} and labels y_{split}. Received: {path} ({error})"
+            f"Expected a .npz file with uint8 images x_{split} of {' or '.join(map(str, shapes))} each, and as many labels "
+            f"y_{split} of 0..255. Received: {path} ({error})"
         ) from error
     return images, labels.astype(np.uint8)

@@ -168,21 +168,29 @@ WRONG = {
     "too few labels": (random_images(6, 28, 28), np.zeros(5, np.uint8)),
     "labels of text": (random_images(6, 28, 28), np.array(list("012345"))),
     "Python objects": (random_images(6, 28, 28), np.array([None] * 6)),
+    "another shape": (random_images(6, 56, 14), np.zeros(6, np.uint8)),  # as many numbers
+    "another height": (random_images(6, 27, 28), np.zeros(6, np.uint8)),
+    "colour": (random_images(6, 28, 28, 3), np.zeros(6, np.uint8)),
+    "nothing": (random_images(0, 28, 28), np.zeros(0, np.uint8)),
+    "labels beyond a byte": (random_images(6, 28, 28), np.full(6, 256)),
+    "labels below 0": (random_images(6, 28, 28), np.full(6, -1)),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_arrays_that_are_no_labelled_images_are_a_value_error(wrong, folder):
-    """uint8 images, a whole number each: anything else is an error that names file and keys; no object is unpickled."""
+    """uint8 images of the set's shape, a byte each: all else is an error that names file and keys; nothing is unpickled."""
     path = save(folder / "mnist.npz", *WRONG[wrong])
-    with pytest.raises(ValueError, match=rf"uint8 images x_test and labels y_test\. Received: {re.escape(str(path))}"):
+    with pytest.raises(
+        ValueError, match=rf"x_test of \(28, 28, 1\) or \(28, 28\) each.*y_test of 0..255\. Received: {re.escape(str(path))}"
+    ):
         load("mnist", "test")
 
 
 def test_images_without_labels_are_a_value_error(folder):
     """A file with `x_test` alone."""
     np.savez(folder / "mnist.npz", x_test=random_images(6, 28, 28))
-    with pytest.raises(ValueError, match=r"labels y_test\. Received: .*mnist\.npz"):
+    with pytest.raises(ValueError, match=r"labels y_test of 0..255\. Received: .*mnist\.npz"):
         load("mnist", "test")
 
 
