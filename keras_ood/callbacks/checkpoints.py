@@ -17,7 +17,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
     """Keep the state after each epoch in a folder of its own, which is whole or not there: neither Ctrl-C nor a kill halves it.
 
     A state is the weights, the optimizer's among them, and the log so far. The last one is kept, and, with a log, that of the
-    epoch with the least `monitor`.
+    epoch with the least `monitor`, as far as it is finite.
 
     Args:
         folder: Folder of the states; it is made where absent.
@@ -40,9 +40,19 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         return done
 
     def load_best(self, model: keras.Model) -> None:
-        """Give a model the weights of the best epoch of the log."""
+        """Give a model the weights of the best epoch of the log.
+
+        Raises:
+            FloatingPointError: In no epoch the metric was finite.
+        """
         assert self.log is not None, "the log tells the best epoch"
-        model.load_weights(self._state(self.log.best(self.monitor)) / _WEIGHTS)
+        best = self.log.best(self.monitor)
+        if best is None:
+            raise FloatingPointError(
+                f"The best epoch is that of the least {self.monitor}, which must be finite in one of them. "
+                f"Received: {self.log.history()[self.monitor]}"
+            )
+        model.load_weights(self._state(best) / _WEIGHTS)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Write the state, then let go of those that are no longer wanted (called by Keras)."""
@@ -51,7 +61,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             self.model.save_weights(unfinished / _WEIGHTS)
-            kept = {epoch + 1}
+            kept: set[int | None] = {epoch + 1}
             if self.log is not None:
                 write_records(unfinished / _METRICS, self.log.rows)
                 kept.add(self.log.best(self.monitor))

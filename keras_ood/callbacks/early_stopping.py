@@ -1,5 +1,6 @@
 """Early stopping that a kill does not make forgetful."""
 
+import math
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ from keras_ood.callbacks.log import TrainingLog
 
 
 class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
-    """Keras' early stopping, which in a training that goes on counts the epochs before.
+    """Keras' early stopping, which in a training that goes on counts the epochs before; a NaN is no improvement.
 
     Args:
         log: Log of the training, with the epochs before; it stands before this callback in the list.
@@ -19,6 +20,11 @@ class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]
     def __init__(self, log: TrainingLog, **options: Any) -> None:
         super().__init__(restore_best_weights=False, **options)
         self._log = log
+
+    def get_monitor_value(self, logs: Any) -> Any:
+        """Return the monitored value, infinity for one that is not finite: NaN never is the best (called by Keras)."""
+        value = super().get_monitor_value(logs)
+        return value if value is None or math.isfinite(value) else math.inf
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Look at the epochs of before (called by Keras)."""

@@ -37,9 +37,10 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
         names = [name for name in (self.rows[0] if self.rows else {}) if name not in ("epoch", "seconds", "learning_rate")]
         return {name: [row[name] for row in self.rows] for name in names}
 
-    def best(self, metric: str) -> int:
-        """Return the epoch, from 1, with the least value of a metric."""
-        return int(min(self.rows, key=lambda row: row[metric])["epoch"])
+    def best(self, metric: str) -> int | None:
+        """Return the epoch, from 1, with the least finite value of a metric; None where there is none."""
+        finite = [row for row in self.rows if math.isfinite(row[metric])]
+        return int(min(finite, key=lambda row: row[metric])["epoch"]) if finite else None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock (called by Keras)."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 import keras_ood
 from keras_ood.attention import PerImageGate
+from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.callbacks.early_stopping import EarlyStopping
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.datasets import SYNTHETIC
@@ -173,6 +174,26 @@ def test_early_stopping_remembers():
     assert model.stop_training
     log.rows.append({"epoch": 3, "seconds": 1.0, "loss": 1.0, "val_loss": 3.0})
     assert stopping.reached(model)
+
+
+def test_a_nan_is_never_the_best(tmp_path):
+    """Of the losses after a NaN the least is the best, to the log, the stopping and the states; NaN alone is an error."""
+    log, model = TrainingLog(), keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    states, stopping = Checkpoints(tmp_path, log), EarlyStopping(log, monitor="val_loss", patience=2)
+    states.set_model(model)
+    stopping.set_model(model)
+    stopping.on_train_begin()
+    for epoch, loss in enumerate((np.nan, 3.0, np.nan, -np.inf)):
+        if epoch == 1:
+            with pytest.raises(FloatingPointError, match=r"least val_loss.*Received: \[nan\]"):
+                states.load_best(model)
+        log.rows.append({"epoch": epoch + 1, "seconds": 1.0, "loss": 1.0, "val_loss": float(loss)})
+        model.layers[0].kernel.assign([[float(epoch)]])
+        states.on_epoch_end(epoch)
+        stopping.on_epoch_end(epoch, {"val_loss": loss})
+    assert (log.best("val_loss"), stopping.best, stopping.stopped_epoch) == (2, 3.0, 3)
+    states.load_best(model)
+    assert model.layers[0].kernel.numpy() == 1
 
 
 @pytest.mark.once_on_jax
