@@ -76,7 +76,8 @@ class StatisticsPass:
             if look is not None:
                 look(prepared[:length])
             for score in measuring:
-                values = values | score.measure(detector, prepared[:length] if score.transductive else prepared)
+                seen = prepared[:length] if score.transductive else prepared
+                values = values | score.measure(detector, seen, samples, seed)
             yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
 
 

@@ -32,7 +32,7 @@ class GradientNorm(Score):
         """Return the squared norms of all weight arrays."""
         return tuple(sorted(name for name in names if name.startswith(_PREFIX)))
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `gradient_norm_00`, `gradient_norm_01`, ...: squared norms, one for each trainable weight array."""
         build = partial(weight_gradient_norms, lambda image: detector(image)["nll"], detector)
         norms = detector.statistics_pass.compiled_function("weight_gradient_norms", build)(images)

@@ -30,7 +30,7 @@ class InputComplexity(Score):
     measures = ("code_length",)
     cheap = False
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `code_length` in nats."""
         levels = np.asarray(np.round(255 * np.asarray(images)), np.uint8)
         return {"code_length": np.array([math.log(2) * 8 * _shortest(image) for image in levels], np.float32)}

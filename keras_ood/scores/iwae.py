@@ -24,9 +24,9 @@ class ImportanceWeighted(Score):
     calls = ("draw_noise", "log_weights")
     cheap = False
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `iwae` in nats."""
-        noise = detector.draw_noise(DRAWS, seed=0)
+        noise = detector.draw_noise(DRAWS, seed)
         chunks = [detector.log_weights(images, noise[start : start + CHUNK]) for start in range(0, DRAWS, CHUNK)]
         return {"iwae": (math.log(DRAWS) - np.logaddexp.reduce(np.concatenate(chunks))).astype(np.float32)}
 

@@ -26,7 +26,7 @@ class LikelihoodRegret(Score):
     calls = ("posterior_parameters", "posterior_nll")
     cheap = False
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `likelihood_regret` in nats."""
         loc, scale = detector.posterior_parameters(images)
         start, slope = detector.posterior_nll(loc, scale, images)

@@ -45,8 +45,15 @@ class Score:
         """Return whether `detector` has all that the score takes."""
         return all(hasattr(detector, name) for name in self.calls) and set(self.needs) <= set(detector.statistic_names)
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return further statistics, `(batch,)` each, of preprocessed `(batch, *image_shape)` images; here none."""
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return further statistics, `(batch,)` each, of preprocessed images; here none.
+
+        Args:
+            detector: The `keras_ood.Detector` whose statistics they are.
+            images: `(batch, *image_shape)`.
+            samples: As asked of `Detector.statistics`: what another model says is averaged over as many stochastic passes.
+            seed: Seed of the passes, and of noise that the score draws itself.
+        """
         return {}
 
     def fitted_to(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -35,10 +35,10 @@ class WillItMove(Score):
         """Return whether the detector's prior is tilted: a Gaussian VAE has nowhere to move."""
         return super().serves(detector) and bool(detector.tilt > 0)
 
-    def measure(self, detector: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `will_it_move`, the nll in nats after the adaptation."""
         adaptation = detector.statistics_pass.compiled_function("will_it_move", lambda: _Adaptation(detector.inference_copy()))
-        return {"will_it_move": adaptation.adapted_nll(detector, images)}
+        return {"will_it_move": adaptation.adapted_nll(detector, images, samples, seed)}
 
     def formula(self, statistics: Tensors, fitted: Arrays, xp: Any) -> Any:
         """Return the adapted nll."""
@@ -56,15 +56,16 @@ class _Adaptation(keras.Model):  # type: ignore[misc]
         self.optimizer.build(self.trainable_variables)
         self._fresh_optimizer = [variable.numpy() for variable in self.optimizer.variables]
 
-    def adapted_nll(self, original: Any, images: np.ndarray) -> np.ndarray:
-        """Return the nll of a batch, `(batch,)`, after an adaptation that starts from `original`."""
+    def adapted_nll(self, original: Any, images: np.ndarray, samples: int | None, seed: int) -> np.ndarray:
+        """Return the nll of a batch, `(batch,)`, after an adaptation that starts from `original`; see `Score.measure`."""
         self.detector.set_weights(original.get_weights())
         for variable, value in zip(self.optimizer.variables, self._fresh_optimizer, strict=True):
             variable.assign(value)
         batch = {"images": images, "known": original.sample(len(images), seed=0)}
         for _ in range(STEPS):
             self.train_on_batch(batch)
-        return np.asarray(self.detector.statistics(images, batch_size=len(images), progress=False)["nll"])
+        options = {"samples": samples, "seed": seed, "batch_size": len(images), "progress": False}
+        return np.asarray(self.detector.statistics(images, **options)["nll"])
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return the two terms, a number each."""

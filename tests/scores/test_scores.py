@@ -435,6 +435,22 @@ def test_backgrounds_are_kept_and_checked():
         detector.score_statistics(detector.statistics(images, **ALL), "likelihood_ratio")
 
 
+@pytest.mark.once
+def test_stochastic_passes_are_those_of_every_model_that_is_asked():
+    """`samples` and `seed` reach the background, the members, and the draws of a score's own."""
+    first, second = vae(0.0), vae(0.0)
+    images, options = noise_images(), {"samples": 2, "seed": 3} | ALL
+
+    def drawn(detector, name="nll", seed=3):
+        return detector.score(images, name, **options | {"seed": seed})
+
+    detector = vae(background=second)
+    np.testing.assert_allclose(drawn(detector, "likelihood_ratio"), drawn(detector) - drawn(second), rtol=1e-3, atol=1e-2)
+    each = np.stack([drawn(first), drawn(second)])
+    np.testing.assert_allclose(drawn(Ensemble([first, second]), "waic"), each.mean(axis=0) + each.var(axis=0), rtol=1e-3)
+    assert np.all(drawn(detector, "iwae") != drawn(detector, "iwae", seed=4))
+
+
 def test_will_it_move_starts_anew_with_every_batch():
     """The same batch has the same scores after another one; the detector's own weights stay as they are."""
     detector, images = vae(), noise_images()
@@ -444,5 +460,6 @@ def test_will_it_move_starts_anew_with_every_batch():
     for again in (detector, detector.inference_copy()):
         np.testing.assert_allclose(again.score(images, "will_it_move", **ALL), first, rtol=1e-4)
     assert np.any(first != detector.score(images, **ALL))
+    assert np.any(first != detector.score(images, "will_it_move", samples=1, **ALL))  # of the adapted model too
     for one, other in zip(before, detector.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
