@@ -67,7 +67,7 @@ def run(
     detector = transfer(keras_ood.from_pretrained(source)).detector
     keras.utils.set_random_seed(seed)
     if start == "from scratch":
-        detector = type(detector).from_config(detector.get_config())
+        detector = detector.remade()
     split = cut(detector, inside, seed)
     settings = Settings(epochs=epochs, patience=epochs, learning_rate=rate, seed=seed)
     state = runs / f"{source}-{inside}-{start.replace(' ', '-')}-{rate:g}-{seed}"

@@ -231,7 +231,7 @@ class Detector(Family, Trainable):
 
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
-        other: Detector = type(self).from_config(self.get_config() | {"background": background})
+        other = self.remade(background=background)
         for variable, value in zip(other.own_weights(), self.own_weights(), strict=True):
             variable.assign(value.numpy())
         return other

@@ -1,6 +1,8 @@
 """Several detectors of one kind as one."""
 
+import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import keras
@@ -15,25 +17,34 @@ class Ensemble(Detector):
     """Detectors trained alike from different seeds: every statistic is their mean, and `nll_variance` how they disagree.
 
     Statistics, `(batch,)` float32: those of the members, and `nll_variance`, the variance of the nll over the members (divided
-    by their number) in nats squared.
+    by their number) in nats squared. What the members have in common is the ensemble's: preprocessing, dtype policy, and a
+    background model where all have the same.
 
     Args:
-        members: Two or more detectors of one family with the same settings; copied.
+        members: Two or more detectors of one class with the same settings, of other weights each; copied.
         default_score: The score that methods use when none is named.
 
     Raises:
-        ValueError: Too few members, or different ones.
+        ValueError: Too few members, different ones, or one twice.
     """
 
     def __init__(self, members: Sequence[Any], default_score: str = "waic", **kwargs: Any) -> None:
         built = [keras.saving.deserialize_keras_object(one) if isinstance(one, dict) else one for one in members]
         if len(built) < 2:
             raise ValueError(f"An ensemble has two or more members. Received: {len(built)}")
-        kinds = sorted({f"{type(member).__name__} {_settings(member)}" for member in built})
-        if len(kinds) > 1:
-            raise ValueError(f"An ensemble's members are of one family with the same settings. Received: {kinds}")
-        super().__init__(built[0].image_shape, default_score, **kwargs)
-        self.members = [member.inference_copy() for member in built]  # see `Detector`
+        if unlike := _differences(built):
+            raise ValueError(f"An ensemble's members are of one class with the same settings. Received: {unlike}")
+        given = [_digest(member.own_weights()) for member, one in zip(built, members, strict=True) if member is one]
+        if len(set(given)) < len(given):  # of configurations alone the weights come later
+            raise ValueError(
+                f"An ensemble's members have weights of their own. Received: the same ones twice, {len(given)} members"
+            )
+        backgrounds = [member.background for member in built]
+        shared = backgrounds[0] is not None and len({_digest(background.weights) for background in backgrounds}) == 1
+        common = {"dtype": built[0].dtype_policy, "background": backgrounds[0] if shared else None}
+        super().__init__(built[0].image_shape, default_score, **common | kwargs)
+        self.members = [member.with_background(None) if member.background else member.inference_copy() for member in built]
+        self.preprocessing = self.members[0].preprocessing
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -62,6 +73,38 @@ class Ensemble(Detector):
         return config | {"members": [keras.saving.serialize_keras_object(member) for member in self.members]}
 
 
+def _differences(members: Sequence[Detector]) -> dict[str, list[Any]]:
+    """The first settings that the members do not have in common, with the value of each; their default score does not count."""
+    described = [_settings(member) for member in members]
+    keys = dict.fromkeys(key for settings in described for key in settings)
+    values = {key: [settings.get(key) for settings in described] for key in keys}
+    return dict(islice(((key, each) for key, each in values.items() if any(one != each[0] for one in each)), 3))
+
+
 def _settings(member: Detector) -> dict[str, Any]:
-    config = member.get_config()
-    return {key: config[key] for key in sorted(config) if key not in ("name", "background", "default_score", "attention")}
+    preprocessing, background = member.preprocessing, member.background
+    return _flat(
+        {
+            "class": f"{type(member).__module__}.{type(member).__qualname__}",
+            "dtype": member.dtype_policy.name,
+            "background": None if background is None else _settings(background),
+            "preprocessing": {"class": type(preprocessing).__qualname__} | preprocessing.get_config(),
+        }
+        | {key: value for key, value in member.get_config().items() if key not in ("background", "default_score")}
+    )
+
+
+def _flat(config: Any, path: str = "") -> dict[str, Any]:
+    """A configuration as `{path: value}`, without the names that Keras counts up."""
+    if not isinstance(config, (dict, list, tuple)):
+        return {path: config}
+    items = config.items() if isinstance(config, dict) else enumerate(config)
+    parts = [_flat(value, f"{path}.{key}".lstrip(".")) for key, value in items if key != "name"]
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _digest(weights: Sequence[Any]) -> str:
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+    return digest.hexdigest()

@@ -183,11 +183,15 @@ class InFlow(Detector):
         return measured if self.gate is None else measured | {"gate": _false_alarms(self.gate, statistics)}
 
     def with_attention(self, attention: Any) -> "InFlow":
-        """Return a detector with the same flow, sharing its weights' values, and another attention; not calibrated."""
-        config = self.get_config() | {"attention": attention, "background": self.background}
-        other = InFlow(**config)
-        other.flow.set_weights(self.flow.get_weights())
+        """Return a detector of the same class and weights with another attention; not calibrated."""
+        other = self.remade(attention=attention, background=self.background)
+        for variable, value in zip(other._weights_but_the_gate(), self._weights_but_the_gate(), strict=True):
+            variable.assign(value.numpy())
         return other
+
+    def _weights_but_the_gate(self) -> list[Any]:
+        gate = {id(weight) for weight in getattr(self.attention, "weights", ())}
+        return [weight for weight in self.own_weights() if id(weight) not in gate]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -23,6 +23,8 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 class Portable(keras.Model):  # type: ignore[misc]
     """The part of a detector that is saved, published and copied: weights, configuration, and what it knows of its scores."""
 
+    background: Any = None
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._calibrated = CalibratedScores()
@@ -128,15 +130,28 @@ class Portable(keras.Model):  # type: ignore[misc]
         """
         if dtype is not None and dtype not in POLICIES:
             raise ValueError(f"`dtype` must be None or one of {POLICIES}. Received: {dtype!r}")
-        present = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or self.dtype_policy)
-        try:
-            copy: Self = type(self).from_config(self.get_config())
-        finally:
-            keras.config.set_dtype_policy(present)
+        copy = self.remade(dtype)
         copy.set_weights(self.get_weights())
         copy._calibrated = self._calibrated
         return copy
+
+    def remade(self: Self, dtype: str | None = None, **changes: Any) -> Self:
+        """Return a detector of the same class, arguments and dtype policy with fresh weights, not calibrated.
+
+        Args:
+            dtype: Another policy, None for that of this detector and that of its background model, which keeps its weights.
+            **changes: Arguments of the constructor that are others.
+        """
+        config = self.get_config()
+        if dtype is None and config.get("background") is not None:
+            config["background"] = self.background
+        present = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(dtype or self.dtype_policy)
+        try:
+            made: Self = type(self).from_config(config | changes)
+        finally:
+            keras.config.set_dtype_policy(present)
+        return made
 
     def save_own_variables(self, store: Any) -> None:
         """Keep the calibration scores beside the weights (called by Keras)."""

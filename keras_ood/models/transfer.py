@@ -51,7 +51,7 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
     """
     source = source.ungated()
     shape = Preprocessing(source.image_shape if image_shape is None else image_shape).image_shape
-    detector: Detector = type(source).from_config(source.resized_config(shape))
+    detector = source.remade(**source.resized_config(shape))
     kinds: dict[str, list[str]] = {"reused": [], "converted": [], "fresh": []}
     readers = {id(variable) for variable in (detector if detector.encoder is None else detector.encoder).variables}
     counted = {id(variable) for variable in detector.trainable_variables}

@@ -163,7 +163,7 @@ class Recipe:
             )
         detector = from_pretrained(handle)
         if not trained:
-            detector = type(detector).from_config(detector.get_config())
+            detector = detector.remade()
         training, held_out = self._split()
         return PerImageGate.from_images(
             trained_encoder(detector), training, held_out[: self._gate_size], **self.attention.settings

@@ -112,7 +112,7 @@ def _check(source: Detector, settings: Settings) -> None:
         raise ValueError(
             f"`freeze_encoder` takes a detector with an encoder, as a TiltedVAE. Received: {type(source).__name__}"
         )
-    bare = source if source.background is None else type(source).from_config(source.get_config() | {"background": None})
+    bare = source if source.background is None else source.remade(background=None)
     if source.default_score not in scores.available(bare, cheap=True):
         raise ValueError(
             f"Fine-tuning takes a detector whose default score is one of {scores.available(bare, cheap=True)}. "
@@ -148,7 +148,7 @@ def _calibrated(trained: Detector, original: Detector, moved: Transfer, split: S
     if moved.share == 1 and not moved.converted:
         detectors["source"] = _calibrate(original.inference_copy(), original.gate, encoder, split)
     keras.utils.set_random_seed(seed)
-    fresh = type(original).from_config(moved.detector.get_config())
+    fresh = moved.detector.remade()
     fresh_encoder = None if encoder is None else keras.models.clone_model(encoder)
     detectors["untrained"] = _calibrate(fresh, original.gate, fresh_encoder, split)
     return detectors

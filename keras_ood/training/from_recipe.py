@@ -174,7 +174,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
                 f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
             )
         detector.load_weights(folder / WEIGHTS)
-        return detector.inference_copy()
+        return detector.inference_copy("float32")
     folder.mkdir(parents=True, exist_ok=True)
     images = gather(recipe.images_to_train_on(), detector.preprocessing)  # once, not in every epoch
     detector.compile(optimizer=cosine_adam(recipe.learning_rate, len(images), recipe.batch_size, recipe.epochs))
@@ -203,7 +203,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
     }
     (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
     shutil.rmtree(folder / "backup", ignore_errors=True)
-    return detector.inference_copy()
+    return detector.inference_copy("float32")
 
 
 def read_log(folder: Path) -> dict[str, Any]:

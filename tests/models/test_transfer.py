@@ -1,11 +1,12 @@
 """Weights that go on to a detector for other images."""
 
+import keras
 import numpy as np
 import pytest
 
 import keras_ood
 from keras_ood.images.preprocessing import LUMINANCE
-from keras_ood.models import InFlow, TiltedVAE, transfer
+from keras_ood.models import Ensemble, InFlow, TiltedVAE, transfer
 
 
 def latents(detector, images):
@@ -71,6 +72,31 @@ def test_a_flow_keeps_what_does_not_depend_on_the_size(shape):
     assert bool(moved.fresh) == (shape[0] % 8 == 0)
     assert all("scale_2" in name or "conv2d" in name for name in moved.fresh)
     for new, old in zip(moved.detector.own_weights()[:5], source.own_weights()[:5], strict=True):
+        np.testing.assert_array_equal(new.numpy(), old.numpy())
+
+
+@pytest.mark.once
+def test_copies_keep_class_and_policy():
+    """Whatever is changed of a detector: it stays one of its subclass and policy, and its background keeps its own."""
+
+    class Heir(InFlow):
+        pass
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        source = Heir((8, 8, 1), depth=1)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    background = TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0)
+    compared = source.with_background(background)
+    for copy in (
+        *(compared, compared.with_attention(0.5), compared.ungated(), compared.inference_copy(), compared.remade(depth=2)),
+        *(transfer(source).detector, Ensemble([source, Heir((8, 8, 1), depth=1).inference_copy("mixed_bfloat16")]).members[0]),
+    ):
+        assert type(copy) is Heir
+        assert copy.flow.steps[1].network.networks[0].layers[0].compute_dtype == "bfloat16"
+        assert copy.background is None or copy.background.encoder.layers[0].compute_dtype == "float32"
+    for new, old in zip(compared.with_attention(0.5).own_weights(), source.own_weights(), strict=True):
         np.testing.assert_array_equal(new.numpy(), old.numpy())
 
 

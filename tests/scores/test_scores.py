@@ -11,6 +11,7 @@ from sklearn.mixture import GaussianMixture
 
 import keras_ood
 from keras_ood import NotCalibratedError, scores
+from keras_ood.attention import PerImageGate
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.scores import Fit, features
@@ -384,9 +385,53 @@ def test_waic_is_of_the_members():
     detector, images = Ensemble(members), noise_images()
     each = np.stack([member.score(images, **ALL) for member in members])
     np.testing.assert_allclose(detector.score(images, "waic", **ALL), each.mean(axis=0) + each.var(axis=0), rtol=1e-4)
-    for wrong, message in ((members[:1], "two or more .*Received: 1"), ([vae(), vae(0.0)], "same settings")):
-        with pytest.raises(ValueError, match=message):
-            Ensemble(wrong)
+
+
+class Heir(TiltedVAE):
+    """A subclass of somebody else's."""
+
+
+def gate(alpha=0.05):
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    return PerImageGate.from_images(encoder, noise_images(80), noise_images(30), components=4, alpha=alpha)
+
+
+def flow(**settings):
+    return InFlow((8, 8, 1), depth=1, **settings)
+
+
+UNLIKE = {
+    "one alone": (lambda: [vae()], "two or more.*Received: 1"),
+    "another prior": (lambda: [vae(), vae(0.0)], r"'tilt': \[6.0, 0.0\]"),
+    "another class": (lambda: [vae(), Heir((8, 8, 1), 3, 6.0)], "'class': .*Heir"),
+    "another policy": (lambda: [vae(), vae().inference_copy("mixed_bfloat16")], "'dtype': .*bfloat16"),
+    "one with a background": (lambda: [vae(background=vae()), vae()], "'background"),
+    "one with a gate": (lambda: [flow(attention=gate()), flow()], "'attention"),
+    "another gate": (lambda: [flow(attention=gate(alpha)) for alpha in (0.05, 0.1)], r"alpha': \[0.05, 0.1\]"),
+    "one twice": (lambda: [vae().inference_copy()] * 2, "weights of their own.*same ones twice"),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("unlike", UNLIKE)
+def test_an_ensemble_is_of_like_members(unlike):
+    """One class, the same settings of every part, other weights: the error names what differs."""
+    build, message = UNLIKE[unlike]
+    with pytest.raises(ValueError, match=message):
+        Ensemble(build())
+
+
+@pytest.mark.once
+def test_what_members_have_in_common_is_kept():
+    """One background is the ensemble's, in copies too; several are nobody's; the dtype policy is that of the members."""
+    background, images = vae(), noise_images()
+    detector = Ensemble([vae(background=background), vae(background=background)])
+    expected = detector.score(images, "nll", **ALL) - background.score(images, **ALL)
+    for one in (detector, detector.inference_copy()):
+        np.testing.assert_allclose(one.score(images, "likelihood_ratio", **ALL), expected, rtol=1e-3, atol=1e-2)
+    assert Ensemble([vae(background=vae()), vae(background=vae())]).background is None
+    mixed = Ensemble([vae().inference_copy("mixed_bfloat16") for _ in range(2)])
+    assert mixed.inference_copy().members[0].decoder.layers[-1].compute_dtype == "bfloat16"
 
 
 def test_ensemble_is_saved(tmp_path):

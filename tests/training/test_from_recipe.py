@@ -88,11 +88,13 @@ def test_only_what_decides_the_weights_is_in_the_digest(recipe_path):
 
 
 def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
-    """The second call reads the same weights back; a changed recipe refuses them."""
+    """The second call reads the same weights back, in float32 whatever they were trained in; a changed recipe refuses them."""
+    recipe_path.write_text(f'{RECIPE}dtype_policy = "mixed_bfloat16"\n')
     recipe = Recipe.read(recipe_path)
     first = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
     again = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
     assert not again.compiled
+    assert {first.dtype_policy.name, again.decoder.layers[-1].compute_dtype} == {"float32"}
     for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     recipe_path.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
