@@ -15,7 +15,8 @@ from PIL import Image
 from keras_ood.backend.devices import replicas
 from keras_ood.images.array_file import DAMAGED, ArrayFile
 from keras_ood.images.checks import ACCEPTED, check_images, images_of
-from keras_ood.images.image_files import ImageFiles, decode
+from keras_ood.images.decoding import Decoding
+from keras_ood.images.image_files import ImageFiles
 
 Item = TypeVar("Item")
 Started = TypeVar("Started")
@@ -158,7 +159,7 @@ def _looks_like_one(shape: Any) -> bool:
 def _read(item: Any) -> np.ndarray:
     if isinstance(item, (str, os.PathLike)):
         return next(iter(ImageFiles(item)))
-    return decode(item) if isinstance(item, Image.Image) else check_images(item[None])[0]
+    return Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
 
 
 def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:

@@ -211,5 +211,5 @@ def test_endless_sources_take_a_number_of_steps(detector):
         num_batches = None
 
     assert len(fitted(detector, for_ever(), epochs=3, steps_per_epoch=2)[0]) == 3
-    with pytest.raises(ValueError, match="`steps_per_epoch`.*Received: Endless"):
+    with pytest.raises(ValueError, match=r"`steps_per_epoch`.*Received: Endless"):
         detector.fit(Endless(IMAGES))
