@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 
+from keras_ood.backend.settings import own_settings
 from keras_ood.hub import handles, safety
 from keras_ood.hub.preset import PresetError, read, verify
 from keras_ood.hub.serialization import golden_scores
@@ -25,7 +26,8 @@ def from_pretrained(
 ) -> Detector:
     """Return a pretrained detector, with its calibration, after checking every file and its golden scores.
 
-    No code of the preset runs: it is built of this package's classes and of Keras layers from a fixed list.
+    No code of the preset runs: it is built of this package's classes and of Keras layers from a fixed list. It computes in
+    float32, channels last, whatever Keras' global settings are: `dtype` alone changes its arithmetic.
 
     Args:
         handle: A zoo name (`keras_ood.list_models()`), the path of a preset folder, or a model repository of the Hugging Face
@@ -55,7 +57,8 @@ def from_pretrained(
     verify(folder, preset)
     safety.check(folder)
     try:
-        detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
+        with own_settings("float32"):
+            detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
     except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
         raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
     if not isinstance(detector, Detector):

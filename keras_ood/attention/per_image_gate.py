@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood.attention.set_gate import SetGate
+from keras_ood.backend.settings import own_settings, under_own_settings
 from keras_ood.encoders.encode import encode
 from keras_ood.images.preprocessing import Preprocessing
 
@@ -73,6 +74,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
 
     @classmethod
+    @under_own_settings
     def from_images(
         cls, encoder: keras.Sequential, training_images: Any, held_out_images: Any, reference: int = 1000, **settings: Any
     ) -> "PerImageGate":
@@ -112,6 +114,11 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         components, alpha = min(self.components, len(training) - 1), max(self.alpha, 1 / (len(held_out) + 1))
         return PerImageGate.from_images(encoder, training, held_out, components=components, alpha=alpha, mode=self.mode)
 
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any Keras layer; float32 whatever `keras.config.set_floatx` says."""
+        with own_settings():
+            return super().__call__(*inputs, **options)
+
     def call(self, images: Any) -> dict[str, Any]:
         """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images."""
         distance = self.mahalanobis(ops.cast(self.encoder(self.preprocessing(images)), "float32"))
@@ -146,6 +153,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
     def set_gate(self, permutations: int = 100) -> SetGate:
         """Return the set-level gate in the same features, against the reference kept here: a `SetGate`."""
 
+        @under_own_settings
         def features(images: Any) -> np.ndarray:
             return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(encode(self.encoder, images)))))
 

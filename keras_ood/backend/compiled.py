@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood.backend.devices import spread
+from keras_ood.backend.settings import under_own_settings
 
 Function = Callable[..., Any]
 Pending = Callable[[], dict[str, np.ndarray]]
@@ -39,6 +40,7 @@ def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
     """
     compiled = _compile(function, model)
 
+    @under_own_settings
     def start(images: np.ndarray, noise: np.ndarray | None = None) -> Pending:
         sent = spread(images)
         found = compiled(sent if noise is None else {"images": sent, "noise": ops.convert_to_tensor(noise)})
@@ -54,6 +56,7 @@ def forward(function: Function, model: keras.Model) -> Function:
 
 def _compile(function: Function, model: keras.Model) -> Function:
     """`function` of tensors, compiled once for each shape, with the model's weights as they are at each call."""
+    function = under_own_settings(function)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -84,6 +87,7 @@ def value_and_gradient(function: Function, model: keras.Model | None = None) -> 
         function: From an array `(batch, ...)` and others to `(batch,)` numbers, each a function of its own row of `x`.
         model: Whose weights `function` uses.
     """
+    function = under_own_settings(function)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -128,6 +132,7 @@ def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
     Returns:
         A function from `(batch, ...)` to `(batch, number of trainable weights)`.
     """
+    function = under_own_settings(function)
     if keras.backend.backend() == "jax":
         import jax
 
@@ -181,6 +186,7 @@ def _bound(pure: Function, model: keras.Model | None) -> Function:
 
 
 def _numpy(compiled: Function) -> Function:
+    @under_own_settings
     def call(*arrays: Any) -> Any:
         found = compiled(*(ops.convert_to_tensor(array) for array in arrays))
         return keras.tree.map_structure(lambda part: np.asarray(ops.convert_to_numpy(part)), found)

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_ood.backend.settings import own_settings
+
 FEATURES, SMALLEST = 32, 22  # of the published encoder: features, and the side that three convolutions leave one pixel of
 
 
@@ -19,15 +21,16 @@ def random_encoder(image_shape: tuple[int, int, int], seed: int = 0) -> keras.Se
     """
     if min(image_shape[:2]) < SMALLEST:
         raise ValueError(f"Images must be at least {SMALLEST}x{SMALLEST}. Received: image_shape={image_shape}")
-    encoder = keras.Sequential(
-        [
-            keras.Input(image_shape),
-            *[layers.Conv2D(filters, 4, 2, activation="relu") for filters in (64, 128, 512)],
-            layers.Flatten(),
-            layers.Dense(FEATURES),
-        ],
-        name="random_encoder",
-    )
+    with own_settings("float32"):
+        encoder = keras.Sequential(
+            [
+                keras.Input(image_shape),
+                *[layers.Conv2D(filters, 4, 2, data_format="channels_last", activation="relu") for filters in (64, 128, 512)],
+                layers.Flatten("channels_last"),
+                layers.Dense(FEATURES),
+            ],
+            name="random_encoder",
+        )
     generator = np.random.default_rng(seed)
     for layer in encoder.layers:
         if layer.weights:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ood.backend.settings import own_settings
 from keras_ood.images.checks import ACCEPTED
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
@@ -35,6 +36,11 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
         self.image_shape: tuple[int, int, int] = shape
         self.resize = resize  # an export puts its own in this place
         self.built = True
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any Keras layer; float32 whatever `keras.config.set_floatx` says."""
+        with own_settings():
+            return super().__call__(*inputs, **options)
 
     def call(self, images: Any) -> Any:
         """Return float32 `(batch, *image_shape)` for `(batch, height, width, 1 or 3)` images."""

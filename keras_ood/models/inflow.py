@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood.attention import PerImageGate
+from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders import encode
 from keras_ood.images.statistics import image_statistics
 from keras_ood.models.detector import Detector
@@ -144,6 +145,7 @@ class InFlow(Detector):
         if hasattr(data, "shape"):
             self.initialize(data[:_INITIALIZE_WITH])
 
+    @under_own_settings
     def initialize(self, images: Any) -> None:
         """Set the act-norms of a fresh flow from a batch of images (Glow's data-dependent start)."""
         images = ops.convert_to_numpy(self.preprocessing(images))
@@ -154,6 +156,7 @@ class InFlow(Detector):
         """Return uniform noise `(samples, *image_shape)` in 0..1, the same on every backend."""
         return np.random.default_rng(seed).random((samples, *self.image_shape), np.float32)
 
+    @under_own_settings
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return `n` images of 256 grey levels from the flow at c = 1, float32 `(n, *image_shape)` in 0..1."""
         bijector = self.flow.bijector()

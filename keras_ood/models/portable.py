@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
+from keras_ood.backend.settings import own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores, weights_digest
 from keras_ood.export import export as exporting
 from keras_ood.hub import serialization
@@ -37,6 +38,11 @@ class Portable(keras.Model):  # type: ignore[misc]
     def weights_digest(self) -> bytes:
         """Return a digest of every weight, the background model's and the gate's among them."""
         return weights_digest(weight.numpy() for weight in self.weights)
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any Keras model; statistics are float32 whatever `keras.config.set_floatx` says."""
+        with own_settings():
+            return super().__call__(*inputs, **options)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **provenance: Any) -> None:
         """Write a preset folder that `keras_ood.from_pretrained` and `keras.saving.load_model` read.
@@ -145,12 +151,8 @@ class Portable(keras.Model):  # type: ignore[misc]
         config = self.get_config()
         if dtype is None and config.get("background") is not None:
             config["background"] = self.background
-        present = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(dtype or self.dtype_policy)
-        try:
+        with own_settings(dtype or self.dtype_policy):
             made: Self = type(self).from_config(config | changes)
-        finally:
-            keras.config.set_dtype_policy(present)
         return made
 
     def save_own_variables(self, store: Any) -> None:

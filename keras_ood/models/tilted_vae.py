@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_ood import distributions
 from keras_ood.backend.compiled import forward, value_and_gradient
+from keras_ood.backend.settings import under_own_settings
 from keras_ood.distributions import gaussian, radial
 from keras_ood.images.sources import gather
 from keras_ood.images.statistics import image_statistics, octave_name, octaves, shrink
@@ -244,6 +245,7 @@ class TiltedVAE(Detector):
         """Return standard normal noise `(samples, latent_dim)`, the same on every backend."""
         return np.random.default_rng(seed).standard_normal((samples, self.latent_dim)).astype(np.float32)
 
+    @under_own_settings
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
         """Return the decoder's mean images of `n` draws from the prior, float32 `(n, *image_shape)` clipped to 0..1."""
         latents = self.prior().sample(n, seed=seed)
@@ -253,6 +255,7 @@ class TiltedVAE(Detector):
         """Return the posterior means of prepared images, `(N, latent_dim)`."""
         return self.posterior_parameters(images)[0]
 
+    @under_own_settings
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
         """Return `(originals, reconstructions)`, both float32 `(N, *image_shape)`, the reconstructions clipped to 0..1.
 

@@ -8,6 +8,7 @@ import keras
 from keras_ood.backend.compiled import is_concrete
 from keras_ood.backend.loops import give_variables_back
 from keras_ood.backend.optimizers import adam
+from keras_ood.backend.settings import own_settings
 from keras_ood.callbacks.nan_guard import NaNGuard
 from keras_ood.images.checks import check_images
 from keras_ood.images.feed import Feed
@@ -29,7 +30,7 @@ class Trainable(Portable):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._means = [keras.metrics.Mean(name=name) for name in self.reported]
+        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in self.reported]
 
     def compile(self, optimizer: Any = "rmsprop", **options: Any) -> None:
         """Choose the optimizer and how to compile, as `keras.Model.compile`; loss and metrics are the detector's own.
@@ -66,12 +67,13 @@ class Trainable(Portable):
             opened = feed.open(validation, epochs, options.get("validation_steps"), "validation_steps")
             options["validation_data"] = (opened,) if hasattr(opened, "shape") else opened
         if not self.compiled:
-            self.compile(optimizer=adam())
+            with own_settings():
+                self.compile(optimizer=adam())
         self.before_fit(data)
         if not hasattr(data, "shape") and not isinstance(x, keras.utils.PyDataset):
             options["shuffle"] = False  # a stream has its order, or shuffles itself; Keras would warn
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
-        with feed.errors(), give_variables_back(self):
+        with feed.errors(), give_variables_back(self), own_settings():
             return super().fit(data, **options)
 
     def before_fit(self, data: Any) -> None:
@@ -86,29 +88,32 @@ class Trainable(Portable):
         _refuse_weights(options)
         feed = Feed(self.preprocessing)
         data = feed.open(x, 1, options.get("steps"))
-        with feed.errors(), give_variables_back(self):
+        with feed.errors(), give_variables_back(self), own_settings():
             return super().evaluate(data, **options)
 
     def predict(self, x: Any, **options: Any) -> Any:
         """Return the statistics of images, `{name: (N,)}`, as `keras.Model.predict` does; `statistics` takes any length."""
         feed = Feed(self.preprocessing)
         data = feed.open(x, 1, options.get("steps"))
-        with feed.errors(), give_variables_back(self):
+        with feed.errors(), give_variables_back(self), own_settings():
             return super().predict(data, **options)
 
     def train_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Train on one batch, as `keras.Model.train_on_batch` does; see `fit`."""
         _refuse_weights(options)
-        return super().train_on_batch(Feed(self.preprocessing).check(x), **options)
+        with own_settings():
+            return super().train_on_batch(Feed(self.preprocessing).check(x), **options)
 
     def test_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Return loss and metrics of one batch, as `keras.Model.test_on_batch` does; see `fit`."""
         _refuse_weights(options)
-        return super().test_on_batch(Feed(self.preprocessing).check(x), **options)
+        with own_settings():
+            return super().test_on_batch(Feed(self.preprocessing).check(x), **options)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the statistics of one batch, as `keras.Model.predict_on_batch` does."""
-        return super().predict_on_batch(Feed(self.preprocessing).check(x))
+        with own_settings():
+            return super().predict_on_batch(Feed(self.preprocessing).check(x))
 
     def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return the statistics of a batch, tensors by name; images that are at hand are checked."""

@@ -16,8 +16,8 @@ def build_classifier(image_shape: tuple[int, int, int], classes: int) -> keras.S
     return keras.Sequential(
         [
             keras.Input(image_shape),
-            *[layers.Conv2D(filters, 3, 2, padding="same", activation="relu") for filters in (32, 64, 128)],
-            layers.Flatten(),
+            *[layers.Conv2D(filters, 3, 2, "same", "channels_last", activation="relu") for filters in (32, 64, 128)],
+            layers.Flatten("channels_last"),
             layers.Dense(128, activation="relu"),
             layers.Dropout(0.3),
             layers.Dense(classes),

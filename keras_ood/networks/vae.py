@@ -9,6 +9,8 @@ from keras_ood.networks.conv2d_transpose import Conv2DTranspose
 
 Networks = tuple[keras.Sequential, keras.Sequential]
 
+CHANNELS = "channels_last"  # whatever Keras' image data format is set to
+
 
 def paper(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
     """The networks of the tilted VAE's reference implementation, for 32x32 images alone.
@@ -22,14 +24,14 @@ def paper(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
         "encoder",
         image_shape,
         [_convolution(filters, 5, strides) for filters, strides in [(32, 1), (32, 2), (64, 1), (64, 2)]],
-        [_convolution(2 * latent_dim, 7, padding="valid"), layers.Flatten()],
+        [_convolution(2 * latent_dim, 7, padding="valid"), layers.Flatten(CHANNELS)],
     )
     decoder = _stack(
         "decoder",
         (latent_dim,),
         [layers.Reshape((1, 1, latent_dim)), _transposed(64, 8, padding="valid")],
         [_transposed(filters, 5, strides) for filters, strides in [(64, 1), (64, 2), (32, 1), (32, 2), (32, 1)]],
-        [layers.Conv2D(image_shape[2], 5, padding="same", kernel_initializer=_normal(), name="image")],
+        [layers.Conv2D(image_shape[2], 5, 1, "same", CHANNELS, kernel_initializer=_normal(), name="image")],
     )
     return encoder, decoder
 
@@ -46,7 +48,7 @@ def small(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
         "encoder",
         image_shape,
         [_convolution(filters, 4, 2, initializer="he_normal") for filters in (16, 32, 64)],
-        [layers.Flatten()],
+        [layers.Flatten(CHANNELS)],
     )
     decoder = _stack(
         "decoder",
@@ -54,7 +56,7 @@ def small(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
         [layers.Dense(height * width, kernel_initializer="he_normal"), _activation()],
         [layers.Reshape((height // 8, width // 8, 64))],
         [_transposed(filters, 4, 2, initializer="he_normal") for filters in (32, 16)],
-        [Conv2DTranspose(channels, 4, 2, "same", name="image")],
+        [Conv2DTranspose(channels, 4, 2, "same", data_format=CHANNELS, name="image")],
     )
     return encoder, decoder
 
@@ -72,14 +74,17 @@ def _convolution(
     filters: int, size: int, strides: int = 1, padding: str = "same", initializer: object = None
 ) -> list[keras.layers.Layer]:
     kernel = initializer or _normal()
-    return [layers.Conv2D(filters, size, strides, padding, kernel_initializer=kernel), _activation()]
+    return [layers.Conv2D(filters, size, strides, padding, CHANNELS, kernel_initializer=kernel), _activation()]
 
 
 def _transposed(
     filters: int, size: int, strides: int = 1, padding: str = "same", initializer: object = None
 ) -> list[keras.layers.Layer]:
     kernel = initializer or _normal()
-    return [Conv2DTranspose(filters, size, strides, padding, kernel_initializer=kernel), _activation()]
+    return [
+        Conv2DTranspose(filters, size, strides, padding, data_format=CHANNELS, kernel_initializer=kernel),
+        _activation(),
+    ]
 
 
 def _activation() -> keras.layers.Layer:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate
+from keras_ood.backend.settings import own_settings
 from keras_ood.datasets.synthetic import perturb
 from keras_ood.encoders import trained_encoder
 from keras_ood.hub import handles, preset
@@ -121,12 +121,8 @@ class Recipe:
 
     def build(self, for_training: bool = False) -> Detector:
         """Return the detector with fresh weights, in float32, or under `dtype_policy` for training."""
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.dtype_policy if for_training else "float32")
-        try:
+        with own_settings(self.dtype_policy if for_training else "float32"):
             return FAMILIES[self.family](**({"default_score": DEFAULT_SCORE} | self.model))
-        finally:
-            keras.config.set_dtype_policy(policy)
 
     def training_split(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `(training images, calibration images)`, cut from the training split by a fixed shuffle."""

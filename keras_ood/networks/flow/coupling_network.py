@@ -48,6 +48,7 @@ class CouplingNetwork(layers.Layer):  # type: ignore[misc]
 def _convolutions(
     name: str, channels: int, filters: tuple[int, ...], kernels: tuple[int, ...], outputs: int
 ) -> keras.Sequential:
-    hidden = [layers.Conv2D(*sizes, padding="same", activation="relu") for sizes in zip(filters, kernels[:-1], strict=True)]
-    last = layers.Conv2D(outputs, kernels[-1], padding="same", kernel_initializer="zeros")
+    same = {"padding": "same", "data_format": "channels_last"}
+    hidden = [layers.Conv2D(*sizes, activation="relu", **same) for sizes in zip(filters, kernels[:-1], strict=True)]
+    last = layers.Conv2D(outputs, kernels[-1], kernel_initializer="zeros", **same)
     return keras.Sequential([keras.Input((None, None, channels)), *hidden, last], name=name)
