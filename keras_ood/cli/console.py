@@ -16,7 +16,7 @@ from rich.table import Table
 
 from keras_ood.cli import completion
 from keras_ood.hub import handles, preset
-from keras_ood.tables.records import finite
+from keras_ood.tables.records import finite, writable
 from keras_ood.terminal.errors import MENDABLE
 
 INTERRUPTED = 130
@@ -171,6 +171,14 @@ def locate(model: str | Path) -> Path:
         raise
     except ValueError as error:
         fail(error, "keras-ood list")
+
+
+def prepare(file: Path | None, *folders: Path) -> None:
+    """Refuse a file or a folder that could not be written, before what it shall hold is worked out."""
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise OSError(f"Results need the name of a file, whose folder must exist. Received: {file}")
+    for folder in (*([] if file is None else [file.parent]), *folders):
+        writable(folder)
 
 
 def in_distribution(folder: Path) -> str:

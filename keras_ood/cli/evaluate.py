@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, in_distribution, load, locate, show
+from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, in_distribution, load, locate, prepare, show
 from keras_ood.tables.records import CONVENTION
 
 
@@ -49,6 +49,7 @@ def evaluate(
         from keras_ood.evaluation import pictures
 
         folder = locate(model)
+        prepare(out_file, *([plots] if plots else []))
         detector = load(folder)
         inside = inside or in_distribution(folder)
         report = evaluation.evaluate(detector, inside, ood, methods, batch_size=batch_size)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import Json, Model, errors_in_a_line, in_distribution, load, locate, show, table
+from keras_ood.cli.console import Json, Model, errors_in_a_line, in_distribution, load, locate, prepare, show, table
 from keras_ood.tables.records import write_records
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")]
@@ -34,8 +34,11 @@ def set_level(
     with errors_in_a_line():
         from keras_ood.evaluation.studies import set_level as study
 
-        folder = locate(model)
-        measure = study.SetLevel(load(folder), in_distribution(folder), sets)
+        folder, ood = locate(model), list(dict.fromkeys(ood))
+        detector, inside = load(folder), in_distribution(folder)
+        study.check(detector, inside, ood)
+        prepare(out_file)
+        measure = study.SetLevel(detector, inside, sets)
         rows = list(measure.rejections(ood))
         protocols = [asdict(protocol) for protocol in measure.protocols(ood)]
         if out_file:
@@ -67,6 +70,7 @@ def attack(
         from keras_ood.evaluation.studies import adversarial
 
         folder = locate(model)
+        prepare(out_file, runs)
         rows, accuracy = adversarial.measure(load(folder), in_distribution(folder), runs, count)
         records = [asdict(row) for row in rows]
         if out_file:

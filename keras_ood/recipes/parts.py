@@ -3,6 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from keras_ood.terminal.numbers import is_between, is_whole
+
+_SETTINGS = {"reference", "components", "alpha", "mode"}
+_HELD_OUT = 20  # images at least, see `PerImageGate.from_images`
+
 
 @dataclass(frozen=True)
 class GateRecipe:
@@ -23,13 +28,22 @@ class GateRecipe:
         """Return the gate that a recipe's table describes.
 
         Raises:
-            ValueError: A key is missing.
+            ValueError: A key is missing or unknown, or a value cannot be.
         """
-        if not {"encoder", "held_out"} <= set(table):
-            raise ValueError(f"`attention` names an `encoder` and `held_out`. Received: {table}")
-        return cls(
-            table["encoder"], table["held_out"], {key: table[key] for key in table if key not in ("encoder", "held_out")}
-        )
+        required = {"encoder", "held_out"}
+        counts = [table[key] for key in ("reference", "components") if key in table]
+        if (
+            not required <= set(table) <= required | _SETTINGS
+            or not isinstance(table["encoder"], str)
+            or not is_whole(table["held_out"], _HELD_OUT)
+            or not all(is_whole(count, 1) for count in counts)
+            or not is_between(table.get("alpha", 0.5), 0, 1)
+        ):
+            raise ValueError(
+                f"`attention` names an `encoder` and `held_out`, at least {_HELD_OUT} images, may have {sorted(_SETTINGS)}, "
+                f"as `PerImageGate.from_images` takes them. Received: {table}"
+            )
+        return cls(table["encoder"], table["held_out"], {key: table[key] for key in table if key not in required})
 
     def table(self) -> dict[str, Any]:
         """Return the table as it stands in the recipe."""
@@ -53,10 +67,12 @@ class BackgroundRecipe:
         """Return the background model that a recipe's table describes.
 
         Raises:
-            ValueError: Other keys, or a share that is none.
+            ValueError: Other keys, a share that is none, or a number of epochs that is none.
         """
-        if not (set(table) == {"perturbed", "epochs"} and 0 < table["perturbed"] < 1):
-            raise ValueError(f"`background` has `perturbed`, between 0 and 1, and `epochs`. Received: {table}")
+        if not (
+            set(table) == {"perturbed", "epochs"} and is_between(table["perturbed"], 0, 1) and is_whole(table["epochs"], 1)
+        ):
+            raise ValueError(f"`background` has `perturbed`, between 0 and 1, and `epochs`, a whole number. Received: {table}")
         return cls(**table)
 
     def table(self) -> dict[str, Any]:

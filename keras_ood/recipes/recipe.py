@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from keras_ood.encoders import trained_encoder
 from keras_ood.hub import handles, preset
 from keras_ood.loading import from_pretrained
 from keras_ood.models import FAMILIES, Detector
+from keras_ood.recipes.checks import check
 from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
 
 if sys.version_info >= (3, 11):
@@ -75,6 +77,9 @@ class Recipe:
     background: BackgroundRecipe | None = None
     perturbed: float = 0.0
 
+    def __post_init__(self) -> None:
+        check({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
     @property
     def digest(self) -> str:
         """SHA-256 of all that decides a seed's weights and gate."""
@@ -88,9 +93,12 @@ class Recipe:
         """Read a recipe file.
 
         Raises:
-            ValueError: A key is missing or unknown, or the family is.
+            ValueError: A key is missing or unknown, or has a value that cannot be.
         """
-        path = Path(path)
+        return cls._read(Path(path), may_have_a_base=True)
+
+    @classmethod
+    def _read(cls, path: Path, may_have_a_base: bool) -> "Recipe":
         content = path.read_bytes()
         try:
             values = tomllib.loads(content.decode())
@@ -102,7 +110,11 @@ class Recipe:
                 raise ValueError(
                     f"A recipe with a base has keys of {sorted(DERIVED)} alone. Received: {sorted(values)} in {path}"
                 )
-            base = cls.read(path.resolve().parents[1] / values["base"] / path.name)
+            if not (isinstance(values["base"], str) and may_have_a_base):
+                raise ValueError(
+                    f"`base` names a recipe of the same zoo that has no base. Received: {values['base']!r} in {path}"
+                )
+            base = cls._read(path.resolve().parents[1] / values["base"] / path.name, may_have_a_base=False)
             inherited = {field.name: getattr(base, field.name) for field in dataclasses.fields(cls)}
             values = {key: value for key, value in inherited.items() if key not in derived} | values | {"base": base}
         fields = [field for field in dataclasses.fields(cls) if field.name not in derived]
@@ -115,14 +127,29 @@ class Recipe:
                 f"A recipe has the keys {sorted(required)} and may have {sorted(known - required)}. "
                 f"Received: {sorted(values)} in {path}"
             )
-        if values["family"] not in FAMILIES:
-            raise ValueError(f"`family` must be one of {sorted(FAMILIES)}. Received: {values['family']!r} in {path}")
-        return cls(**values | _parts(values, path), **derived)
+        try:
+            return cls(**values | _parts(values), **derived)
+        except ValueError as error:
+            raise ValueError(f"{error} in {path}") from error
 
     def build(self, for_training: bool = False) -> Detector:
-        """Return the detector with fresh weights, in float32, or under `dtype_policy` for training."""
-        with own_settings(self.dtype_policy if for_training else "float32"):
-            return FAMILIES[self.family](**({"default_score": DEFAULT_SCORE} | self.model))
+        """Return the detector with fresh weights, in float32, or under `dtype_policy` for training.
+
+        Raises:
+            ValueError: `model` is not what the family takes, or of another number of channels than the data set.
+        """
+        family, channels = FAMILIES[self.family], datasets.get(self.dataset).image_shape[2]
+        try:
+            with own_settings(self.dtype_policy if for_training else "float32"):
+                detector = family(**({"default_score": DEFAULT_SCORE} | self.model))
+        except (TypeError, ValueError) as error:
+            accepted = [name for name in inspect.signature(family).parameters if name != "kwargs"]
+            raise ValueError(f"`model` takes {accepted} of {self.family}. Received: {self.model} ({error})") from error
+        if detector.image_shape[2] != channels:
+            raise ValueError(
+                f"`image_shape` has the {channels} channels of {self.dataset}, whatever its size. Received: {self.model}"
+            )
+        return detector
 
     def training_split(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `(training images, calibration images)`, cut from the training split by a fixed shuffle."""
@@ -178,23 +205,17 @@ class Recipe:
 
     def _split(self) -> tuple[np.ndarray, np.ndarray]:
         images, _ = datasets.load(self.dataset, "train")
+        if self.calibration_size >= len(images):
+            raise ValueError(
+                f"`calibration_size` leaves images of {self.dataset} to train on, which has {len(images)}. "
+                f"Received: {self.calibration_size}"
+            )
         order = np.random.default_rng(0).permutation(len(images))
         return images[order[self.calibration_size :]], images[order[: self.calibration_size]]
 
 
-def _parts(values: dict[str, Any], path: Path) -> dict[str, Any]:
+def _parts(values: dict[str, Any]) -> dict[str, Any]:
     """The tables of a recipe as what they describe; those that a base has made already stay."""
-    attention, background = values.get("attention"), values.get("background")
-    try:
-        if isinstance(attention, dict):
-            attention = GateRecipe.of(attention)
-            if values["family"] != "InFlow" or not 0 < attention.held_out < values["calibration_size"]:
-                raise ValueError(
-                    "`attention` belongs to an InFlow, and its `held_out` is less than `calibration_size`. "
-                    f"Received: {attention.table()} for a {values['family']}"
-                )
-        if isinstance(background, dict):
-            background = BackgroundRecipe.of(background)
-    except ValueError as error:
-        raise ValueError(f"{error} in {path}") from error
-    return {"attention": attention, "background": background}
+    kinds: dict[str, Any] = {"attention": GateRecipe, "background": BackgroundRecipe}
+    given = {key: values.get(key) for key in kinds}
+    return {key: kinds[key].of(table) if isinstance(table, dict) else table for key, table in given.items()}

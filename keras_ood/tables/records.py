@@ -2,6 +2,7 @@
 
 import csv
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -12,6 +13,21 @@ CONVENTION = (
     "Per image. OOD is the positive class (AUPR-in: in-distribution); FPR95 is the share of in-distribution images flagged "
     "when 95 % of the OOD images are; brackets: 95 % bootstrap interval over the images."
 )
+
+
+def writable(folder: str | Path) -> Path:
+    """Return a folder, made where absent, in which results can be written: asked before they are worked out.
+
+    Raises:
+        OSError: There can be none.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise OSError(f"Results need a folder that can be written. Received: {folder} ({error.strerror})") from error
 
 
 def write_records(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood import datasets
+from keras_ood import datasets, scores
 from keras_ood.attention import PerImageGate
 from keras_ood.backend.machine import describe_machine
 from keras_ood.backend.optimizers import cosine_adam
@@ -19,12 +19,12 @@ from keras_ood.cards import card
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
-from keras_ood.evaluation.studies import STUDIES
+from keras_ood.evaluation.studies import CHECKS, STUDIES
 from keras_ood.hub import preset, serialization
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
-from keras_ood.tables.records import write_records
+from keras_ood.tables.records import writable, write_records
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
@@ -48,17 +48,22 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
 
     Raises:
         FileExistsError: The recipe's folder holds a file of something else by a preset's name for one.
+        ValueError: A recipe that cannot be, said before anything is trained; see `keras_ood.recipes.recipe.Recipe`.
+        OSError: The preset's folder or `runs` cannot be written.
     """
     recipe = Recipe.read(recipe_path)
     folder = Path(recipe_path).parent
+    for place in (folder, runs):
+        writable(place)
     preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
-    _check_studies(recipe)
+    _check(recipe)
     _, calibration_images = recipe.training_split()
     test_images, _ = datasets.load(recipe.dataset, "test")
     sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
+    _check_measures(recipe, untrained(recipe, recipe.seeds[0], untrained_gate))
     background = _trained_background(recipe, runs, verbose)
     records, shipped = [], None
     for seed in recipe.seeds:
@@ -99,10 +104,23 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     return folder
 
 
-def _check_studies(recipe: Recipe) -> None:
-    """Refuse before anything is trained what could not be measured."""
+def _check(recipe: Recipe) -> None:
+    """Refuse before any image is read what could not be built or measured."""
     if not set(recipe.studies) <= set(STUDIES):
         raise ValueError(f"`studies` are of {sorted(STUDIES)}. Received: {list(recipe.studies)} in the recipe of {recipe.name}")
+    recipe.build()
+
+
+def _check_measures(recipe: Recipe, detector: Detector) -> None:
+    """Refuse before anything is trained what a detector of this recipe, whole but untrained, could not be measured by."""
+    calibrated = scores.available(detector, cheap=True)
+    if detector.default_score not in calibrated:
+        raise ValueError(
+            f"The default score of {recipe.name} must be one that it has and that is calibrated unasked, of {calibrated}. "
+            f"Received: {detector.default_score!r}"
+        )
+    for name in recipe.studies:
+        CHECKS[name](detector, recipe.dataset)
 
 
 def _trained_background(recipe: Recipe, runs: Path, verbose: bool) -> Detector | None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from keras_ood.terminal.numbers import is_between, is_whole
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -25,9 +27,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "patience": 1, "batch_size": 1, "seed": 0}
-        wrong = {name: getattr(self, name) for name, value in least.items() if getattr(self, name) < value}
-        if wrong or not 0 < self.learning_rate < 1:
+        wrong = {name: getattr(self, name) for name, value in least.items() if not is_whole(getattr(self, name), value)}
+        if not is_between(self.learning_rate, 0, 1):
+            wrong["learning_rate"] = self.learning_rate
+        if wrong or not isinstance(self.freeze_encoder, bool) or self.seed >= 2**32:
             raise ValueError(
-                "`epochs`, `patience` and `batch_size` must be positive, `seed` not negative, `learning_rate` between 0 and 1. "
-                f"Received: {wrong or self.learning_rate}"
+                "`epochs`, `patience` and `batch_size` must be positive whole numbers, `seed` one from 0 to 2**32 - 1, "
+                f"`learning_rate` between 0 and 1, `freeze_encoder` True or False. Received: {wrong or self}"
             )

@@ -92,6 +92,7 @@ def quick(monkeypatch, tmp_path, pretrained):
         protocols=talking([filled(set_level.Protocol, images="noise")]),
     )
     monkeypatch.setattr(set_level, "SetLevel", talking(study))
+    monkeypatch.setattr(set_level, "check", talking(None))
     listed = SimpleNamespace(id="me/mine", downloads=3, likes=1, last_modified=None)
     monkeypatch.setattr(pull, "client", lambda: SimpleNamespace(list_models=talking([listed])))
 

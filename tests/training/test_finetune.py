@@ -264,7 +264,14 @@ def test_a_split_shares_no_image():
         Split.of(np.concatenate([images[:99]] * 2))
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"patience": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"epochs": 0}, {"patience": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"seed": -1}, {"seed": 2**32}),
+        *({"epochs": "3"}, {"epochs": True}, {"epochs": 2.0}, {"learning_rate": "0.1"}, {"learning_rate": float("nan")}),
+        *({"freeze_encoder": "no"}, {"patience": None}),
+    ],
+)
 def test_settings_that_cannot_be(wrong):
     """Refused before any image is read."""
     with pytest.raises(ValueError, match=r"must be positive.*Received"):

@@ -169,9 +169,10 @@ def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypat
 
 def test_a_loss_that_is_not_finite_stops_training(recipe_path, tmp_path):
     """A learning rate far too large: an error, and nothing that passes for a finished training."""
-    recipe_path.write_text(RECIPE.replace("learning_rate = 1e-3", "learning_rate = 1e30"))
+    recipe = Recipe.read(recipe_path)
+    object.__setattr__(recipe, "learning_rate", 1e30)  # none that a recipe may have
     with pytest.raises(FloatingPointError, match=r"Received: loss (nan|inf)"):
-        from_recipe.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+        from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "training.json").exists()
 
 
@@ -192,10 +193,86 @@ def test_calibration_images_are_never_trained_on(recipe_path):
         ("epochs = 2", "epoch = 2", "keys .*Received: .*'epoch'"),
         ('"TiltedVAE"', '"VAE"', r"\['InFlow', 'TiltedVAE'\]. Received: 'VAE'"),
         ("epochs = 2", "epochs = ", "Received: "),
+        ("epochs = 2", 'epochs = "2"', "`epochs` must be a positive whole number. Received: '2' in .*recipe.toml"),
+        ("epochs = 2", "epochs = true", "Received: True"),
+        ("epochs = 2", "epochs = 2.0", "Received: 2.0"),
+        ("batch_size = 64", "batch_size = 0", "`batch_size` .*Received: 0"),
+        ("= 1e-3", "= nan", "`learning_rate` .*Received: nan"),
+        ("= 1e-3", "= -1e-3", "`learning_rate` .*Received: -0.001"),
+        ("= 1e-3", "= 30", "`learning_rate` .*Received: 30"),
+        ("= 285", "= 39", "at least 40. Received: 39"),
+        ("[0, 1]", "[]", "at least one. Received: \\[\\]"),
+        ("[0, 1]", "[0, 0]", "different whole numbers.*Received: \\[0, 0\\]"),
+        ("[0, 1]", "[-1]", "Received: \\[-1\\]"),
+        ("[0, 1]", "[true]", "Received: \\[True\\]"),
+        ("[0, 1]", "3", "`seeds` .*Received: 3"),
+        ('"digits"', '"digit"', "Did you mean 'digits'.*Received: 'digit'"),
+        ('["noise", "inverted"]', '["nois"]', "Did you mean 'noise'.*Received: \\['nois'\\]"),
+        ('["noise", "inverted"]', "[]", "`out_of_distribution` .*at least one"),
+        ('["noise", "inverted"]', '["noise", "noise"]', "different names"),
+        ("seeds", 'dtype_policy = "float8"\nseeds', "mixed_bfloat16.*Received: 'float8'"),
+        ("seeds", "perturbed = 1.5\nseeds", "`perturbed` .*Received: 1.5"),
+        ("seeds", 'studies = "sample_quality"\nseeds', "`studies` .*Received: 'sample_quality'"),
+        ("seeds", 'attention = "soft"\nseeds', "`attention` must be a table"),
+        ("seeds", 'attention = { encoder = "x", held_out = 20 }\nseeds', "belongs to an InFlow"),
+        ("seeds", 'attention = { encoder = "x", held_out = 20, beta = 1 }\nseeds', "may have .*'beta'"),
+        ("seeds", 'background = { perturbed = "0.5", epochs = 1 }\nseeds', "`background` has"),
+        ("seeds", "background = { perturbed = 0.5, epochs = 0 }\nseeds", "`background` has"),
     ],
 )
 def test_bad_recipes(recipe_path, old, new, message):
-    """A wrong key, family or syntax is named."""
+    """A wrong key, value or syntax is named, with the file."""
     recipe_path.write_text(RECIPE.replace(old, new))
     with pytest.raises(ValueError, match=message):
         Recipe.read(recipe_path)
+
+
+@pytest.mark.parametrize("base", ["tiny", "other", 3])
+def test_a_base_has_no_base(recipe_path, base):
+    """Neither a recipe that builds upon itself nor a chain of them is followed."""
+    recipe_path.write_text(f"base = {base!r}")
+    other = recipe_path.parents[1] / "other" / "recipe.toml"
+    other.parent.mkdir()
+    other.write_text('base = "tiny"')
+    with pytest.raises(ValueError, match=r"has no base\. Received: "):
+        Recipe.read(recipe_path)
+
+
+FLOW = {'"TiltedVAE"': '"InFlow"', "latent_dim = 3, tilt = 6.0": "depth = 1"}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tilt = 6.0": "tlit = 6.0"}, "'latent_dim', 'tilt'.*Received: .*'tlit'"),
+        ({"tilt = 6.0": 'tilt = "a lot"'}, "`model` takes "),
+        ({"8, 8, 1": "8, 8, 3"}, "the 1 channels of digits"),
+        ({"8, 8, 1": "8, 8"}, "`model` takes .*image_shape"),
+        ({"= 285": "= 1437"}, "digits to train on, which has 1437. Received: 1437"),
+        ({"tilt = 6.0": 'tilt = 6.0, default_score = "iwae"'}, "calibrated unasked.*Received: 'iwae'"),
+        ({"tilt = 6.0": 'tilt = 6.0, default_score = "likelihood_ratio"'}, "Received: 'likelihood_ratio'"),
+        ({"tilt = 6.0": 'tilt = 6.0, default_score = "nlll"'}, "Did you mean 'nll'"),
+        ({"seeds": 'studies = ["sampling"]\nseeds'}, "'sample_quality'.*Received: \\['sampling'\\]"),
+        ({"seeds": 'studies = ["adversarial"]\nseeds'}, "per-image gate. Received: TiltedVAE"),
+        (FLOW | {"seeds": 'studies = ["set_level"]\nseeds'}, "per-image gate. Received: InFlow"),
+        (FLOW | {"seeds": 'studies = ["sample_quality"]\nseeds'}, "a TiltedVAE. Received: InFlow"),
+    ],
+)
+def test_what_cannot_be_finished_is_not_begun(recipe_path, tmp_path, changes, message):
+    """What could not be built, calibrated or studied in the end is refused before anything is trained."""
+    text = RECIPE
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    recipe_path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        from_recipe.train(recipe_path, tmp_path / "runs")
+    assert not list((tmp_path / "runs").iterdir())
+    assert [path.name for path in recipe_path.parent.iterdir()] == ["recipe.toml"]
+
+
+@pytest.mark.once
+def test_a_folder_that_cannot_be_written_is_refused(recipe_path, tmp_path):
+    """Asked before anything is trained."""
+    with pytest.raises(OSError, match=r"can be written\. Received: .*recipe\.toml"):
+        from_recipe.train(recipe_path, recipe_path / "runs")

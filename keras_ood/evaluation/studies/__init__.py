@@ -1,7 +1,8 @@
 """What is measured of a preset beside its scores, and what its card says of that.
 
-A study is a module with two functions:
+A study is a module with three functions:
 
+- `check`, which refuses a `(detector, in-distribution data set)` that the study cannot be of, before anything is trained.
 - `study`, from `(detector, in-distribution data set, preset folder, folder of runs)` to what `preset.json` keeps of it under
   the study's name; it may write files into the preset's folder.
 - `section`, from `(preset folder, content of preset.json)` to the section of the card, Markdown; None where the preset was
@@ -22,6 +23,13 @@ STUDIES: dict[str, Callable[[Any, str, Path, Path], dict[str, Any]]] = {
 }
 """What a recipe's `studies` may name."""
 
+CHECKS: dict[str, Callable[[Any, str], None]] = {
+    "sample_quality": sample_quality.check,
+    "set_level": set_level.check,
+    "adversarial": adversarial.check,
+}
+"""What refuses a detector that the study of that name cannot be of."""
+
 SECTIONS: tuple[Callable[[Path, Content], str | None], ...] = (
     sample_quality.section,
     sweep.section,  # measured before the recipe was written, by `keras-ood sweep`
@@ -30,4 +38,4 @@ SECTIONS: tuple[Callable[[Path, Content], str | None], ...] = (
 )
 """The sections of a card, in order."""
 
-__all__ = ["SECTIONS", "STUDIES"]
+__all__ = ["CHECKS", "SECTIONS", "STUDIES"]

@@ -11,6 +11,7 @@ from keras import ops
 from scipy.stats import median_abs_deviation
 
 from keras_ood import datasets
+from keras_ood.attention import PerImageGate
 from keras_ood.backend.compiled import gradient
 from keras_ood.evaluation.attacks import deepfool, fgsm, pgd
 from keras_ood.evaluation.studies.set_level import auroc, required_gate, set_scores
@@ -70,9 +71,7 @@ class Adversarial:
     """
 
     def __init__(self, detector: Detector, classifier: keras.Model, images: np.ndarray, labels: np.ndarray, clean: Any) -> None:
-        self.gate = required_gate(detector).set_gate()
-        if tuple(images.shape[1:]) != detector.image_shape:
-            raise ValueError(f"Images must have the detector's shape {detector.image_shape}. Received: {images.shape[1:]}")
+        self.gate = _gate_of(detector, images.shape[1:]).set_gate()
         self.detector, self.classifier = detector, classifier
         self.images, self.labels = images / np.float32(255), labels.astype("int32")
         self._plain, self._closed = detector.with_attention(None), detector.with_attention(0.0)
@@ -130,7 +129,7 @@ class Adversarial:
 
 def measure(detector: Detector, inside: str, runs: Path, count: int = 300) -> tuple[list[AdversarialRow], float]:
     """Attack at most `count` test images and compare with as many others; also return the classifier's accuracy."""
-    required_gate(detector)
+    check(detector, inside)
     images, labels = datasets.load(inside, "test")
     classifier = train_classifier(inside, runs / f"classifier-{inside}")
     predicted = np.argmax(classifier.predict(images / np.float32(255), batch_size=256, verbose=0), axis=-1)
@@ -139,6 +138,18 @@ def measure(detector: Detector, inside: str, runs: Path, count: int = 300) -> tu
     attacked, clean = right[:count], right[count : 2 * count]
     rows = list(Adversarial(detector, classifier, images[attacked], labels[attacked], images[clean]).rows())
     return rows, float(np.mean(predicted == labels))
+
+
+def check(detector: Detector, inside: str) -> None:
+    """Refuse what has no gate, and a data set of another shape; see `keras_ood.evaluation.studies`."""
+    _gate_of(detector, datasets.get(inside).image_shape)
+
+
+def _gate_of(detector: Detector, image_shape: tuple[int, ...]) -> PerImageGate:
+    gate = required_gate(detector)
+    if tuple(image_shape) != detector.image_shape:
+        raise ValueError(f"Images must have the detector's shape {detector.image_shape}. Received: {tuple(image_shape)}")
+    return gate
 
 
 def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str, Any]:

@@ -109,6 +109,14 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)
 
 
+def check(detector: Any, inside: str) -> None:
+    """Refuse a family that reconstructs nothing; see `keras_ood.evaluation.studies`."""
+    if not isinstance(detector, TiltedVAE):
+        raise ValueError(
+            f"The quality of samples and reconstructions is that of a TiltedVAE. Received: {type(detector).__name__}"
+        )
+
+
 def study(detector: TiltedVAE, inside: str, folder: Path, runs: Path) -> dict[str, Any]:
     """Measure a preset on test images and draw samples; see `keras_ood.evaluation.studies`."""
     save_figures({PICTURE: plots.gallery({"samples": detector.sample(SHOWN)})}, folder)

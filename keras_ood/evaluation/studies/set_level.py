@@ -12,8 +12,9 @@ import numpy as np
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate, SetGate
-from keras_ood.datasets.named import named_images
+from keras_ood.datasets.named import check_names, named_images
 from keras_ood.encoders import random_encoder
+from keras_ood.encoders.random_encoder import SMALLEST
 from keras_ood.evaluation.metrics import detection_metrics
 from keras_ood.hub.content import Content
 from keras_ood.hub.template import fill
@@ -191,6 +192,24 @@ def set_scores(gate: SetGate, features: np.ndarray, opened: np.ndarray, closed: 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
     """Return the area under the ROC curve of scores, out-of-distribution positive."""
     return detection_metrics(inside, outside)["auroc"]
+
+
+def check(detector: Detector, inside: str, out_of_distribution: Sequence[str] | None = None) -> None:
+    """Refuse what has no gate, images too small for the published encoder, and sets that are none.
+
+    Args:
+        detector: As in `SetLevel`.
+        inside: As in `SetLevel`.
+        out_of_distribution: Names of sets; None for those of the study, see `keras_ood.evaluation.studies`.
+    """
+    required_gate(detector)
+    if min(detector.image_shape[:2]) < SMALLEST:
+        raise ValueError(
+            f"The published encoder takes images of at least {SMALLEST}x{SMALLEST}. Received: {detector.image_shape}"
+        )
+    if out_of_distribution is None and inside not in OUT_OF_DISTRIBUTION:
+        raise ValueError(f"The study `set_level` is of {sorted(OUT_OF_DISTRIBUTION)}. Received: {inside!r}")
+    check_names(out_of_distribution or ())
 
 
 def study(detector: Detector, inside: str, folder: Path, runs: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Settings of a TiltedVAE compared on in-distribution images alone, at equal cost of training."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from keras_ood.hub.template import fill
 from keras_ood.models import TiltedVAE
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.markdown import markdown_table
-from keras_ood.tables.records import read_records, write_records
+from keras_ood.tables.records import read_records, writable, write_records
+from keras_ood.terminal.numbers import is_between
 
 CSV = "sweep.csv"
 DRAWS = 4  # of z, for the bound
@@ -74,17 +76,27 @@ def sweep(
         seconds: Processor time of each training.
         path: CSV file.
         runs: Folder of trainings, for the classifier.
+
+    Raises:
+        ValueError: Another family, no time, or a setting that cannot be, said before anything is trained.
+        OSError: A folder that cannot be written.
     """
-    if recipe.family != "TiltedVAE" or seconds <= 0:
-        raise ValueError(f"A sweep is of a TiltedVAE, for seconds > 0. Received: {recipe.family}, {seconds} s")
+    if recipe.family != "TiltedVAE" or not is_between(seconds, 0, math.inf):
+        raise ValueError(f"A sweep is of a TiltedVAE, for seconds > 0. Received: {recipe.family}, {seconds!r} s")
+    for place in (path.parent, runs):
+        writable(place)
+    models = {}
+    for setting in settings:
+        model = recipe.model | setting
+        config = dataclasses.replace(recipe, model=model).build().get_config()
+        models[config["architecture"], str(config["latent_dim"]), str(config["tilt"]), str(float(seconds))] = model
     training, held_out = recipe.training_split()
     records: list[dict[str, Any]] = list(read_records(path)) if path.exists() else []
     keys = ("architecture", "latent_dim", "tilt", "processor_seconds")
     done = {tuple(str(record[key]) for key in keys) for record in records}
     quality = None
-    for setting in settings:
-        model = recipe.model | setting
-        if (str(model["architecture"]), str(int(model["latent_dim"])), str(float(model["tilt"])), str(float(seconds))) in done:
+    for key, model in models.items():
+        if key in done:
             continue
         quality = quality or SampleQuality(recipe.dataset, held_out, runs)
         row = _measure(recipe, model, training, held_out, seconds, quality).record()

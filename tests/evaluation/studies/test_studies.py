@@ -120,3 +120,18 @@ def test_studies_need_a_gate(fresh):
     ):
         with pytest.raises(ValueError, match=r"need.* an InFlow with a per-image gate\. Received: "):
             build()
+
+
+def test_what_a_study_cannot_be_of_is_refused_first(detector):
+    """Before any image is looked at or a classifier trained: images too small, sets that are none, another shape."""
+    large = InFlow((32, 32, 1), depth=1, attention=detector.attention)
+    for check, message in [
+        (lambda: set_level.check(detector, "digits"), r"at least 22x22. Received: \(8, 8, 1\)"),
+        (lambda: set_level.check(large, "mnist"), "Received: 'mnist'"),
+        (lambda: set_level.check(large, "mnist", ["noise", "nois"]), "Received: 'nois'"),
+        (lambda: adversarial.measure(large, "digits", None), r"shape \(32, 32, 1\). Received: \(8, 8, 1\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check()
+    set_level.check(large, "digits")
+    adversarial.check(detector, "digits")

@@ -79,3 +79,23 @@ def test_bad_settings():
     """The error shows how a setting is written."""
     with pytest.raises(ValueError, match=r"small,64,20\. Received: 'small'"):
         parse_setting("small")
+
+
+def test_a_sweep_that_cannot_be_is_not_begun(tmp_path):
+    """Every setting is looked at before the first is trained."""
+    path = tmp_path / "tiny" / "recipe.toml"
+    path.parent.mkdir()
+    path.write_text(RECIPE)
+    recipe, good = Recipe.read(path), parse_setting("small,3,6")
+    for settings, seconds, message in [
+        ([good, parse_setting("tiny,3,6")], 1, "Received: 'tiny'"),
+        ([good, parse_setting("small,0,6")], 1, "`model` takes"),
+        ([good, {"latent": 3}], 1, "'latent'"),
+        ([good], float("nan"), "Received: TiltedVAE, nan s"),
+        ([good], "1", "Received: TiltedVAE, '1' s"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            next(sweep(recipe, settings, seconds, tmp_path / "sweep.csv", tmp_path / "runs"))
+    with pytest.raises(OSError, match=r"can be written\. Received"):
+        next(sweep(recipe, [good], 1, path / "sweep.csv", tmp_path / "runs"))
+    assert not (tmp_path / "sweep.csv").exists()
