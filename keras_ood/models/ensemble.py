@@ -29,9 +29,11 @@ class Ensemble(Detector):
     """
 
     def __init__(self, members: Sequence[Any], default_score: str = "waic", **kwargs: Any) -> None:
+        members = list(members)
         built = [keras.saving.deserialize_keras_object(one) if isinstance(one, dict) else one for one in members]
-        if len(built) < 2:
-            raise ValueError(f"An ensemble has two or more members. Received: {len(built)}")
+        kinds = [type(member).__name__ for member in built]
+        if len(built) < 2 or not all(isinstance(member, Detector) for member in built):
+            raise ValueError(f"An ensemble has two or more members, detectors all of them. Received: {len(built)}, {kinds}")
         if unlike := _differences(built):
             raise ValueError(f"An ensemble's members are of one class with the same settings. Received: {unlike}")
         given = [_digest(member.own_weights()) for member, one in zip(built, members, strict=True) if member is one]

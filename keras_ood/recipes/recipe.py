@@ -102,7 +102,7 @@ class Recipe:
         content = path.read_bytes()
         try:
             values = tomllib.loads(content.decode())
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name}
         if "base" in values:

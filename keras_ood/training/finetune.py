@@ -24,7 +24,7 @@ from keras_ood.images.checks import check_images
 from keras_ood.images.sources import gather
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector, Transfer, transfer
-from keras_ood.tables.records import write_records
+from keras_ood.tables.records import writable, write_records
 from keras_ood.training.resumable import LOG, train
 from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
@@ -72,10 +72,12 @@ def finetune(
         ValueError: Too few images, a setting or an out-of-distribution set that cannot be, or a training at `<folder>.training`
             of other images or settings.
         FileExistsError: `folder` holds something.
+        OSError: `folder` cannot be written.
     """
     folder, settings = Path(folder).resolve(), settings or Settings()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(f"Fine-tuning writes a new preset, into a folder that is absent or empty. Received: {folder}")
+    writable(folder.parent)
     original = source if isinstance(source, Detector) else from_pretrained(source)
     _check(original, settings)
     keras.utils.set_random_seed(settings.seed)

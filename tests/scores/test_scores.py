@@ -402,6 +402,7 @@ def flow(**settings):
 
 UNLIKE = {
     "one alone": (lambda: [vae()], "two or more.*Received: 1"),
+    "what is no detector": (lambda: [vae(), "tilted-vae-digits"], r"detectors all.*Received: 2, \['TiltedVAE', 'str'\]"),
     "another prior": (lambda: [vae(), vae(0.0)], r"'tilt': \[6.0, 0.0\]"),
     "another class": (lambda: [vae(), Heir((8, 8, 1), 3, 6.0)], "'class': .*Heir"),
     "another policy": (lambda: [vae(), vae().inference_copy("mixed_bfloat16")], "'dtype': .*bfloat16"),

@@ -114,7 +114,7 @@ class SetLevel:
     def rejections(
         self, out_of_distribution: Sequence[str], sizes: Sequence[int] = SIZES, ratios: Sequence[float] = RATIOS
     ) -> Iterator[SetRow]:
-        """Yield the share of rejected sets: in-distribution mixed and class-pure, then each OOD set at each ratio."""
+        """Yield the share of rejected sets: in-distribution mixed and class-pure, then each OOD set at each ratio that it has images for."""
         inside = self.gate.features(self.images)
         by_class = [inside[self.labels == label] for label in np.unique(self.labels)]
         for size in sizes:
@@ -128,7 +128,7 @@ class SetLevel:
             for size in sizes:
                 for ratio in ratios:
                     count = round(ratio * size)
-                    if count > 0:
+                    if 0 < count <= len(outside):
                         parts = [(self._draw(outside, count), self._draw(inside, size - count)) for _ in range(self.sets)]
                         yield self._row(name, "mixed", size, count / size, [np.concatenate(part) for part in parts])
 

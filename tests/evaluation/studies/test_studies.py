@@ -25,19 +25,22 @@ def detector(pretrained):
     return detector
 
 
-def test_rejections(detector):
+def test_rejections(detector, tmp_path):
     """Noise is rejected more with more images and a larger share; class-pure sets are, mixed ones hardly."""
+    few = str(tmp_path / "few.npy")
+    np.save(few, np.zeros((20, 8, 8, 1), np.uint8))
     measure = set_level.SetLevel(detector, "digits", sets=20)
     rows = {
         (row.images, row.drawn, row.size, row.ratio): row.rejected
-        for row in measure.rejections(["noise"], sizes=(2, 30), ratios=(1.0, 0.1))
+        for row in measure.rejections(["noise", few], sizes=(2, 30), ratios=(1.0, 0.1))
     }
     assert rows["digits", "mixed", 30, 0.0] <= 0.3
     assert rows["digits", "class-pure", 30, 0.0] >= 0.9
     assert rows["noise", "mixed", 30, 1.0] == 1
     assert rows["noise", "mixed", 30, 1.0] >= rows["noise", "mixed", 30, 0.1]
     assert ("noise", "mixed", 2, 0.1) not in rows  # a tenth of two images is none
-    assert len(rows) == 2 * 2 + 3
+    assert {key[2:] for key in rows if key[0] == few} == {(2, 1.0), (30, 0.1)}  # no 30 of 20 images
+    assert len(rows) == 2 * 2 + 3 + 2
 
 
 def test_set_scores_share_an_attention(detector):
