@@ -114,7 +114,10 @@ class SetLevel:
     def rejections(
         self, out_of_distribution: Sequence[str], sizes: Sequence[int] = SIZES, ratios: Sequence[float] = RATIOS
     ) -> Iterator[SetRow]:
-        """Yield the share of rejected sets: in-distribution mixed and class-pure, then each OOD set at each ratio that it has images for."""
+        """Yield the share of rejected sets: in-distribution mixed and class-pure, then each OOD set at each ratio.
+
+        No row for a size and ratio that a set has too few images for.
+        """
         inside = self.gate.features(self.images)
         by_class = [inside[self.labels == label] for label in np.unique(self.labels)]
         for size in sizes:
