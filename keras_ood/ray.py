@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from keras_ood.hub import handles, preset
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.formats import suffixes
 from keras_ood.images.image_files import UNREADABLE
+from keras_ood.images.path_list import is_hidden
 from keras_ood.loading import from_pretrained
 
 try:
@@ -26,6 +28,7 @@ try:
     import pyarrow.fs
     import ray
     from ray.data.checkpoint import CheckpointConfig
+    from ray.data.datasource.partitioning import PathPartitionFilter
 except ImportError as _error:
     raise ImportError("Scoring with Ray needs the extra `ray`: pip install 'keras-ood[ray]'") from _error
 
@@ -120,6 +123,7 @@ def score_files(
     method: str | None = None,
     fpr: float = NOMINAL_FPR,
     unreadable: str = "raise",
+    decoding: Decoding | None = None,
     blocks: int | None = None,
     batch_size: int = 256,
     actors: int | None = None,
@@ -128,7 +132,8 @@ def score_files(
 
     Columns: `path`, `score`, `p_value`, `ood`, `error` (empty, or why a file could not be decoded: it has no score then). Rows
     are written once: what a run finished, a later one does not score again (Ray Data's checkpoints, by path, in `_checkpoint`
-    beside the data), though it reads it. Ray passes over names that begin with a dot or an underscore.
+    beside the data), though it reads it. What is hidden is no data, see `keras_ood.images.path_list.PathList`; Ray also passes
+    over what begins with an underscore at the top, and over files that are no images by name, without a word.
 
     Args:
         source: Folder or URI, `"s3://bucket/prefix"`, of image files.
@@ -137,6 +142,7 @@ def score_files(
         method: Name of the score; None for the preset's default.
         fpr: False positive rate that `ood` holds.
         unreadable: What to do with a file that cannot be decoded: `"raise"`, or `"skip"`, which leaves a row without a score.
+        decoding: How files become images; every file is one row, so `frames="first"` alone.
         blocks: Number of parts in which files are read and rows are written; None for as many as Ray chooses.
         batch_size: Number of images per pass.
         actors: Number of actors; None for one a device.
@@ -145,14 +151,17 @@ def score_files(
         The finished table, a `pyarrow.dataset.Dataset`.
 
     Raises:
-        ValueError: `out` holds the scores of another source, preset, score or rate.
+        ValueError: `out` holds the scores of another source, preset, score, rate or decoding; `frames="all"`.
     """
     if unreadable not in UNREADABLE:
         raise ValueError(f"`unreadable` must be one of {UNREADABLE}. Received: {unreadable!r}")
+    decoding = Decoding() if decoding is None else decoding
+    if decoding.frames != "first":
+        raise ValueError(f'With Ray every file is one row: `frames` must be "first". Received: {decoding.frames!r}')
     source, out = _absolute(source), _absolute(out).rstrip("/")
     folder = handles.resolve(handle)
     digest, default = _digest(folder), preset.read(folder)["default_score"]
-    decisive = {"source": source, "preset": digest, "method": method or default, "fpr": fpr}
+    decisive = {"source": source, "preset": digest, "method": method or default, "fpr": fpr, "decoding": asdict(decoding)}
     extensions = [suffix.removeprefix(".") for suffix in sorted(suffixes())]
     context = ray.data.DataContext.get_current()
     before = context.checkpoint_config
@@ -160,8 +169,15 @@ def score_files(
         id_column="path", checkpoint_path=f"{out}/{CHECKPOINT}", delete_checkpoint_on_success=False
     )
     try:
-        files = ray.data.read_binary_files(source, include_paths=True, file_extensions=extensions, override_num_blocks=blocks)
-        images = files.map(functools.partial(_read_image, unreadable=unreadable), runtime_env=_environment())
+        files = ray.data.read_binary_files(
+            source,
+            include_paths=True,
+            file_extensions=extensions,
+            partition_filter=_Visible(source),
+            override_num_blocks=blocks,
+        )
+        read = functools.partial(_read_image, unreadable=unreadable, decoding=decoding)
+        images = files.map(read, runtime_env=_environment())
         scored = _score(images, handle, digest, actors, method=method, fpr=fpr, column="image", batch_size=batch_size)
         _check_settings(out, json.dumps(decisive, sort_keys=True))
         scored.write_parquet(out)
@@ -170,18 +186,32 @@ def score_files(
     return pyarrow.dataset.dataset(out, format="parquet")
 
 
-def _read_image(row: dict[str, Any], unreadable: str) -> dict[str, Any]:
+class _Visible(PathPartitionFilter):
+    """What Ray asks for each path that it finds below a folder or a prefix: no, where something on the way is hidden."""
+
+    def __init__(self, source: str) -> None:
+        self._start = len(source.rpartition("://")[2].rstrip("/"))
+
+    def __call__(self, paths: list[str]) -> list[str]:
+        return list(filter(self.apply, paths))
+
+    def apply(self, path: str) -> bool:
+        return not any(map(is_hidden, path[self._start :].strip("/").split("/")))
+
+
+def _read_image(row: dict[str, Any], unreadable: str, decoding: Decoding) -> dict[str, Any]:
     stream = io.BytesIO(row["bytes"])
     try:
-        return {"path": row["path"], "image": Decoding().image(stream), "error": ""}
+        (image,) = decoding.images(stream, left_out=lambda _: None)
+        return {"path": row["path"], "image": image, "error": ""}
     except DECODING_ERRORS as error:
+        reason = str(error).replace(repr(stream), row["path"]) or type(error).__name__
         if unreadable == "raise":
-            raise ValueError(f"Cannot decode an image file; `unreadable='skip'` goes on. Received: {row['path']}") from error
-        return {
-            "path": row["path"],
-            "image": np.zeros((0, 0, 1), np.uint8),
-            "error": str(error).replace(repr(stream), row["path"]),
-        }
+            raise ValueError(
+                f"Cannot decode an image file; `unreadable='skip'`, or --unreadable skip at a shell, goes on without it. "
+                f"Received: {row['path']} ({reason})"
+            ) from error
+        return {"path": row["path"], "image": np.zeros((0, 0, 1), np.uint8), "error": reason}
 
 
 def _join(images: np.ndarray, detector: Any) -> np.ndarray:

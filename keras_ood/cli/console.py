@@ -1,9 +1,11 @@
 """What the commands share: where they print, how they fail, what they take."""
 
+import functools
 import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -17,7 +19,7 @@ from rich.table import Table
 from keras_ood.cli import completion
 from keras_ood.hub import handles, preset
 from keras_ood.tables.records import finite, writable
-from keras_ood.terminal.errors import MENDABLE
+from keras_ood.terminal.errors import MENDABLE, ImageWarning
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -47,8 +49,6 @@ Method = Annotated[
     typer.Option("--method", "-m", help="Score; the preset's default where not given.", autocompletion=completion.methods),
 ]
 
-Unreadable = Annotated[str, typer.Option(help="What to do with a broken image file: raise or skip.")]
-
 BatchSize = Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Images per pass.")]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
@@ -58,14 +58,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 def errors_in_a_line(stopped: str = "") -> Iterator[None]:
     """Run a command's work: an error that a user can mend is one line and exit code 1, Ctrl-C is one line and 130.
 
-    Meanwhile standard output belongs to `out`: what libraries print goes to standard error.
+    Meanwhile standard output belongs to `out`: what libraries print goes to standard error, and what the package says of images
+    that it does not read is a line there.
 
     Args:
         stopped: What Ctrl-C leaves and how to go on, where the interrupt itself does not say it.
     """
     out.file = sys.stdout
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("always", ImageWarning)
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
             yield
     except (typer.Exit, BrokenPipeError):  # Typer's to handle
         raise
@@ -79,6 +82,13 @@ def errors_in_a_line(stopped: str = "") -> Iterator[None]:
         _end_progress(error)
         uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
         fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE]" if uncalibrated else "")
+
+
+def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    if issubclass(category, ImageWarning):
+        err.print(f"[yellow]Warning:[/] {escape(printable(str(message)))}", soft_wrap=True, highlight=False)
+    else:
+        show(message, category, *place, **more)
 
 
 def _end_progress(error: BaseException) -> None:

@@ -8,7 +8,8 @@ import typer
 from rich.console import Group
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import Json, Unreadable, errors_in_a_line, keep_compilations, locate, same_command, show, table
+from keras_ood.cli.console import Json, errors_in_a_line, keep_compilations, locate, same_command, show, table
+from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.hub import preset
 
 
@@ -22,7 +23,8 @@ def finetune(
         ),
     ],
     data: Annotated[
-        list[str], typer.Option("--data", help="In-distribution images: a folder, an array file; repeatable for files.")
+        list[str],
+        typer.Option("--data", help="In-distribution images: folders and image files, repeatable, or one array file."),
     ],
     out_folder: Annotated[Path, typer.Option("--out", "-o", help="The new preset folder.")],
     ood: Annotated[
@@ -39,7 +41,10 @@ def finetune(
     size: Annotated[str | None, typer.Option(help="Height x width that the new detector sees, such as 64x64.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for RGB.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the shuffling and the noise.")] = 0,
-    unreadable: Unreadable = "raise",
+    unreadable: UnreadableOption = Unreadable.RAISE,
+    frames: FramesOption = Frames.FIRST,
+    background: Background = "white",
+    value_range: ValueRange = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a detector on your own in-distribution images: trained, calibrated, measured and saved with a card.
@@ -50,14 +55,14 @@ def finetune(
     """
     with errors_in_a_line(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
-        from keras_ood.tables import score_table
         from keras_ood.training import finetune
         from keras_ood.training.settings import Settings
 
         settings = Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
         shape = preset.read(locate(source))["input_shape"]
         keep_compilations()
-        images, _ = score_table.open_images(data, unreadable)
+        reading = Reading(unreadable, background, frames, value_range)
+        images, _ = reading.open(data)
         height, width = _parse(size) or shape[:2]
         finetune.finetune(
             source,
@@ -67,16 +72,22 @@ def finetune(
             image_shape=(height, width, shape[2] if channels is None else channels),
             title=title,
             licence=licence,
-            out_of_distribution=_names_of(ood or []),
+            out_of_distribution={name: reading.open_set(given) for name, given in _names_of(ood or []).items()},
             callbacks=[TrainingProgress(out_folder.name)],
             verbose=0,
         )
         content = preset.read(out_folder)
-        value = {"folder": str(out_folder)} | {
+        value: dict[str, Any] = {"folder": str(out_folder)} | {
             key: content[key]
             for key in ("default_score", "transfer", "in_distribution", "training", "false_positive_rate", "auroc")
         }
-        show(value, as_json, lambda: _render(value), f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md")
+        value.update(reading.omitted)
+        show(
+            value,
+            as_json,
+            lambda: _render(value, reading.words),
+            f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md",
+        )
 
 
 def _names_of(ood: list[str]) -> dict[str, str]:
@@ -89,13 +100,14 @@ def _names_of(ood: list[str]) -> dict[str, str]:
     return dict(zip(names, ood, strict=True))
 
 
-def _render(value: dict[str, Any]) -> Group:
+def _render(value: dict[str, Any], omitted: str) -> Group:
     alarms, inside = value["false_positive_rate"], value["in_distribution"]
     rows = [{"OOD set": name, f"AUROC, {value['default_score']}": auroc} for name, auroc in value["auroc"].items()]
     return Group(
         table(rows, f"{value['folder']}: {value['transfer']}"),
         f"{alarms['measured']:.1%} of {alarms['images']} test images flagged, {alarms['nominal']:.0%} promised.",
-        f"Wrote {value['folder']}: trained on {inside['training_images']} images, calibrated on {inside['calibration_images']}",
+        f"Wrote {value['folder']}: trained on {inside['training_images']} images, calibrated on {inside['calibration_images']}"
+        f"{omitted}",
     )
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.cli.console import BatchSize, Method, Model, Unreadable, err, errors_in_a_line, load, out, same_command, show
+from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, load, out, same_command, show
+from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.terminal.interrupts import hold_interrupts
 
 FLAGGED = 3
@@ -26,7 +27,7 @@ def score(
     model: Model,
     images: Annotated[
         list[str],
-        typer.Argument(help="A folder, image files, or one .npy/.npz file. For Ray: a folder or URI.", metavar="IMAGES..."),
+        typer.Argument(help="Folders and image files, or one .npy/.npz file. For Ray: a folder or URI.", metavar="IMAGES..."),
     ],
     out_file: Annotated[
         str | None,
@@ -36,7 +37,10 @@ def score(
     ] = None,
     method: Method = None,
     fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = NOMINAL_FPR,
-    unreadable: Unreadable = "raise",
+    unreadable: UnreadableOption = Unreadable.RAISE,
+    frames: FramesOption = Frames.FIRST,
+    background: Background = "white",
+    value_range: ValueRange = None,
     fail_on_ood: Annotated[bool, typer.Option("--fail-on-ood", help="Exit with 3 if an image is flagged.")] = False,
     batch_size: BatchSize = 256,
     start: Annotated[int, typer.Option(min=0, help="First images to leave out: goes on where a stopped run ended.")] = 0,
@@ -64,11 +68,13 @@ def score(
         if engine is Engine.LOCAL:
             options["rows"] = ".jsonl" if as_json else ".csv"
         run = _locally if engine is Engine.LOCAL else _with_ray
-        flagged, count = run(model, images, out_file, unreadable, start, **options)
+        reading = Reading(unreadable, background, frames, value_range)
+        flagged, count = run(model, images, out_file, reading, start, **options)
         if out_file:
-            summary = {"preset": model, "images": count, "flagged": flagged, "fpr": fpr, "out": out_file}
+            summary = {"preset": model, "images": count, "flagged": flagged, "fpr": fpr, "out": out_file} | reading.omitted
             show(summary, as_json, lambda: f"Wrote {out_file}")
-    err.print(f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}.")
+    flagged_of = f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}"
+    err.print(f"{flagged_of}{reading.words}.")
     if fail_on_ood and flagged:
         raise typer.Exit(FLAGGED)
 
@@ -77,7 +83,7 @@ def _locally(
     model: str,
     images: list[str],
     out_file: str | None,
-    unreadable: str,
+    reading: Reading,
     start: int,
     rows: str,
     method: str | None,
@@ -90,7 +96,7 @@ def _locally(
     detector = load(model)
     calibration = detector.calibration(method)
     calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
-    source, names = score_table.open_images(images, unreadable, start)
+    source, names = reading.open(images, start)
     flagged = count = 0
     try:
         with table:
@@ -110,7 +116,7 @@ def _locally(
 
 
 def _with_ray(
-    model: str, images: list[str], out_file: str | None, unreadable: str, start: int, **options: Any
+    model: str, images: list[str], out_file: str | None, reading: Reading, start: int, **options: Any
 ) -> tuple[int, int]:
     if len(images) != 1 or out_file is None or start:
         raise ValueError(
@@ -126,8 +132,12 @@ def _with_ray(
 
     load(model).threshold(options["fpr"], options["method"])
     try:
-        table = engine.score_files(images[0], model, out_file, unreadable=unreadable, **options)
+        table = engine.score_files(
+            images[0], model, out_file, unreadable=reading.unreadable, decoding=reading.decoding, **options
+        )
     except ray.exceptions.RayError as error:
         named = re.findall(r"^\w+Error: (.+)$", str(error), re.MULTILINE)  # the worker's own words in Ray's account
         raise RuntimeError(named[0] if named else str(error)) from error
-    return table.count_rows(filter=pyarrow.dataset.field("ood")), table.count_rows(filter=pyarrow.dataset.field("error") == "")
+    count = table.count_rows(filter=pyarrow.dataset.field("error") == "")
+    reading.skipped = table.count_rows() - count
+    return table.count_rows(filter=pyarrow.dataset.field("ood")), count

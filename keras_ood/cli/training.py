@@ -7,6 +7,7 @@ import typer
 
 from keras_ood.cli import completion
 from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, load, same_command, show
+from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 
 
 def train(
@@ -34,6 +35,10 @@ def calibrate(
         typer.Option("--method", "-m", help="Score, repeatable; all cheap ones if absent.", autocompletion=completion.methods),
     ] = None,
     batch_size: BatchSize = 256,
+    unreadable: UnreadableOption = Unreadable.RAISE,
+    frames: FramesOption = Frames.FIRST,
+    background: Background = "white",
+    value_range: ValueRange = None,
     as_json: Json = False,
 ) -> None:
     """Calibrate a detector on your own in-distribution images and save it as a preset folder.
@@ -41,12 +46,12 @@ def calibrate(
     Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
     """
     with errors_in_a_line():
-        from keras_ood.tables import score_table
-
+        reading = Reading(unreadable, background, frames, value_range)
         detector = load(model)
-        source, _ = score_table.open_images(images, "raise")
+        source, _ = reading.open(images)
         detector.calibrate(source, methods, batch_size=batch_size)
         detector.save_pretrained(out_folder, calibrated_from=model)
-        value = {"folder": str(out_folder), "images": len(source), "scores": detector.calibrated_scores()}
-        written = f"Calibrated on {len(source)} images; wrote {out_folder}"
+        count = len(source) - reading.omitted["skipped"]
+        value = {"folder": str(out_folder), "images": count, "scores": detector.calibrated_scores()} | reading.omitted
+        written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}"
         show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")

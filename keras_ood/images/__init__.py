@@ -1,7 +1,8 @@
 """Images: every accepted source as checked batches, and the preprocessing that all of them take."""
 
-from keras_ood.images.decoding import Decoding, ImageWarning
+from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles, UnreadableImageError
 from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.terminal.errors import ImageWarning
 
 __all__ = ["Decoding", "ImageFiles", "ImageWarning", "Preprocessing", "UnreadableImageError"]

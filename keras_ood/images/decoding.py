@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from keras_ood.images import formats
+from keras_ood.terminal.errors import ImageWarning
 
 File = str | os.PathLike[str] | IO[bytes] | Image.Image
 
@@ -50,10 +51,6 @@ _LEVELS = {"L;2": 3, "L;4": 15}  # of a PNG file's grey of fewer than 8 bits, by
 _ONE_IMAGE = ("ICNS", "ICO", "MPO", "PSD")  # what else is in the file are its previews or layers
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # tags of TIFF
 _REDUCED_OR_MASK, _WHITE_IS_ZERO = 0b101, 0  # values of the first and the last of them
-
-
-class ImageWarning(UserWarning):
-    """Images or frames were left out, or a file that cannot be read was skipped."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ _LOOKED_AT = 1_000  # images whose nearest other one is searched
 _NEAR = 0.07
 """Of the median distance between two images: a nearest other image that is nearer than this is a near-duplicate.
 
-Of 5,000 images of MNIST, Fashion-MNIST and CIFAR-10, 8 to 32 pixels wide, at most 1.1 % have one; of GTSRB, frames of videos, 19 %.
+Of 5,000 images of MNIST, Fashion-MNIST and CIFAR-10, 8 to 32 pixels wide, at most 1.1 % have one; of GTSRB's frames 19 %.
 """
 MANY = 0.05
 """Share of near-duplicates that is worth a warning."""

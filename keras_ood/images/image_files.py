@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_ood.images import formats
-from keras_ood.images.decoding import DECODING_ERRORS, Decoding, ImageWarning
+from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.path_list import PathList
+from keras_ood.terminal.errors import ImageWarning
 
 UNREADABLE = ("raise", "skip")
 
@@ -98,6 +99,12 @@ class ImageFiles:
     def read_paths(self) -> list[Path]:
         """The names of the images that the latest full iteration did read: one for each score."""
         return [name for name in self.names if name not in self.skipped]
+
+    @property
+    def omitted(self) -> dict[str, int]:
+        """Numbers of what the latest full iteration did not read: `skipped` images, files and frames `left_out`."""
+        left_out = sum(self.left_out.values()) + len(self.broken_links)
+        return {"skipped": len(self.skipped), "left_out": left_out, "frames_left_out": self.frames_left_out}
 
     def start_at(self, first: int) -> None:
         """Leave out the first images, so many, from now on."""

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from keras_ood.images import ImageFiles
+from keras_ood.images import Decoding, ImageFiles
 from keras_ood.images.sources import open_path
 from keras_ood.tables.records import finite
 
@@ -50,16 +50,19 @@ def _printable(name: Any) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def open_images(paths: Sequence[str], unreadable: str, start: int = 0) -> tuple[Any, Names]:
+def open_images(
+    paths: Sequence[str], unreadable: str = "raise", decoding: Decoding | None = None, start: int = 0
+) -> tuple[Any, Names]:
     """Return a source of images and their names.
 
     Args:
-        paths: One folder, one .npy/.npz file, or image files.
+        paths: One .npy/.npz file, or folders and image files.
         unreadable: `"raise"` or `"skip"`, see `ImageFiles`.
+        decoding: How files become images.
         start: How many images to leave out at the beginning.
     """
     is_array = len(paths) == 1 and Path(paths[0]).suffix.lower() in (".npy", ".npz")
-    source = open_path(paths[0]) if is_array else ImageFiles(paths[0] if len(paths) == 1 else paths, unreadable)
+    source = open_path(paths[0]) if is_array else ImageFiles(paths, unreadable, decoding)
     if start and start >= len(source):
         raise ValueError(f"`--start` must be below the number of images, {len(source)}. Received: {start}")
     if is_array:

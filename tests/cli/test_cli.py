@@ -1,6 +1,8 @@
 """The command line: every command, its files, its errors and exit codes."""
 
 import csv
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -120,9 +122,13 @@ def test_score_arrays_to_parquet(digits, tmp_path):
 def test_a_broken_image_is_never_lost(photos, tmp_path):
     """By default it ends the work and is named; with skip it has a row of its own, with nothing in it."""
     (photos / "broken.png").write_bytes(b"no image")
-    assert "broken.png" in run("score", MODEL, photos, code=1).output.replace("\n", "")
-    with pytest.warns(UserWarning, match=r"broken\.png"):
-        run("score", MODEL, photos, "--unreadable", "skip", "--out", tmp_path / "scores.csv")
+    error = run("score", MODEL, photos, code=1).stderr
+    assert "broken.png" in error
+    assert "--unreadable skip" in error
+    said = run("score", MODEL, photos, "--unreadable", "skip", "--out", tmp_path / "scores.csv").stderr
+    assert f"\nWarning: Skipped an unreadable image: {photos / 'broken.png'} (" in f"\n{said}"
+    assert "image_files.py" not in said
+    assert "3 of 6 images flagged as out-of-distribution at a false positive rate of 0.05; 1 unreadable skipped." in said
     rows = read_csv(tmp_path / "scores.csv")
     assert len(rows) == 7
     assert rows[0] == {"path": str(photos / "broken.png"), "score": "", "p_value": "", "ood": ""}
@@ -137,12 +143,108 @@ def test_rows_keep_step_with_skipped_images(name, digits, tmp_path):
     for number in range(1, 8):
         Image.fromarray(digits[1][number, ..., 0]).save(folder / f"{number}.png")
     (folder / name).write_bytes(b"no image")
-    with pytest.warns(UserWarning, match=name):
-        run("score", MODEL, folder, "--unreadable", "skip", "--out", tmp_path / "scores.csv", "--batch-size", 2)
+    run("score", MODEL, folder, "--unreadable", "skip", "--out", tmp_path / "scores.csv", "--batch-size", 2)
     rows = {Path(row["path"]).name: row["score"] for row in read_csv(tmp_path / "scores.csv")}
     assert rows.pop(name) == ""
     expected = keras_ood.from_pretrained(MODEL).score(digits[1][1:8])
     np.testing.assert_allclose([float(rows[f"{number}.png"]) for number in range(1, 8)], expected, rtol=1e-5)
+
+
+def test_what_is_left_out_is_one_line(photos, tmp_path):
+    """Files that are no images by name and further frames are counted: a line each on standard error, numbers in the JSON."""
+    (photos / "notes.txt").touch()
+    os.symlink(tmp_path / "nowhere", photos / "link")
+    frames = [Image.open(photos / f"digit{index}.png") for index in range(3)]
+    frames[0].save(photos / "many.gif", save_all=True, append_images=frames[1:])
+    result = run("score", MODEL, photos, "--out", tmp_path / "scores.csv", "--json")
+    value = json.loads(result.stdout)
+    assert {key: value[key] for key in ("images", "skipped", "left_out", "frames_left_out")} == {
+        "images": 7,
+        "skipped": 0,
+        "left_out": 2,
+        "frames_left_out": 2,
+    }
+    for line in (
+        f"Warning: Left out, no image files by name: 1 .txt; links that lead nowhere: {photos / 'link'}.",
+        'Warning: 2 further frames of image files were left out; frames="all" takes each.',
+    ):
+        assert line in result.stderr.splitlines()
+    assert "; 2 other files left out; 2 further frames left out." in result.stderr
+
+
+def test_every_frame_has_a_row(photos, pretrained, tmp_path):
+    """`--frames all`: `path[0]`, `path[1]`, ... in the table, each with the score of that frame; --start counts them."""
+    frames = [Image.open(photos / f"digit{index}.png") for index in range(3)]
+    frames[0].save(photos / "many.tif", save_all=True, append_images=frames[1:])
+    expected = pretrained.score(np.stack([np.asarray(frame) for frame in frames])[..., None])
+    many = photos / "many.tif"
+    for start in range(3):
+        run("score", MODEL, many, "--frames", "all", "--start", start, "--out", tmp_path / "scores.csv")
+        rows = read_csv(tmp_path / "scores.csv")
+        assert [row["path"] for row in rows] == [f"{many}[{index}]" for index in range(start, 3)]
+        np.testing.assert_allclose([float(row["score"]) for row in rows], expected[start:], rtol=1e-5)
+    assert "below the number of images, 3" in run("score", MODEL, many, "--frames", "all", "--start", 3, code=1).output
+
+
+def test_several_folders_at_once(photos, digits, tmp_path):
+    """Folders and files in the order given."""
+    (tmp_path / "more").mkdir()
+    Image.fromarray(digits[1][9, ..., 0]).save(tmp_path / "more" / "x.png")
+    lines = run("score", MODEL, tmp_path / "more", photos, photos / "digit0.png").stdout.splitlines()[1:]
+    assert [Path(line.split(",")[0]).name for line in lines] == [
+        "x.png",
+        *sorted(file.name for file in photos.iterdir()),
+        "digit0.png",
+    ]
+
+
+def reading(folder):
+    """Commands that read `folder`, by name."""
+    inside = ("-m", "nll", "--ood", folder, "--in", folder)
+    return {
+        "score": ("score", MODEL, folder),
+        "calibrate": ("calibrate", MODEL, folder, "--out", folder.with_name("mine"), "-m", "nll"),
+        "evaluate": ("evaluate", MODEL, *inside),
+        "finetune": ("finetune", "--from", MODEL, "--data", folder, "--out", folder.with_name("mine")),
+    }
+
+
+@pytest.mark.parametrize("command", ["score", "calibrate", "evaluate", "finetune"])
+def test_every_command_reads_files_alike(command, photos):
+    """A broken file names the flag that goes on without it; unknown values of the options are a wrong command line."""
+    (photos / "broken.png").touch()
+    arguments = reading(photos)[command]
+    assert "--unreadable skip" in run(*arguments, code=1).stderr
+    for option, value in (("--unreadable", "ignore"), ("--frames", "last"), ("--background", "no colour")):
+        assert option in run(*arguments, option, value, code=2).stderr
+    assert "--value-range" in run(*arguments, "--value-range", 1, 0, code=2).stderr
+
+
+@pytest.mark.parametrize("command", ["calibrate", "evaluate"])
+def test_every_command_counts_what_it_skips(command, photos, digits):
+    """`--unreadable skip` in JSON: the images that count, and those that do not."""
+    for index in range(14):
+        Image.fromarray(digits[1][index, ..., 0]).save(photos / f"more{index}.png")
+    (photos / "broken.png").touch()
+    (photos / "notes.txt").touch()
+    value = json.loads(run(*reading(photos)[command], "--unreadable", "skip", "--json").stdout)
+    twice = 2 if command == "evaluate" else 1  # in-distribution and not
+    assert (value["skipped"], value["left_out"]) == (twice, twice)
+    assert (value["images"] if command == "calibrate" else value["rows"][0]["out_images"]) == 20
+
+
+def test_pixels_are_decoded_as_the_options_say(digits, pretrained, tmp_path):
+    """12 bits in 16 with --value-range, a transparent digit with --background: the scores of the arrays they stand for."""
+    digit = digits[1][0, ..., 0]
+    Image.fromarray(digit.astype(np.uint16) * 16).save(tmp_path / "deep.png")
+    clear = Image.merge("LA", [Image.fromarray(np.zeros_like(digit)), Image.fromarray(255 - digit)])
+    clear.save(tmp_path / "clear.png")
+    expected = pretrained.score(digits[1][:1])[0]
+    for name, *options in (("deep.png", "--value-range", 0, 4080), ("clear.png", "--background", "#ffffff"), ("clear.png",)):
+        line = run("score", MODEL, tmp_path / name, *options).stdout.splitlines()[1]
+        np.testing.assert_allclose(float(line.split(",")[1]), expected, rtol=1e-4)
+    line = run("score", MODEL, tmp_path / "clear.png", "--background", "black").stdout.splitlines()[1]
+    assert abs(float(line.split(",")[1]) - expected) > 1
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -235,6 +337,7 @@ ERRORS = {
     "no recipe": (("train", "no/such/recipe.toml"), 1, "no/such/recipe.toml"),
     "no arguments": (("score", MODEL), 2, "Missing argument"),
     "no such command": (("scores",), 2, "No such command"),
+    "unknown treatment": (("score", MODEL, "x.png", "--unreadable", "ignore"), 2, "raise"),
     "wrong number": (("score", MODEL, "x.png", "--batch-size", "0"), 2, "batch-size"),
 }
 

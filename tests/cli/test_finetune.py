@@ -33,9 +33,10 @@ def run(*arguments, code=0):
 def test_a_folder_becomes_a_preset(photos):
     """JSON alone on standard output, epochs and the next command on standard error, a preset that flags what is strange."""
     options = ["--data", photos / "photos", "--out", photos / "mine", "--epochs", 1, "--ood", photos / "strange", "--json"]
-    with pytest.warns(UserWarning, match="Skipped an unreadable image"):
-        result = run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", "--title", "my digits")
+    result = run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", "--title", "my digits")
+    assert "Warning: Skipped an unreadable image" in result.stderr
     value = json.loads(result.stdout)
+    assert (value["skipped"], value["left_out"]) == (1, 0)
     assert value["in_distribution"]["title"] == "my digits"
     assert value["auroc"]["strange"] > 0.9
     assert "1 of 1 epochs" in result.stderr
