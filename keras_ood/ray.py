@@ -42,7 +42,8 @@ class Scorer:
         handle: Preset, as for `keras_ood.from_pretrained`; a folder must be readable on every node.
         method: Name of the score; None for the preset's default.
         fpr: False positive rate to hold.
-        column: Name of the column of images, `(height, width, 1 or 3)` arrays of any sizes, `(0, 0, 1)` for none; dropped.
+        column: Name of the column of images, `(height, width, 1 or 3)` arrays of any sizes, `(0, 0, 1)` for none, or those
+            as the bytes of .npy files; dropped.
         batch_size: Number of images per pass.
         digest: SHA-256 of the `preset.json` that is meant: a preset that has changed meanwhile is refused.
     """
@@ -57,12 +58,12 @@ class Scorer:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the batch's other columns and its scores; NaN where there is no image."""
-        images = batch.pop(self.column)
+        images = [_unpacked(image) if isinstance(image, bytes) else image for image in batch.pop(self.column)]
         present = np.array([image.size > 0 for image in images])
         scores = np.full(len(images), np.nan, np.float32)
         p_values = np.full(len(images), np.nan)
         if present.any():
-            joined = _join(images[present], self.detector)
+            joined = _join([image for image in images if image.size > 0], self.detector)
             scores[present] = self.detector.score(joined, self.method, batch_size=self.batch_size, progress=False)
             p_values[present] = self.calibration.p_values(scores[present])
         return batch | {"score": scores, "p_value": p_values, "ood": p_values <= self.fpr}
@@ -203,7 +204,7 @@ def _read_image(row: dict[str, Any], unreadable: str, decoding: Decoding) -> dic
     stream = io.BytesIO(row["bytes"])
     try:
         (image,) = decoding.images(stream, left_out=lambda _: None)
-        return {"path": row["path"], "image": image, "error": ""}
+        return {"path": row["path"], "image": _packed(image), "error": ""}
     except DECODING_ERRORS as error:
         reason = str(error).replace(repr(stream), row["path"]) or type(error).__name__
         if unreadable == "raise":
@@ -211,13 +212,24 @@ def _read_image(row: dict[str, Any], unreadable: str, decoding: Decoding) -> dic
                 f"Cannot decode an image file; `unreadable='skip'`, or --unreadable skip at a shell, goes on without it. "
                 f"Received: {row['path']} ({reason})"
             ) from error
-        return {"path": row["path"], "image": np.zeros((0, 0, 1), np.uint8), "error": reason}
+        return {"path": row["path"], "image": _packed(np.zeros((0, 0, 1), np.uint8)), "error": reason}
 
 
-def _join(images: np.ndarray, detector: Any) -> np.ndarray:
+def _packed(image: np.ndarray) -> bytes:
+    """A column of Ray has one dtype: 8 and 16 bits share it as bytes."""
+    stream = io.BytesIO()
+    np.save(stream, image)
+    return stream.getvalue()
+
+
+def _unpacked(content: bytes) -> np.ndarray:
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def _join(images: list[np.ndarray], detector: Any) -> np.ndarray:
     """One array of images of any sizes: those that differ are brought to the detector's size."""
-    if len({image.shape for image in images}) == 1:
-        return np.stack(list(images))
+    if len({(image.shape, image.dtype) for image in images}) == 1:
+        return np.stack(images)
     return np.concatenate([keras.ops.convert_to_numpy(detector.preprocessing(image[None])) for image in images])
 
 

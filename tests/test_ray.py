@@ -153,12 +153,18 @@ def test_the_command_scores_with_ray(cluster, folder, expected, tmp_path):
     for number in range(5):
         (source / f"{number}.png").write_bytes((folder / f"{number:04}.png").read_bytes())
     (source / "broken.png").write_bytes(b"no image")
-    options = ["--engine", "ray", "--out", str(tmp_path / "scores"), "--unreadable", "skip"]
+    Image.fromarray(np.asarray(Image.open(folder / "0000.png")).astype(np.uint16) * 16).save(source / "deep.tiff")
+    for name in (".git/x.png", "a/._x.png", "a/__MACOSX/x.png"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(b"hidden")
+    options = ["--engine", "ray", "--out", str(tmp_path / "scores"), "--unreadable", "skip", "--value-range", "0", "4080"]
     result = CliRunner().invoke(main.app, ["score", PRESET, str(source), *options])
     assert result.exit_code == 0, result.output
     table = parquet.read_table(tmp_path / "scores").to_pylist()
     rows = {Path(row["path"]).name: row for row in table}
-    assert len(rows) == len(table) == 6
+    assert len(rows) == len(table) == 7
+    np.testing.assert_allclose(rows["deep.tiff"]["score"], rows["0.png"]["score"], rtol=1e-4)
+    assert "; 1 unreadable skipped." in result.stderr
     assert "cannot identify" in rows["broken.png"]["error"]
     assert np.isnan(rows["broken.png"]["score"])
     assert rows["0.png"]["error"] == ""
@@ -172,4 +178,7 @@ def test_an_error_of_a_worker_is_one_line(cluster, folder, tmp_path):
     result = CliRunner().invoke(main.app, ["score", PRESET, str(tmp_path / "images"), *options])
     assert result.exit_code == 1
     assert "broken.png" in result.output
+    assert "--unreadable skip" in result.output
     assert "Traceback" not in result.output
+    with pytest.raises(ValueError, match="Received: 'all'"):
+        engine.score_files(str(folder), PRESET, str(tmp_path), decoding=keras_ood.images.Decoding(frames="all"))

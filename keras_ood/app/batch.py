@@ -36,7 +36,7 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
     Raises:
         ValueError: No .zip file of images, see `Archive`; an `fpr` that the calibration cannot promise.
     """
-    archive = Archive(path)
+    archive = Archive(path, session.decoding)
     rows = list(session.rows(_report_progress(archive, report), Names(archive.names, archive.skipped), fpr))
     with Table(table) as file:
         file.write(rows)
@@ -50,6 +50,8 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
         words += f" Could not be read, an empty row each: {len(archive.skipped):,}."
     if archive.left_out:
         words += f" Left out, no image files by name: {archive.left_out:,}."
+    if archive.frames_left_out:
+        words += f" Further frames of the images, left out: {archive.frames_left_out:,}."
     if not len(scores):
         return Batch(words, None)
     calibration = session.calibration  # nobody knows yet what the images are: no "OOD" in the legend

@@ -6,10 +6,11 @@ from typing import Any
 from keras_ood.app.archive import MOST_BYTES, MOST_MEMBERS
 from keras_ood.app.batch import score_archive
 from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file
+from keras_ood.app.session import MOST_PIXELS
 
 EXPLANATION = (
-    f"A .zip file of images, in any folders: at most {MOST_MEMBERS:,} files, {MOST_BYTES / 2**30:g} GiB unpacked. You get a "
-    "CSV file with path, score, p-value and verdict (`ood`) of each."
+    f"A .zip file of images, in any folders: at most {MOST_MEMBERS:,} files, {MOST_BYTES / 2**30:g} GiB unpacked, "
+    f"{MOST_PIXELS / 1e6:g} megapixels an image. You get a CSV file with path, score, p-value and verdict (`ood`) of each."
 )
 
 

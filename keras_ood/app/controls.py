@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_ood.app.session import Session, at_hand, open_session
+from keras_ood.app.session import Paths, Session, at_hand, open_session
 from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.images import Decoding
 from keras_ood.terminal.errors import MENDABLE
 
 HIGHEST_FPR = 0.5
@@ -32,12 +33,13 @@ class Controls(NamedTuple):
     chosen: Any
 
 
-def build(model: str, folder: str | None) -> Controls:
+def build(model: str, folder: Paths | None, unreadable: str, decoding: Decoding) -> Controls:
     """Lay out the controls in the page that is being built, see `keras_ood.app.build`."""
     import gradio as gr
 
     def session_of(name: str) -> Session:
-        return open_session(name, folder if name == model else None)
+        own = folder if name == model else None
+        return open_session(name, tuple(own) if isinstance(own, list) else own, unreadable, decoding)
 
     first, presets = session_of(model), at_hand()
     with gr.Row(equal_height=True):

@@ -8,7 +8,7 @@ import numpy as np
 from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file
 from keras_ood.app.examples import examples
 from keras_ood.app.explanation import explain
-from keras_ood.app.uploads import DECODING
+from keras_ood.app.session import Session
 from keras_ood.app.verdicts import HEADERS, judge
 from keras_ood.images.decoding import DECODING_ERRORS
 from keras_ood.images.formats import suffixes
@@ -66,8 +66,9 @@ def build(controls: Controls) -> None:
         """Show the first of some images that can be read."""
         with errors_on_the_page():
             for index in indices:
-                if (image := _read(paths[index])) is not None:
-                    figure, words = explain(controls.session(name), image)
+                session = controls.session(name)
+                if (image := _read(session, paths[index])) is not None:
+                    figure, words = explain(session, image)
                     return gr.update(value=figure, visible=True), f"**Image {index + 1}.** {words}"
         return gr.update(visible=False), ""
 
@@ -92,8 +93,8 @@ def build(controls: Controls) -> None:
     offered.select(take, controls.name, files, **ONE_AT_A_TIME)
 
 
-def _read(path: str) -> np.ndarray | None:
+def _read(session: Session, path: str) -> np.ndarray | None:
     try:
-        return DECODING.image(path)
+        return next(session.decoding.images(path, left_out=lambda _: None))  # the verdicts count them
     except DECODING_ERRORS:
         return None

@@ -1,8 +1,11 @@
 """The page: a detector is chosen at the top and used in two tabs below."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from keras_ood.images import Decoding
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -22,15 +25,24 @@ MEANING = """- **Score**: how unlike the images it knows the detector finds this
 - **Not promised**: how many out-of-distribution images are found. "In-distribution" means: not odd enough to be flagged."""
 
 
-def build(model: str = DEFAULT_MODEL, images: str | None = None) -> "gr.Blocks":
+def build(
+    model: str = DEFAULT_MODEL,
+    images: str | Sequence[str] | None = None,
+    unreadable: str = "raise",
+    decoding: Decoding | None = None,
+) -> "gr.Blocks":
     """Return the page; `build().launch()` serves it on this machine, or as a Hugging Face Space.
 
     Args:
         model: The detector chosen first, a handle as for `keras_ood.from_pretrained`; beside it the zoo's presets at hand.
-        images: A folder of its in-distribution images, to show the nearest of; None for its test split, if that is at hand.
+        images: A folder of its in-distribution images, or several, to show the nearest of; None for its test split, if that is
+            at hand.
+        unreadable: What a broken file among them does: `"raise"` or `"skip"`, see `keras_ood.images.ImageFiles`.
+        decoding: How files become images, those of `images` and those that are dropped on the page.
 
     Raises:
         RuntimeError: Gradio is not installed.
+        ValueError: An image of `images` cannot be read.
     """
     try:
         import gradio as gr
@@ -41,7 +53,7 @@ def build(model: str = DEFAULT_MODEL, images: str | None = None) -> "gr.Blocks":
     page = gr.Blocks(title="keras_ood", analytics_enabled=False, delete_cache=(HOUR, HOUR))
     with page:
         gr.Markdown(INTRODUCTION)
-        shared = controls.build(model, images)
+        shared = controls.build(model, images, unreadable, Decoding() if decoding is None else decoding)
         with gr.Accordion("What the numbers mean", open=False):
             gr.Markdown(MEANING)
         with gr.Tab("Images"):

@@ -3,7 +3,8 @@
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ import keras_ood
 from keras_ood import datasets
 from keras_ood.app.neighbours import Neighbours
 from keras_ood.hub import handles, preset
-from keras_ood.images import ImageFiles
+from keras_ood.images import Decoding, ImageFiles
 from keras_ood.images.sources import convert, gather
 from keras_ood.tables.score_table import Names, Row
 
 MOST_IN_DISTRIBUTION = 2_000
 """In-distribution images that are kept to look for the nearest of an image, evenly spaced over those at hand."""
+
+MOST_PIXELS = 50_000_000
+"""Of an image that somebody sends, before it is decoded."""
+
+Paths = str | Sequence[str]
 
 _FPR_STEPS = 1_000
 
@@ -28,9 +34,13 @@ class Session:
 
     Args:
         model: A handle, see `keras_ood.from_pretrained`.
-        folder: In-distribution images; None for the test split of the data set that the preset names, if it is on this machine.
+        folder: In-distribution images, a folder or image file or several; None for the test split of the data set that the
+            preset names, if it is on this machine.
+        unreadable: What a broken file among them does: `"raise"` or `"skip"`, see `ImageFiles`.
+        decoding: How files become images, those of `folder` and those that somebody sends.
 
     Attributes:
+        decoding: How what somebody sends becomes images: as above, of at most `MOST_PIXELS`.
         title: What the detector takes for in-distribution, as the preset says it.
         inside: In-distribution images, float32 `(N, *image_shape)`, None where none are at hand.
         inside_source: Where they are from, in words.
@@ -39,14 +49,21 @@ class Session:
         NotCalibratedError: The preset has no calibration.
     """
 
-    def __init__(self, model: str, folder: str | None = None) -> None:
+    def __init__(
+        self, model: str, folder: Paths | None = None, unreadable: str = "raise", decoding: Decoding | None = None
+    ) -> None:
+        decoding = Decoding() if decoding is None else decoding
         path = handles.resolve(model)
         self.model = model
+        self.decoding = replace(decoding, frames="first", most_pixels=MOST_PIXELS)
         self.detector = keras_ood.from_pretrained(path)
         self.calibration = self.detector.calibration()
         described = preset.read(path).get("in_distribution") or {}
         self.title = str(described.get("title", "the images it was calibrated on"))
-        self.inside_source, source = _in_distribution(described.get("name"), folder)
+        if folder is None:
+            self.inside_source, source = _own_test_images(described.get("name"))
+        else:
+            self.inside_source, source = _images_of(folder, unreadable, decoding)
         self.inside = None if source is None else gather(source, self.detector.preprocessing)
 
     @property
@@ -66,7 +83,7 @@ class Session:
         """Yield `(name, score, p-value, flag)` of each image, None for those that could not be read.
 
         Args:
-            images: uint8 `(height, width, 1 or 3)` each, of any sizes.
+            images: `(height, width, 1 or 3)` each, of any sizes, uint8 or float32 in 0..1.
             names: Names of the images, in step with them.
             fpr: False positive rate to hold.
 
@@ -84,9 +101,9 @@ class Session:
 
 
 @functools.lru_cache(maxsize=4)
-def open_session(model: str, folder: str | None = None) -> Session:
+def open_session(model: str, *settings: Any) -> Session:
     """Return the session of a preset, loaded when it is first asked for."""
-    return Session(model, folder)
+    return Session(model, *settings)
 
 
 def at_hand() -> list[str]:
@@ -94,11 +111,15 @@ def at_hand() -> list[str]:
     return [name for name in keras_ood.list_models() if handles.find(name)[0] is not None]
 
 
-def _in_distribution(name: str | None, folder: str | None) -> tuple[str, Any]:
+def _images_of(folder: Paths, unreadable: str, decoding: Decoding) -> tuple[str, Any]:
     """Where in-distribution images are from, and the images themselves."""
-    if folder is not None:
-        paths = ImageFiles(folder).paths
-        return f"images of {Path(folder).name}", ImageFiles([paths[index] for index in _spread(len(paths))], "skip")
+    paths = ImageFiles(folder).paths
+    names = ", ".join(Path(path).name for path in ([folder] if isinstance(folder, str) else folder))
+    return f"images of {names}", ImageFiles([paths[index] for index in _spread(len(paths))], unreadable, decoding)
+
+
+def _own_test_images(name: str | None) -> tuple[str, Any]:
+    """The same for the data set that a preset names, None for images that are not at hand."""
     if name in datasets.DATASETS and (name == "digits" or datasets.local_file(name, "test")):
         images = datasets.load(name, "test")[0]
         return f"test images of {datasets.get(name).title}", images[_spread(len(images))]

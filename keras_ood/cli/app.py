@@ -5,12 +5,16 @@ from typing import Annotated
 import typer
 
 from keras_ood.cli.console import Model, errors_in_a_line
+from keras_ood.cli.reading import Background, Frames, Reading, Unreadable, UnreadableOption, ValueRange
 
 
 def serve(
     model: Model = "tilted-vae-digits",
     images: Annotated[
-        str | None, typer.Option(help="Folder of its in-distribution images, to show the nearest of; its test split if absent.")
+        list[str] | None,
+        typer.Option(
+            help="Folder of its in-distribution images, repeatable, to show the nearest of; its test split if absent."
+        ),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; GRADIO_SERVER_NAME, or this machine alone, if absent.")
@@ -21,6 +25,9 @@ def serve(
     share: Annotated[
         bool, typer.Option("--share", help="Publish the page for up to a week through Gradio's server: images pass through it.")
     ] = False,
+    unreadable: UnreadableOption = Unreadable.RAISE,
+    background: Background = "white",
+    value_range: ValueRange = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve a page in the browser that judges images dropped on it.
@@ -30,4 +37,6 @@ def serve(
     with errors_in_a_line():
         from keras_ood.app import build
 
-        build(model, images).launch(server_name=host, server_port=port, share=share, inbrowser=browser)
+        reading = Reading(unreadable, background, Frames.FIRST, value_range)
+        page = build(model, images, reading.unreadable, reading.decoding)
+        page.launch(server_name=host, server_port=port, share=share, inbrowser=browser)

@@ -137,4 +137,4 @@ class _Folder:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is no data: hidden, or of the operating system."""
-    return name.startswith(".") or name.lower() in _OF_THE_SYSTEM
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _OF_THE_SYSTEM

@@ -4,8 +4,10 @@ import csv
 import html
 import io
 import re
+import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from packaging.requirements import Requirement
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sklearn.neighbors import NearestNeighbors
 from typer.testing import CliRunner
 
@@ -23,7 +26,7 @@ from keras_ood.app.batch import score_archive
 from keras_ood.app.examples import examples
 from keras_ood.app.session import Session, at_hand, open_session
 from keras_ood.cli.main import app
-from keras_ood.images import sources
+from keras_ood.images import Decoding, ImageWarning, UnreadableImageError, sources
 from keras_ood.models import InFlow
 from keras_ood.tables.score_table import COLUMNS, Names
 
@@ -175,13 +178,15 @@ def test_a_gate_has_neighbours(opened, digits):
 
 def test_ones_own_detector_and_images(pretrained, files, digits, tmp_path):
     """A preset that names no data set has no images at hand, says how to give them, and takes those of a folder."""
-    folder = tmp_path / "mine"
+    folder = tmp_path / ".mine"
     pretrained.save_pretrained(folder)
     without = Session(str(folder))
     assert without.inside is None
     assert f"keras-ood app {folder} --images FOLDER" in explanation.explain(without, digits[1][0]).words
-    with pytest.warns(UserWarning, match="Skipped"):
-        given = Session(str(folder), str(Path(files[0]).parent))
+    with pytest.raises(UnreadableImageError, match="c <i>"):
+        Session(str(folder), str(Path(files[0]).parent))
+    with pytest.warns(ImageWarning, match="Skipped"):
+        given = Session(str(folder), (str(Path(files[0]).parent),), "skip")
     assert given.inside.shape == (3, *pretrained.image_shape)
     assert sum(bool(axes.images) for axes in explanation.explain(given, digits[1][0]).figure.axes) == 3 * (1 + 3)
     assert {word for _, word in examples(without)} == {"digit", "rotated", "inverted", "blurred", "noise"}
@@ -218,8 +223,19 @@ MEMBERS = {
     "a/": b"",
     "notes.txt": b"text",
     "__MACOSX/a/._one.png": b"apple",
+    ".hidden.png": b"hidden",
+    "a/.git/x.png": b"hidden",
+    "a\\Thumbs.db": b"windows",
+    "a\\": b"",
+    "a\\.ipynb_checkpoints\\y.png": b"hidden",
+    "c\\d\x1b\n.png": "image",
+    "C:\\x.png": "image",
+    "/absolute.png": "image",
     "../../outside.png": "image",
 }
+
+
+NAMES = ["a/b/one.png", "two.PNG", "broken.jpg", r"c/d\x1b\n.png", "C:/x.png", "/absolute.png", "../../outside.png"]
 
 
 def members(digits):
@@ -228,16 +244,16 @@ def members(digits):
 
 
 def test_an_archive_gives_its_images(digits, tmp_path):
-    """Image files by name, in order; folders and what macOS adds are left out; nothing is written."""
+    """Image files by name, in order; folders and what is hidden are left out, backslashes are slashes; nothing is written."""
     path = zipped(tmp_path / "images.zip", members(digits))
     before = sorted(tmp_path.parent.rglob("*"))
-    images = Archive(path)
-    assert images.names == ["a/b/one.png", "two.PNG", "broken.jpg", "../../outside.png"]
+    images = Archive(path, Decoding())
+    assert images.names == NAMES
     assert images.left_out == 1
     for _ in range(2):
         found = list(images)
         assert list(images.skipped) == ["broken.jpg"]
-        assert len(found) == 3
+        assert len(found) == 6
         assert all(np.array_equal(image, digits[1][0]) for image in found)
     assert sorted(tmp_path.parent.rglob("*")) == before
 
@@ -257,9 +273,74 @@ def test_members_that_lie_are_skipped(digits, tmp_path, monkeypatch):
     raw[local + 6] |= 1
     path.write_bytes(raw)
     monkeypatch.setattr(archive, "MOST_BYTES_OF_ONE", 2 * len(content))
-    images = Archive(path)
+    images = Archive(path, Decoding())
     assert len(list(images)) == 1
     assert list(images.skipped) == ["damaged.png", "locked.png", "large.png"]
+
+
+def deep(array):
+    """16 bits of a digit's 8, lightest at 4080."""
+    return png(array.astype(np.uint16) * 16)
+
+
+def gif(digits):
+    """Three frames."""
+    frames = [Image.fromarray(digits[1][index, ..., 0]) for index in range(3)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+def bomb(size):
+    """A PNG file of a few hundred bytes that says it has `size` x `size` pixels."""
+    content = bytearray(png(np.zeros((8, 8), np.uint8)))
+    content[16:24] = struct.pack(">II", size, size)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+def test_what_strangers_send_is_bounded(opened, digits, tmp_path):
+    """Too many pixels, whether there or only said to be, and text that unpacks to megabytes: not read, never a crash."""
+    stream, text = io.BytesIO(), PngInfo()
+    text.add_text("x", "x" * 2**21, zip=True)
+    Image.fromarray(digits[1][0, ..., 0]).save(stream, "PNG", pnginfo=text)
+    wide = io.BytesIO()
+    Image.new("1", (session.MOST_PIXELS // 1000 + 1, 1000)).save(wide, "PNG")
+    sent = {
+        "a.png": bomb(7100),
+        "b.png": bomb(10_000),
+        "c.png": bomb(60_000),
+        "d.png": wide.getvalue(),
+        "e.png": stream.getvalue(),
+    }
+    for name, content in sent.items():
+        (tmp_path / name).write_bytes(content)
+    images = Archive(zipped(tmp_path / "x.zip", sent), opened.decoding)
+    assert list(images) == []
+    assert list(images.skipped) == list(sent)
+    for name in "abd":
+        assert images.skipped[f"{name}.png"].startswith("An image file may have 50,000,000 pixels. Received: ")
+    with pytest.warns(ImageWarning, match="Skipped"):
+        words, lines = verdicts.judge(opened, [str(tmp_path / name) for name in sent], 0.05)
+    assert [re.sub("<.*?>", "", line[4]) for line in lines] == ["cannot be read"] * 5
+    assert "50,000,000 pixels" in words
+
+
+def test_what_is_sent_is_decoded_as_the_page_was_told(digits, tmp_path):
+    """16 bits by the page's range, in both tabs; frames after the first are counted."""
+    page = Session(MODEL, None, "raise", Decoding(value_range=(0, 4080)))
+    sent = {"deep.png": deep(digits[1][0]), "many.gif": gif(digits)}
+    for name, content in sent.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.warns(ImageWarning, match="further frames"):
+        words, lines = verdicts.judge(page, [str(tmp_path / name) for name in sent], 0.05)
+    assert "Further frames of the images, left out: 2." in words
+    assert lines[0][2:] == lines[1][2:]
+    batch = score_archive(page, zipped(tmp_path / "x.zip", sent), 0.05, tmp_path / "x.csv", lambda *_: None)
+    assert "Further frames of the images, left out: 2." in batch.words
+    with (tmp_path / "x.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(scores, page.detector.score(digits[1][:1])[0], rtol=1e-4)
 
 
 def test_of_members_of_one_name_the_last_counts(digits, tmp_path):
@@ -267,7 +348,7 @@ def test_of_members_of_one_name_the_last_counts(digits, tmp_path):
     path = zipped(tmp_path / "images.zip", {"a.png": b"no image"})
     with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
         file.writestr("a.png", png(digits[1][3]))
-    images = Archive(path)
+    images = Archive(path, Decoding())
     assert images.names == ["a.png"]
     np.testing.assert_array_equal(next(iter(images)), digits[1][3])
 
@@ -276,17 +357,17 @@ def test_what_is_no_archive_of_images_is_refused(digits, tmp_path, monkeypatch):
     """Each refusal says what is accepted and what was received."""
     (tmp_path / "text.zip").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"Expected a .zip file of images. Received: text.zip"):
-        Archive(tmp_path / "text.zip")
+        Archive(tmp_path / "text.zip", Decoding())
     with pytest.raises(ValueError, match=r"end with one of .*'.png'.* Received: none.zip with 1 other files"):
-        Archive(zipped(tmp_path / "none.zip", {"notes.txt": b"text"}))
+        Archive(zipped(tmp_path / "none.zip", {"notes.txt": b"text"}), Decoding())
     path = zipped(tmp_path / "many.zip", members(digits))
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 4)
-    with pytest.raises(ValueError, match=r"may hold 4 files.* Received: many.zip with 5 files"):
-        Archive(path)
-    monkeypatch.setattr(archive, "MOST_MEMBERS", 5)
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 7)
+    with pytest.raises(ValueError, match=r"may hold 7 files.* Received: many.zip with 8 files"):
+        Archive(path, Decoding())
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 8)
     monkeypatch.setattr(archive, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match=r"100 bytes unpacked"):
-        Archive(path)
+        Archive(path, Decoding())
 
 
 def test_a_batch_is_a_table_a_sentence_and_a_histogram(opened, digits, tmp_path):
@@ -297,14 +378,14 @@ def test_a_batch_is_a_table_a_sentence_and_a_histogram(opened, digits, tmp_path)
     with table.open(newline="") as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert [row[0] for row in rows[1:]] == ["a/b/one.png", "two.PNG", "broken.jpg", "../../outside.png"]
+    assert [row[0] for row in rows[1:]] == NAMES
     score = opened.detector.score(digits[1][:1])[0]
-    assert [float(row[1]) for row in rows[1:] if row[1]] == pytest.approx([score] * 3, rel=1e-4)
+    assert [float(row[1]) for row in rows[1:] if row[1]] == pytest.approx([score] * 6, rel=1e-4)
     assert rows[3][1:] == ["", "", ""]
-    assert "**0 of 3** images are out-of-distribution at a false positive rate of 5 %" in words
+    assert "**0 of 6** images are out-of-distribution at a false positive rate of 5 %" in words
     assert "an empty row each: 1." in words
     assert "no image files by name: 1." in words
-    assert seen == [(0, 4)]
+    assert seen == [(0, 7)]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["in-distribution", "zip", "threshold"]
 
@@ -326,11 +407,25 @@ def test_the_command_hands_its_options_on(monkeypatch):
         def launch(self, **options):
             seen.update(options)
 
-    monkeypatch.setattr("keras_ood.app.build", lambda model, images: seen.update(model=model, images=images) or Page())
-    result = CliRunner().invoke(app, ["app", "mine", "--images", "folder", "--port", "7999", "--host", "0.0.0.0"])
+    monkeypatch.setattr("keras_ood.app.build", lambda *arguments: seen.update(arguments=arguments) or Page())
+    options = [
+        "--images",
+        "folder",
+        "--images",
+        "x",
+        "--unreadable",
+        "skip",
+        "--background",
+        "black",
+        "--value-range",
+        "0",
+        "9",
+    ]
+    result = CliRunner().invoke(app, ["app", "mine", *options, "--port", "7999", "--host", "0.0.0.0"])
     assert result.exit_code == 0, result.output
     expected = {"server_name": "0.0.0.0", "server_port": 7999, "share": False, "inbrowser": False}
-    assert seen == {"model": "mine", "images": "folder"} | expected
+    arguments = ("mine", ["folder", "x"], "skip", Decoding((0, 0, 0), (0, 9)))
+    assert seen == {"arguments": arguments} | expected
 
 
 def test_gradio_is_asked_for_by_name(monkeypatch):
