@@ -72,6 +72,14 @@ def test_pixels_are_those_of_the_file(name, tmp_path):
     np.testing.assert_array_equal(pixels, expected)
 
 
+def test_the_content_says_what_a_file_is(tmp_path):
+    """A wrong suffix is no obstacle: the file is what it holds."""
+    GOOD.save(tmp_path / "really.jpg", "PNG")
+    GOOD.save(tmp_path / "really.png", "TIFF")
+    for pixels in ImageFiles(tmp_path):
+        np.testing.assert_array_equal(pixels, GREY[..., None])
+
+
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("CMYK", 3)])
 def test_jpeg_is_close_to_what_was_saved(mode, channels, tmp_path):
     """JPEG loses a little; grey stays one channel, CMYK becomes RGB."""
