@@ -54,7 +54,7 @@ class Scorer:
             raise ValueError(f"The preset changed while it was used. Received: {handle}")
         self.detector = from_pretrained(folder)
         self.method, self.fpr, self.column, self.batch_size = method, fpr, column, batch_size
-        self.calibration = self.detector.calibration(method)
+        self.detector.calibration(method)  # refuses a score without one before anything is read
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the batch's other columns and its scores; NaN where there is no image."""
@@ -64,8 +64,8 @@ class Scorer:
         p_values = np.full(len(images), np.nan)
         if present.any():
             joined = _join([image for image in images if image.size > 0], self.detector)
-            scores[present] = self.detector.score(joined, self.method, batch_size=self.batch_size, progress=False)
-            p_values[present] = self.calibration.p_values(scores[present])
+            found = list(self.detector.iterate_p_values(joined, self.method, batch_size=self.batch_size, progress=False))
+            scores[present], p_values[present] = map(np.concatenate, zip(*found, strict=True))
         return batch | {"score": scores, "p_value": p_values, "ood": p_values <= self.fpr}
 
 

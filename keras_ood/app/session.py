@@ -94,8 +94,7 @@ class Session:
         prepared = convert(images, self.detector.preprocessing)  # files of many sizes share batches
         first = next(prepared, None)
         if first is not None:
-            for scores in self.detector.iterate_scores(itertools.chain([first], prepared), progress=False):
-                p_values = self.calibration.p_values(scores)
+            for scores, p_values in self.detector.iterate_p_values(itertools.chain([first], prepared), progress=False):
                 yield from names.rows(scores, p_values, p_values <= fpr)
         yield from names.rest()
 

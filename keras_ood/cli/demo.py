@@ -36,7 +36,7 @@ def run(model: str, folder: Path) -> dict[str, Any]:
         out for out in content["auroc"] if out in datasets.SYNTHETIC or out == "digits" or datasets.local_file(out, "test")
     ]
     inside = named_images(name)
-    report = evaluate(detector, inside, dict.fromkeys(at_hand), [detector.default_score])
+    report = evaluate(detector, inside, dict.fromkeys(at_hand), [detector.default_score], **detector.passes()._asdict())
     aurocs = {row.out_of_distribution: row.auroc.value for row in report.rows}
     verdicts = []
     for out, statistics in report.statistics.items():

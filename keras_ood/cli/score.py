@@ -94,14 +94,12 @@ def _locally(
 
     table = score_table.Table(Path(out_file) if out_file else None, out.file, rows)
     detector = load(model)
-    calibration = detector.calibration(method)
-    calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
+    detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
     source, names = reading.open(images, start)
     flagged = count = 0
     try:
         with table:
-            for scores in detector.iterate_scores(source, method, batch_size=batch_size):
-                p_values = calibration.p_values(scores)
+            for scores, p_values in detector.iterate_p_values(source, method, batch_size=batch_size):
                 flags = p_values <= fpr
                 with hold_interrupts():
                     table.write(names.rows(scores, p_values, flags))

@@ -17,7 +17,8 @@ def save_report(detector: Detector, report: Report, method: str | None, folder: 
     scores = {name: detector.score_statistics(values, method) for name, values in report.statistics.items()}
     inside = scores.pop("in_distribution")
     calibrated = (method or detector.default_score) in detector.calibrated_scores()
-    threshold = detector.threshold(NOMINAL_FPR, method) if calibrated else None
+    comparable = calibrated and detector.passes(method).samples is None  # as the report's scores are unless asked otherwise
+    threshold = detector.threshold(NOMINAL_FPR, method) if comparable else None
     figures = {
         "roc.png": plots.roc_curves(inside, scores),
         "scores.png": plots.score_histograms(inside, scores, threshold),

@@ -191,6 +191,11 @@ class Detector(Family, Trainable):
         score, calibrated = self._calibrated_score(method)
         return calibrated.calibration(score.name)
 
+    def passes(self, method: str | None = None) -> Passes:
+        """Return the `samples` and `seed` with which a score was calibrated: `statistics` of the same compare with it."""
+        score, calibrated = self._calibrated_score(method)
+        return calibrated.passes(score.name, {})
+
     def _calibrated_score(self, method: str | None) -> tuple[scores.Score, CalibratedScores]:
         score = scores.get(method or self.default_score)
         if score.transductive:
