@@ -6,7 +6,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
 from typing import IO, Any, cast
@@ -201,17 +201,23 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _opened(file: File) -> Iterator[Image.Image]:
     if isinstance(file, Image.Image):
-        at = file.tell()
+        at, name = file.tell(), getattr(file, "filename", "")
+        if file.format == "TIFF":
+            cast(Any, file).filename = ""  # as below
         try:
             yield file
         finally:
+            cast(Any, file).filename = name
             if file.tell() != at:
                 file.seek(at)
         return
-    with _quiet():
-        image = Image.open(file, formats=formats.readable())
-    with image:
-        yield image
+    # As a stream: Pillow maps a grey TIFF file that has a name into memory with the sides swapped, if its orientation swaps
+    # them (12.3).
+    with open(file, "rb") if isinstance(file, (str, os.PathLike)) else nullcontext(file) as stream:
+        with _quiet():
+            image = Image.open(stream, formats=formats.readable())
+        with image:
+            yield image
 
 
 def _frames(image: Image.Image) -> Sequence[int]:
