@@ -24,12 +24,14 @@ FRAMES = ("first", "all")
 # What Pillow's many readers raise at damaged files.
 DECODING_ERRORS = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     Image.DecompressionBombError,
     LookupError,
-    NotImplementedError,
+    MemoryError,
     OSError,
+    RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
@@ -58,8 +60,8 @@ class Decoding:
     """How image files, and images opened with Pillow, become arrays.
 
     An image comes upright, as its EXIF orientation says. Grey stays one channel, everything else becomes RGB. 8 bits a channel
-    come as uint8; colour of 16 bits does too, as Pillow reads it. Grey of 16 bits, 32-bit integers and floats come as float32
-    in 0..1: `value / 65535` for integers, floats as they are; a value outside 0..65535 or 0..1 is refused.
+    come as uint8. Grey of 16 bits, 32-bit integers and floats come as float32 in 0..1: `value / 65535` for integers, floats as
+    they are; a value outside 0..65535 or 0..1 is refused. (Colour of 16 bits, and grey with alpha, Pillow reads as 8 bits.)
 
     Args:
         background: Red, green and blue in 0..255 of what lies behind transparent pixels. Opaque pixels keep their values; a
@@ -147,7 +149,7 @@ class Decoding:
             return self._on_background(self._scale(values, mode, tags), alpha)
         grey = mode in _GREY
         if mode in ("1", "L", "RGB"):
-            pixels = np.asarray(upright.convert("L" if grey else "RGB")).reshape(upright.height, upright.width, -1)
+            pixels = np.asarray(upright.convert("L") if mode == "1" else upright).reshape(upright.height, upright.width, -1)
             return self._on_background(pixels, _key_alpha(pixels, key, levels))
         if upright.has_transparency_data:
             both = np.asarray(upright.convert("LA" if grey else "RGBA"))

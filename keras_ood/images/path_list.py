@@ -66,6 +66,10 @@ class PathList(Sequence[Path]):
         part = int(np.searchsorted(self._ends, index, side="right"))
         return self._parts[part][index - int(self._ends[part]) + len(self._parts[part])]
 
+    def __iter__(self) -> Iterator[Path]:
+        for part in self._parts:
+            yield from (part[index] for index in range(len(part)))
+
     def _search(self, folders: Sequence["_Folder"]) -> None:
         """Fill folders with the names below them, those that are no links first, then links in sorted order."""
         seen: set[tuple[int, int]] = set()

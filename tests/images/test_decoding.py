@@ -385,3 +385,18 @@ def test_an_option_that_is_none_is_refused(name, value):
     """Each is checked when it is given; the error ends with what was received."""
     with pytest.raises(ValueError, match=rf"^`{name}` must be .*{re.escape(f'Received: {value!r}')}$"):
         Decoding(**{name: value})
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "ICNS", "JPEG2000", "TGA", "AVIF", "HEIF"])
+def test_damage_is_a_known_error(kind):
+    """Cut off or overwritten anywhere: an array, or one of the errors that say that a file cannot be read."""
+    known.readable()
+    content = saved(Image.fromarray(BLOCKS), kind).getvalue()
+    generator = np.random.default_rng(0)
+    for place in generator.integers(0, len(content), 20).tolist():
+        for damaged in (content[:place], content[:place] + bytes(3) + content[place + 3 :]):
+            try:
+                image = Decoding(most_pixels=10**6).image(io.BytesIO(damaged))
+            except DECODING_ERRORS:
+                continue
+            assert image.ndim == 3
