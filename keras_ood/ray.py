@@ -143,7 +143,7 @@ def score_files(
         method: Name of the score; None for the preset's default.
         fpr: False positive rate that `ood` holds.
         unreadable: What to do with a file that cannot be decoded: `"raise"`, or `"skip"`, which leaves a row without a score.
-        decoding: How files become images; every file is one row, so `frames="first"` alone.
+        decoding: How files become images; every file is one row, so `frames="first"` alone, and others go without a word.
         blocks: Number of parts in which files are read and rows are written; None for as many as Ray chooses.
         batch_size: Number of images per pass.
         actors: Number of actors; None for one a device.

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +56,19 @@ class ImageFiles:
         self.skipped: dict[Path, str] = {}
         self.frames_left_out = 0
         self._first = 0
-        self._counts: np.ndarray | None = None  # images of each file, once somebody asks
+        self._counts: np.ndarray | None = None  # images of each file, once somebody asks for all frames
 
     def __len__(self) -> int:
         """The number of images, those included that turn out to be unreadable."""
-        return int(self._images_of_each().sum()) - self._first
+        total = len(self.paths) if self.decoding.frames == "first" else int(self._counted().sum())
+        return total - self._first
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield each image, `(height, width, 1 or 3)`, uint8 in 0..255 or float32 in 0..1."""
         self.skipped.clear()
         self.frames_left_out = 0
         first = self._first
-        counts = self._images_of_each()
-        for path, count in zip(self.paths, counts.tolist(), strict=True):
+        for path, count in self._with_counts():
             if first >= count:
                 first -= count
                 continue
@@ -79,10 +79,10 @@ class ImageFiles:
                     if done > first:
                         yield image
             except DECODING_ERRORS as error:
-                self._pass_over(path, count, done, error)
+                self._pass_over(path, count, max(done, first), error)
             else:
                 if done < count:
-                    self._pass_over(path, count, done, ValueError("the file changed while it was read"))
+                    self._pass_over(path, count, max(done, first), ValueError("the file changed while it was read"))
             first = 0
         if self.frames_left_out:
             message = f'{self.frames_left_out:,} further frames of image files were left out; frames="all" takes each.'
@@ -91,8 +91,7 @@ class ImageFiles:
     @property
     def names(self) -> Iterator[Path]:
         """What each image is called, in order: the file, or `file[0]`, `file[1]`, ... of one that gives several."""
-        counts = zip(self.paths, self._images_of_each().tolist(), strict=True)
-        every = (name for path, count in counts for name in _names(path, count))
+        every = (name for path, count in self._with_counts() for name in _names(path, count))
         return islice(every, self._first, None)
 
     @property
@@ -110,12 +109,15 @@ class ImageFiles:
         """Leave out the first images, so many, from now on."""
         self._first = first
 
-    def _images_of_each(self) -> np.ndarray:
+    def _with_counts(self) -> Iterator[tuple[Path, int]]:
+        """Yield each file and how many images it gives."""
+        if self.decoding.frames == "first":
+            return zip(self.paths, repeat(1))
+        return zip(self.paths, map(int, self._counted()), strict=True)
+
+    def _counted(self) -> np.ndarray:
         if self._counts is None:
-            if self.decoding.frames == "first":
-                self._counts = np.ones(len(self.paths), np.int64)
-            else:
-                self._counts = np.fromiter(map(self._count, self.paths), np.int64, len(self.paths))
+            self._counts = np.fromiter(map(self._count, self.paths), np.int64, len(self.paths))
         return self._counts
 
     def _count(self, path: Path) -> int:
@@ -127,9 +129,9 @@ class ImageFiles:
     def _leave_out(self, frames: int) -> None:
         self.frames_left_out += frames
 
-    def _pass_over(self, path: Path, count: int, done: int, error: Exception) -> None:
-        """Report what cannot be read of a file: all from its image number `done` on."""
-        names = list(_names(path, count))[done:]
+    def _pass_over(self, path: Path, count: int, start: int, error: Exception) -> None:
+        """Report what cannot be read of a file: all from its image number `start` on."""
+        names = list(_names(path, count))[start:]
         reason = f"{str(error) or type(error).__name__}{formats.hint(path.suffix)}"
         if self.unreadable == "raise":
             raise UnreadableImageError(
