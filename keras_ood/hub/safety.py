@@ -9,12 +9,15 @@ from typing import Any
 import h5py
 import keras
 
+from keras_ood.backend.blueprint import count_numbers
 from keras_ood.hub.preset import LONGEST_JSON, PresetError
 
 MOST_OBJECTS = 128
 DEEPEST = 32
 LARGEST_NUMBER = 2**20
 LARGEST_LAYER = 2**28  # weights, at most
+COPIES = 8  # of a weight, at most, while a detector is built: an ensemble copies its members, these their background models
+UNSAVED = 2**16  # numbers that are built and not in the weights file: metrics, seeds
 
 _LARGEST = {
     "batch_shape": 512,
@@ -62,13 +65,23 @@ def check(folder: Path) -> None:
 
     Raises:
         PresetError: The configuration names a class that is neither this package's nor one of the Keras layers that presets are
-            made of, nests or measures beyond all use, or the weights file points outside itself or swells.
+            made of, nests or measures beyond all use, or asks for more variables than the weights file fills; or that file
+            points outside itself or swells.
     """
-    _check_config(folder / "config.json")
-    _check_weights(folder / "model.weights.h5")
+    config = _check_config(folder / "config.json")
+    held = _check_weights(folder / "model.weights.h5")
+    try:
+        built = count_numbers(lambda: keras.saving.deserialize_keras_object(config, safe_mode=True))
+    except Exception as error:  # whatever Keras makes of a configuration
+        raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
+    if built > COPIES * held + UNSAVED:
+        raise PresetError(
+            f"A configuration builds no more than its weights file fills, {held} numbers. "
+            f"Received: {folder}, which asks for {built}"
+        )
 
 
-def _check_config(path: Path) -> None:
+def _check_config(path: Path) -> Any:
     if path.stat().st_size > LONGEST_JSON:
         raise PresetError(f"A configuration has at most {LONGEST_JSON} bytes. Received: {path} of {path.stat().st_size}")
     try:
@@ -85,6 +98,7 @@ def _check_config(path: Path) -> None:
     if not 0 < objects <= MOST_OBJECTS:
         raise PresetError(f"A configuration has 1 to {MOST_OBJECTS} objects. Received: {objects} in {path}")
     _check_sizes(entries, path)
+    return config
 
 
 def _check_sizes(entries: list[dict[str, Any]], path: Path) -> None:
@@ -139,12 +153,14 @@ def _check_value(key: str, value: Any, path: Path) -> None:
         raise PresetError(f"A preset is not compiled: no optimizer comes with it. Received: {key}={value!r} in {path}")
 
 
-def _check_weights(path: Path) -> None:
-    size, total = path.stat().st_size, 0
+def _check_weights(path: Path) -> int:
+    """Return how many numbers a weights file holds."""
+    size, total, numbers = path.stat().st_size, 0, 0
     try:
         with h5py.File(path, "r") as file:
             for dataset in _datasets(file, path, set()):
                 total += int(dataset.nbytes)
+                numbers += int(dataset.size)
                 if dataset.dtype.kind not in "biuf":
                     raise PresetError(f"Weights are numbers. Received: dtype {dataset.dtype} of {dataset.name} in {path}")
                 if dataset.is_virtual or dataset.external or dataset.chunks is not None:
@@ -155,6 +171,7 @@ def _check_weights(path: Path) -> None:
         raise PresetError(f"Expected weights as written by Keras. Received: {path} ({error})") from error
     if total > size:
         raise PresetError(f"A weights file holds all that it declares. Received: {path}, {total} bytes declared in {size}")
+    return numbers
 
 
 def _datasets(group: Any, path: Path, visited: set[int]) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
+from keras_ood.backend.blueprint import drawing
 from keras_ood.backend.settings import own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores, weights_digest
 from keras_ood.export import export as exporting
@@ -137,7 +138,8 @@ class Portable(keras.Model):  # type: ignore[misc]
         if dtype is not None and dtype not in POLICIES:
             raise ValueError(f"`dtype` must be None or one of {POLICIES}. Received: {dtype!r}")
         copy = self.remade(dtype)
-        copy.set_weights(self.get_weights())
+        if not drawing():
+            copy.set_weights(self.get_weights())
         copy._calibrated = self._calibrated
         return copy
 

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pickle
+import resource
 
 import h5py
 import keras
@@ -93,6 +94,49 @@ def described(change):
     return write
 
 
+def layer(name, /, **config):
+    return {"module": "keras.layers", "class_name": name, "config": config}
+
+
+def own(name, /, **config):
+    return {"module": "keras_ood", "class_name": name, "registered_name": f"keras_ood>{name}", "config": config}
+
+
+def encoder(*layers, shape=(16, 16, 1)):
+    return {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"name": "encoder", "layers": [layer("InputLayer", batch_shape=[None, *shape]), *layers]},
+    }
+
+
+def gate(features=1024, held_out=2**20, reference=2**20, components=1000):
+    layers = (layer("Flatten"), layer("Dense", units=features))
+    return own("PerImageGate", encoder=encoder(*layers), held_out=held_out, reference=reference, components=components)
+
+
+def flow(**config):
+    return own("InFlow", **{"image_shape": [16, 16, 1], "depth": 1} | config)
+
+
+def vae(**config):
+    return own("TiltedVAE", **{"image_shape": [16, 16, 1], "latent_dim": 8} | config)
+
+
+LARGE = {
+    "a gate of many images": flow(attention=gate()),
+    "many held-out images alone": flow(attention=gate(features=8, reference=1, components=2)),
+    "a reference": flow(attention=gate(held_out=20, reference=2**19)),
+    "a gate of a background model": vae(background=flow(attention=gate())),
+    "gates of an ensemble's members": own("Ensemble", members=[flow(attention=gate())] * 2),
+    "a wide dense layer": encoder(layer("Flatten"), layer("Dense", units=512), shape=(300, 300, 1)),
+    "convolutions": encoder(*[layer("Conv2D", filters=512, kernel_size=8, padding="same")] * 8),
+    "a latent of a large image": vae(image_shape=[256, 256, 3], latent_dim=1024, tilt=40.0),
+    "a deep flow": flow(depth=64),
+    "an ensemble of many": own("Ensemble", members=[vae()] * 30),
+}
+"""Each number is within its own bounds, all of them together are far from what the weights file holds."""
+
 _LAMBDA = {"class_name": "__lambda__", "config": {"value": f"import os; os.environ[{RAN!r}] = 'yes'"}}
 
 HOSTILE = {
@@ -164,6 +208,11 @@ HOSTILE = {
     "a latent of many numbers": (setting("latent_dim", [8, 8]), "'latent_dim' holds integers"),
     "a large latent of a large image": (both(image_shape=[512, 512, 3], latent_dim=1024), "latent times image values"),
     "a configuration that does not fit": (setting("latent_dim", 4), "cannot be built|golden"),
+    "a large gate in the place of a name": (setting("name", gate()), "cannot be built"),
+    "a layer that was built for more": (
+        whole(json.dumps(encoder(layer("Dense", units=1024) | {"build_config": {"input_shape": [None, 512]}}))),
+        "cannot be built",
+    ),
     "a configuration without its weights": (setting("architecture", "evil"), "cannot be built"),
     "pickle in place of weights": (pickled, "Expected weights"),
     "weights that swell": (
@@ -250,6 +299,19 @@ def test_hostile_presets_are_refused(name, folder, monkeypatch):
     with pytest.raises(PresetError, match=message):
         keras_ood.from_pretrained(folder)
     assert RAN not in os.environ
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", LARGE)
+def test_no_configuration_builds_more_than_its_weights(name, folder):
+    """What a small file could not fill is refused before a number of it is allocated."""
+    (folder / "config.json").write_text(json.dumps(LARGE[name]))
+    preset.seal(folder, preset.read(folder))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(PresetError, match="builds no more than its weights file fills"):
+        keras_ood.from_pretrained(folder)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 200_000  # KiB
 
 
 def test_an_honest_copy_loads(folder):
