@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 
+from keras_ood.backend.forking import require_backend
 from keras_ood.backend.settings import own_settings
 from keras_ood.hub import handles, safety
 from keras_ood.hub.preset import PresetError, read, verify
@@ -44,12 +45,14 @@ def from_pretrained(
         PresetError: A file is missing, damaged or truncated, holds what no preset may, or the scores are not those it was
             published with.
         OSError: The Hub or the cache does not give the preset.
+        RuntimeError: This process was forked from one in which TensorFlow or JAX was at work.
 
     Examples:
         >>> detector = from_pretrained("tilted-vae-digits")
         >>> detector.score(np.zeros((2, 8, 8, 1), np.uint8)).shape
         (2,)
     """
+    require_backend()
     folder = handles.resolve(
         handle, revision=revision, source=source, cache_dir=cache_dir, local_files_only=local_files_only, token=token
     )

@@ -8,6 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import keras
 
+from keras_ood.backend.forking import require_backend
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -21,7 +23,11 @@ def own_settings(policy: Any = None) -> Iterator[None]:
 
     Args:
         policy: Dtype policy of the layers that are made within the block; None for the caller's.
+
+    Raises:
+        RuntimeError: Nothing can be computed in this process, see `keras_ood.backend.forking`.
     """
+    require_backend()
     present = keras.config.dtype_policy()  # of this thread alone
     with _LOCK:
         _CALLERS.append(_CALLERS[0] if _CALLERS else (keras.config.floatx(), keras.config.image_data_format()))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ood.backend.blueprint import drawing
+from keras_ood.backend.forking import require_backend
 from keras_ood.backend.settings import own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores, weights_digest
 from keras_ood.export import export as exporting
@@ -28,6 +29,7 @@ class Portable(keras.Model):  # type: ignore[misc]
     background: Any = None
 
     def __init__(self, **kwargs: Any) -> None:
+        require_backend()
         super().__init__(**kwargs)
         self._calibrated = CalibratedScores()
 
