@@ -49,9 +49,8 @@ def calibrate(
         reading = Reading(unreadable, background, frames, value_range)
         detector = load(model)
         source, _ = reading.open(images)
-        detector.calibrate(source, methods, batch_size=batch_size)
+        count = detector.calibrate(source, methods, batch_size=batch_size)
         detector.save_pretrained(out_folder, calibrated_from=model)
-        count = len(source) - reading.omitted["skipped"]
         value = {"folder": str(out_folder), "images": count, "scores": detector.calibrated_scores()} | reading.omitted
         written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}"
         show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")

@@ -1,8 +1,11 @@
 """Images that a set holds twice, or nearly."""
 
 import hashlib
+import warnings
 
 import numpy as np
+
+from keras_ood.terminal.errors import ImageWarning
 
 _CELLS = 8  # a thumbnail's side
 _LOOKED_AT = 1_000  # images whose nearest other one is searched
@@ -11,8 +14,7 @@ _NEAR = 0.07
 
 Of 5,000 images of MNIST, Fashion-MNIST and CIFAR-10, 8 to 32 pixels wide, at most 1.1 % have one; of GTSRB's frames 19 %.
 """
-MANY = 0.05
-"""Share of near-duplicates that is worth a warning."""
+_MANY = 0.05  # share of near-duplicates that is worth a warning
 
 
 class Duplicates:
@@ -51,6 +53,20 @@ class Duplicates:
         others = np.random.default_rng(0).permutation(thumbnails)[: len(looked_at)]
         typical = np.median(np.linalg.norm(looked_at - others, axis=1))
         return float(np.mean(distances[:, 1] < _NEAR * typical))
+
+    def warn(self) -> None:
+        """Warn of images of a calibration that depend on each other: of those left out, and of many near-duplicates."""
+        if left_out := self.seen - len(self._first):
+            warnings.warn(
+                f"Calibration left out {left_out} of {self.seen} images: duplicates of others", ImageWarning, stacklevel=3
+            )
+        if (share := self.near_share()) >= _MANY:
+            warnings.warn(
+                f"{share:.0%} of the calibration images are nearly equal to another one, as frames of a video are. Calibrate "
+                "on images that were taken apart from each other: p-values promise nothing for others",
+                ImageWarning,
+                stacklevel=3,
+            )
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:

@@ -158,7 +158,8 @@ def _looks_like_one(shape: Any) -> bool:
 
 def _read(item: Any) -> np.ndarray:
     if isinstance(item, (str, os.PathLike)):
-        return next(iter(ImageFiles(item)))
+        (image,) = ImageFiles(item)
+        return image
     return Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
 
 

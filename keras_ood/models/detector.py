@@ -1,6 +1,5 @@
 """The base of every detector: statistics, score, calibration, decision."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +10,15 @@ from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.calibration.calibrated_scores import CalibratedScores, Passes
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
-from keras_ood.images.duplicates import MANY, Duplicates
+from keras_ood.images.duplicates import Duplicates
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.family import Family
 from keras_ood.models.statistics_pass import StatisticsPass
 from keras_ood.models.trainable import Trainable
+from keras_ood.terminal.names import check_options
+
+OPTIONS = ("samples", "seed", "batch_size", "progress")
+"""Of `Detector.statistics`, and of all that rests on it."""
 
 
 class Detector(Family, Trainable):
@@ -57,7 +60,7 @@ class Detector(Family, Trainable):
         self,
         images: Any,
         *,
-        methods: Sequence[str] = (),
+        methods: Sequence[str] | str = (),
         samples: int | None = None,
         seed: int = 0,
         batch_size: int = 256,
@@ -116,6 +119,7 @@ class Detector(Family, Trainable):
     def _iterate_scores(
         self, score: scores.Score, calibrated: CalibratedScores, images: Any, options: Mapping[str, Any]
     ) -> Iterator[np.ndarray]:
+        check_options(options, OPTIONS)
         fit = calibrated.fit_of(score)  # refuses a score that is not fitted before any image is looked at
         if score.fits:
             options = {**options, **calibrated.passes(score.name, options)._asdict()}
@@ -144,7 +148,7 @@ class Detector(Family, Trainable):
             raise ValueError(f"Score {score.name!r} needs the statistics {read}. Received: {sorted(statistics)}")
         return score(statistics, (self.calibrated if score.fits else self._calibrated).fit_of(score)).astype(np.float32)
 
-    def calibrate(self, images: Any, methods: Sequence[str] | None = None, **options: Any) -> None:
+    def calibrate(self, images: Any, methods: Sequence[str] | str | None = None, **options: Any) -> int:
         """Keep the scores of held-out in-distribution images, in place of those kept of the same scores before.
 
         A score that must be fitted is fitted to every other image, and calibrated with the rest. Each image counts once: of
@@ -157,9 +161,13 @@ class Detector(Family, Trainable):
             methods: Scores; None for every cheap one that the detector and the number of images allow.
             **options: Options of `statistics`. `samples` and `seed` are kept: p-values are taken with the same.
 
+        Returns:
+            The number of different images.
+
         Raises:
             ValueError: Too few images, or a score that cannot be calibrated.
         """
+        check_options(options, OPTIONS)
         methods = [methods] if isinstance(methods, str) else methods
         chosen = [self._available_score(name) for name in (scores.available(self, cheap=True) if methods is None else methods)]
         transductive = [score.name for score in chosen if score.transductive]
@@ -180,7 +188,8 @@ class Detector(Family, Trainable):
             )
         passes = Passes(**{key: options[key] for key in Passes._fields if key in options})
         self._calibrated = self.calibrated.updated(CalibratedScores(chosen, statistics, self.weights_digest(), passes))
-        _tell(duplicates)
+        duplicates.warn()
+        return size
 
     def calibration(self, method: str | None = None) -> Calibration:
         """Return the calibration of a score.
@@ -271,18 +280,6 @@ class Detector(Family, Trainable):
             "background": background,
             "name": self.name,
         }
-
-
-def _tell(duplicates: Duplicates) -> None:
-    """Warn of images of a calibration that depend on each other."""
-    if left_out := duplicates.seen - len(duplicates.first):
-        warnings.warn(f"Calibration left out {left_out} of {duplicates.seen} images: duplicates of others", stacklevel=3)
-    if (share := duplicates.near_share()) >= MANY:
-        warnings.warn(
-            f"{share:.0%} of the calibration images are nearly equal to another one, as frames of a video are. Calibrate on "
-            "images that were taken apart from each other: p-values promise nothing for others",
-            stacklevel=3,
-        )
 
 
 def _frozen_copy(background: Any, image_shape: tuple[int, int, int]) -> Detector:

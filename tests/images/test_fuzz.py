@@ -6,7 +6,6 @@ import pytest
 
 from keras_ood.models import TiltedVAE
 
-
 # JAX compiles the resizing of each new size.
 SEEDS, CASES = (4, 60) if keras.backend.backend() == "tensorflow" else (1, 25)
 

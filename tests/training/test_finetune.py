@@ -315,7 +315,7 @@ def test_what_cannot_be_finished_is_not_begun(fresh, mine, pretrained, tmp_path)
         (pretrained, "out", {"out_of_distribution": {"noise": mine}}, r"measured anyway.*Received: \['noise'\]"),
         (pretrained, "out", {"out_of_distribution": {"in_distribution": mine}}, r"Received: \['in_distribution'\]"),
         (pretrained, "out", {"out_of_distribution": {"mine": mine / 2}}, "Received: floats"),
-        (pretrained, "out", {"out_of_distribution": {"mine": iter([])}}, "yields no batch"),
+        (pretrained, "out", {"out_of_distribution": {"mine": iter([])}}, "yields no image"),
     ]:
         with pytest.raises((ValueError, OSError), match=words):
             keras_ood.finetune(source, mine, tmp_path / folder, **options)
