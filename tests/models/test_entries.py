@@ -213,3 +213,28 @@ def test_endless_sources_take_a_number_of_steps(detector):
     assert len(fitted(detector, for_ever(), epochs=3, steps_per_epoch=2)[0]) == 3
     with pytest.raises(ValueError, match=r"`steps_per_epoch`.*Received: Endless"):
         detector.fit(Endless(IMAGES))
+
+
+@pytest.mark.once
+def test_compiled_steps_see_no_resizing(images):
+    """`jit_compile=True` trains on images of another size and kind: XLA, which cannot resize, only sees the detector's own."""
+    keras.utils.set_random_seed(0)
+    detector = TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0)
+    detector.compile("sgd", jit_compile=True)
+    history = detector.fit(images, batch_size=20, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda detector: detector.score(IMAGES, batchsize=8),
+        lambda detector: detector.p_values(IMAGES, batchsize=8),
+        lambda detector: detector.calibrate(IMAGES, batchsize=8),
+    ],
+)
+def test_options_that_there_are_not_are_named(detector, call):
+    """A typing error in an option: the options there are, and the one that is close."""
+    detector.calibrate(IMAGES, ["nll"], batch_size=BATCH)
+    with pytest.raises(TypeError, match="Did you mean 'batch_size'.*Received: 'batchsize'"):
+        call(detector)
