@@ -28,6 +28,11 @@ def images_of(batch: Any) -> Any:
     return batch[0] if isinstance(batch, (tuple, list)) and batch else batch
 
 
+def has_images(batch: Any) -> bool:
+    """Return whether a batch of a stream holds an image, or what is refused for another reason."""
+    return getattr(images_of(batch), "shape", (1,))[:1] != (0,)
+
+
 def check_images(images: Any) -> np.ndarray:
     """Return `images` as a NumPy array, uint8 or float32, or say what is wrong with them.
 

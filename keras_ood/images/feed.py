@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.images.checks import ACCEPTED, check_images, images_of
+from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of
 from keras_ood.images.image_files import ImageFiles
 from keras_ood.images.sources import gather, is_endless, opened
 
@@ -118,7 +118,7 @@ class Feed:
         return dataset.map(prepare)
 
     def _generated(self, batches: Iterable[Any]) -> Iterator[tuple[np.ndarray]]:
-        return ((self._prepare(batch),) for batch in batches)
+        return ((self._prepare(batch),) for batch in batches if has_images(batch))
 
 
 class _Indexed(keras.utils.PyDataset):  # type: ignore[misc]

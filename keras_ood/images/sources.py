@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_ood.backend.devices import replicas
 from keras_ood.images.array_file import DAMAGED, ArrayFile
-from keras_ood.images.checks import ACCEPTED, check_images, images_of
+from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles
 
@@ -165,10 +165,7 @@ def _read(item: Any) -> np.ndarray:
 
 def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:
     """Yield the images of batches that have any."""
-    for batch in batches:
-        images = images_of(batch)
-        if getattr(images, "shape", (1,))[0] != 0:
-            yield check_images(images)
+    return (check_images(images_of(batch)) for batch in batches if has_images(batch))
 
 
 def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:

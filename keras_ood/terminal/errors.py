@@ -5,4 +5,4 @@ MENDABLE = (ValueError, OSError, RuntimeError, ArithmeticError)
 
 
 class ImageWarning(UserWarning):
-    """Files or frames were left out, or an image that cannot be read was skipped."""
+    """Files, frames or images were left out, or images depend on each other."""

@@ -52,6 +52,7 @@ STREAMS = {
     "generator": batches,
     "generator with labels": lambda images: ((batch, LABELS[:BATCH]) for batch in batches(images)),
     "generator of dictionaries": lambda images: ({"image": batch, "label": LABELS[:BATCH]} for batch in batches(images)),
+    "generator with empty batches": lambda images: (part for batch in batches(images) for part in (batch[:0], batch)),
     "iterator": lambda images: iter(list(batches(images))),
     "PyDataset": Indexed,
     "loader": Loader,
@@ -236,5 +237,5 @@ def test_compiled_steps_see_no_resizing(images):
 def test_options_that_there_are_not_are_named(detector, call):
     """A typing error in an option: the options there are, and the one that is close."""
     detector.calibrate(IMAGES, ["nll"], batch_size=BATCH)
-    with pytest.raises(TypeError, match="Did you mean 'batch_size'.*Received: 'batchsize'"):
+    with pytest.raises(TypeError, match=r"Did you mean 'batch_size'.*Received: 'batchsize'"):
         call(detector)
