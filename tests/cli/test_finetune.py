@@ -50,7 +50,7 @@ def test_a_folder_becomes_a_preset(photos):
     [
         (["--size", "8by8"], "Received: '8by8'"),
         (["--size", "9"], "multiples of 8. Received"),
-        (["--learning-rate", "0"], "Received: 0.0"),
+        (["--learning-rate", "0"], "Received: {'learning_rate': 0.0}"),
         (["--ood", "fashion"], "Received: 'fashion'"),
         ([], "Cannot decode an image file"),
     ],
