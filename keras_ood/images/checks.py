@@ -8,8 +8,8 @@ import numpy as np
 
 ACCEPTED = (
     "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
-    "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator of batches, a list of images, PIL images or paths, a "
-    "folder of image files, an image file or a .npy/.npz file"
+    "a tensor, a tf.data.Dataset, a keras.utils.PyDataset, a generator or list of batches, images, PIL images or paths, a "
+    "dictionary with `images`, folders of image files, an image file or a .npy/.npz file"
 )
 _KEYS = ("images", "image")
 

@@ -85,7 +85,10 @@ class ImageFiles:
                     self._pass_over(path, count, max(done, first), ValueError("the file changed while it was read"))
             first = 0
         if self.frames_left_out:
-            message = f'{self.frames_left_out:,} further frames of image files were left out; frames="all" takes each.'
+            message = (
+                f'{self.frames_left_out:,} further frames of image files were left out; frames="all", or --frames all at a shell, '
+                "takes each."
+            )
             warnings.warn(message, ImageWarning, stacklevel=2)
 
     @property

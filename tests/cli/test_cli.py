@@ -166,7 +166,7 @@ def test_what_is_left_out_is_one_line(photos, tmp_path):
     }
     for line in (
         f"Warning: Left out, no image files by name: 1 .txt; links that lead nowhere: {photos / 'link'}.",
-        'Warning: 2 further frames of image files were left out; frames="all" takes each.',
+        'Warning: 2 further frames of image files were left out; frames="all", or --frames all at a shell, takes each.',
     ):
         assert line in result.stderr.splitlines()
     assert "; 2 other files left out; 2 further frames left out." in result.stderr
