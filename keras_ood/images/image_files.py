@@ -86,8 +86,8 @@ class ImageFiles:
             first = 0
         if self.frames_left_out:
             message = (
-                f'{self.frames_left_out:,} further frames of image files were left out; frames="all", or --frames all at a shell, '
-                "takes each."
+                f"{self.frames_left_out:,} further frames of image files were left out; "
+                'frames="all", or --frames all at a shell, takes each.'
             )
             warnings.warn(message, ImageWarning, stacklevel=2)
 
