@@ -25,7 +25,7 @@ class Detector(Family, Trainable):
     """Out-of-distribution detector: images in; scores, p-values and flags out.
 
     The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
-    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.images.sources.ACCEPTED`, holds
+    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.images.checks.ACCEPTED`, holds
     two batches of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
     what it cannot take.
 
