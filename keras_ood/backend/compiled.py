@@ -20,7 +20,7 @@ Pending = Callable[[], dict[str, np.ndarray]]
 
 def is_concrete(value: Any) -> bool:
     """Return whether a value is an array whose numbers are at hand: not a tensor of a graph that is being traced."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, keras.Variable)):
         return True
     if not ops.is_tensor(value):
         return False
@@ -61,19 +61,23 @@ def _compile(function: Function, model: keras.Model) -> Function:
         import jax
 
         return _bound(jax.jit(_stateless(function, model)), model)
-    return _graphs(function)
+    return _graphs(function, model)
 
 
-def _graphs(function: Function) -> Function:
-    """`function` of tensors as a TensorFlow graph for each shape; `tf.function` alone warns users that there are several."""
+def _graphs(function: Function, model: keras.Model | None) -> Function:
+    """`function` of tensors as a TensorFlow graph for each shape; `tf.function` alone warns users that there are several.
+
+    A graph goes with the variables that it reads: a model that gets others, as by `quantize`, gets other graphs.
+    """
     import tensorflow as tf
 
-    traced = tf.function(function, autograph=False)
     graphs: dict[Any, Function] = {}
 
     def call(*tensors: Any) -> Any:
-        key = tuple((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors))
+        variables = () if model is None else tuple(map(id, model.variables))
+        key = (variables, *((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors)))
         if key not in graphs:
+            traced = tf.function(function, autograph=False)
             graphs[key] = traced.get_concrete_function(*keras.tree.map_structure(tf.TensorSpec.from_tensor, tensors))
         return graphs[key](*tensors)
 
@@ -113,7 +117,7 @@ def value_and_gradient(function: Function, model: keras.Model | None = None) -> 
             total = tf.reduce_sum(values)
         return values, tape.gradient(total, x)
 
-    return _numpy(_graphs(taped))
+    return _numpy(_graphs(taped, model))
 
 
 def gradient(function: Function) -> Function:
@@ -165,7 +169,7 @@ def weight_gradient_norms(function: Function, model: keras.Model) -> Function:
         # Not `tf.vectorized_map`: it aborts the process at the filters' gradient of some convolutions (TensorFlow 2.21, CPU).
         return tf.map_fn(one, images)
 
-    return _numpy(_graphs(taped))
+    return _numpy(_graphs(taped, model))
 
 
 def _stateless(function: Function, model: keras.Model | None) -> Function:

@@ -17,6 +17,8 @@ def give_variables_back(model: keras.Model) -> Iterator[None]:
         yield
         return
     optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)  # in the loop it would be too late to note its variables
     variables = [*model.variables, *(optimizer.variables if optimizer is not None else ())]
     before = [variable.value for variable in variables]
     try:

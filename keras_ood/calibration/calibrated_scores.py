@@ -29,9 +29,12 @@ class Passes(NamedTuple):
 
 
 def weights_digest(weights: Iterable[np.ndarray]) -> bytes:
-    """Return the SHA-256 of weights, whatever their order."""
-    each = (hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).digest() for array in weights)
-    return hashlib.sha256(b"".join(sorted(each))).digest()
+    """Return the SHA-256 of weights in their order."""
+    digest = hashlib.sha256()
+    for array in weights:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 class CalibratedScores:
@@ -68,7 +71,7 @@ class CalibratedScores:
                 fit = self._fits[score.name] = score.fit({name: values[0::2] for name, values in given.items()})
                 kept = {name: values[1::2] for name, values in given.items()}
             self._calibrations[score.name] = Calibration(score(kept, fit))
-            if passes.samples is not None:
+            if passes != Passes():
                 self._passes[score.name] = passes
 
     def for_weights(self, weights: bytes) -> "CalibratedScores":
@@ -114,7 +117,7 @@ class CalibratedScores:
         """
         made = self._passes.get(name, Passes())
         asked = made._replace(**{key: options[key] for key in Passes._fields if key in options})
-        if asked.samples != made.samples or (made.samples is not None and asked.seed != made.seed):
+        if asked != made:
             raise ValueError(
                 f"Score {name!r} was calibrated with {made._asdict()}, and is only comparable with scores of the same; "
                 f"`detector.calibrate(images, samples=...)` makes another calibration. Received: {asked._asdict()}"
@@ -142,7 +145,7 @@ class CalibratedScores:
         if self.weights is not None:
             arrays[_WEIGHTS] = np.frombuffer(self.weights, np.uint8)
         for name, passes in self._passes.items():
-            arrays[f"{_PASSES}.{name}"] = np.array(passes, np.int64)
+            arrays[f"{_PASSES}.{name}"] = np.array([passes.samples or 0, passes.seed], np.int64)
         for name, fit in self._fits.items():
             arrays[f"{_FITTED_TO}.{name}"] = np.frombuffer("\n".join(fit.statistics).encode(), np.uint8)
             arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.arrays.items()}
@@ -172,7 +175,7 @@ class CalibratedScores:
             if kind == _CALIBRATION:
                 kept._calibrations[score] = Calibration(array)
             elif kind == _PASSES:
-                kept._passes[score] = Passes(*(int(number) for number in array))
+                kept._passes[score] = Passes(int(array[0]) or None, int(array[1]))
             elif kind == _FITTED_TO:
                 names[score] = tuple(np.asarray(array, np.uint8).tobytes().decode().split("\n"))
             else:

@@ -1,12 +1,13 @@
 """Measure a detector on in-distribution against out-of-distribution images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.calibration.calibrated_scores import Passes
 from keras_ood.datasets.named import IN_DISTRIBUTION, check_names, named_images, named_sets
 from keras_ood.evaluation.metrics import bootstrap_metrics, check_resamples
 from keras_ood.evaluation.report import Report, Row
@@ -45,7 +46,8 @@ def evaluate(
     check_names([in_distribution])
     sets = named_sets(out_of_distribution)
     given = [methods] if isinstance(methods, str) else methods
-    methods = list(dict.fromkeys(scores.get(name).name for name in given or detector.ready_scores()))
+    methods, passes = _comparable(detector, given, options)
+    options |= passes._asdict()
     inside = named_images(in_distribution)
     statistics = {IN_DISTRIBUTION: detector.statistics(inside, methods=methods, **options)}
     in_scores = {method: detector.score_statistics(statistics[IN_DISTRIBUTION], method) for method in methods}
@@ -60,6 +62,22 @@ def evaluate(
                 raise ValueError(f"{error}: score {method!r} on {name!r}") from error
             rows.append(Row(name, method, len(in_scores[method]), len(out_scores), **metrics))
     return Report(rows, statistics)
+
+
+def _comparable(detector: Detector, methods: Sequence[str] | None, options: Mapping[str, Any]) -> tuple[list[str], Passes]:
+    """The scores to compare and the passes for all of them: a fitted score takes those of its calibration."""
+    calibrated = detector.calibrated
+    asked = Passes(**{key: options[key] for key in Passes._fields if key in options})
+    if methods:
+        names = list(dict.fromkeys(scores.get(name).name for name in methods))
+        made = {calibrated.passes(name, options) for name in names if scores.get(name).fits}
+        if len(made) > 1:
+            raise ValueError(f"Scores that were calibrated alike compare with each other. Received: {sorted(map(str, made))}")
+        return names, made.pop() if made else asked
+    if not set(Passes._fields) & set(options):
+        asked = calibrated.passes(detector.default_score, {})
+    ready = detector.ready_scores()
+    return [name for name in ready if not scores.get(name).fits or calibrated.passes(name, {}) == asked], asked
 
 
 def headline(detector: Detector, report: Report) -> dict[str, Any]:

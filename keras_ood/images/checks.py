@@ -1,10 +1,13 @@
 """What images are accepted, and what is said of others."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_ood.terminal.errors import ImageWarning
 
 ACCEPTED = (
     "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "
@@ -62,6 +65,17 @@ def check_images(images: Any) -> np.ndarray:
         hint = "divide by 255" if low >= 0 and 1 < high <= 255 else ""
         raise _refusal(f"floats from {low:g} to {high:g}", hint)
     return array
+
+
+def warn_of_mask(images: np.ndarray) -> None:
+    """Warn of uint8 images whose largest value is 1: they are nearly black, and were meant otherwise, masks perhaps."""
+    if images.dtype == np.uint8 and images.max() == 1:
+        warnings.warn(
+            f"The largest value of {len(images)} uint8 images is 1, where 255 is white: nearly black images. Masks of 0 and 1 "
+            "are multiplied by 255, floats of 0..1 stay floats",
+            ImageWarning,
+            stacklevel=3,
+        )
 
 
 _ALPHA = "an alpha channel is for image files and PIL images, which are laid on a background"

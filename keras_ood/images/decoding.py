@@ -1,4 +1,4 @@
-"""From an image file to its pixels: upright, on a background, nothing clipped and nothing rounded."""
+"""From an image file to its pixels: upright, on a background, with all bits of grey."""
 
 import math
 import os
@@ -52,6 +52,7 @@ _GREY = ("1", "L", "LA", "La")
 _LEVELS = {"L;2": 3, "L;4": 15}  # of a PNG file's grey of fewer than 8 bits, by Pillow's name of how it is packed
 _ONE_IMAGE = ("ICNS", "ICO", "MPO", "PSD")  # what else is in the file are its previews or layers
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262  # tags of TIFF
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _REDUCED_OR_MASK, _WHITE_IS_ZERO = 0b101, 0  # values of the first and the last of them
 
 
@@ -105,10 +106,11 @@ class Decoding:
         """
         with _opened(file) as image:
             at, frames, levels = image.tell(), _frames(image), _grey_levels(image)
-            if self.frames == "first" and len(frames) > 1 and at == frames[0]:
+            if self.frames == "first" and len(frames) > 1 and (at == frames[0] or not isinstance(file, Image.Image)):
                 self._report(file, len(frames) - 1, left_out)
             pixels = 0
-            for frame in frames if self.frames == "all" else [at]:
+            first = [at] if isinstance(file, Image.Image) else frames[:1]
+            for frame in frames if self.frames == "all" else first:
                 with _quiet():
                     if frame != image.tell():
                         image.seek(frame)
@@ -148,6 +150,8 @@ class Decoding:
             alpha = values != key if isinstance(key, int) else None
             return self._on_background(self._scale(values, mode, tags), alpha)
         grey = mode in _GREY
+        if tags.get(_SAMPLE_FORMAT, ())[:1] == (_SIGNED,):
+            raise ValueError(f"Numbers without a sign are accepted. Received: signed ones, mode {mode!r}")
         if mode in ("1", "L", "RGB"):
             pixels = np.asarray(upright.convert("L") if mode == "1" else upright).reshape(upright.height, upright.width, -1)
             return self._on_background(pixels, _key_alpha(pixels, key, levels))

@@ -2,14 +2,14 @@
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of
+from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of, warn_of_mask
 from keras_ood.images.image_files import ImageFiles
 from keras_ood.images.sources import gather, is_endless, opened
 
@@ -44,8 +44,12 @@ class Feed:
         Raises:
             ValueError: Images that are not accepted, as far as they are at hand; a source that cannot be passed so often.
         """
-        if isinstance(source, tuple):
+        if isinstance(source, tuple) and _is_labelled(source):
             source = self._without_weights(source)
+        if isinstance(source, Mapping) and "noise" in source:
+            raise ValueError(
+                "Noise is for a call of the model; `statistics(samples=...)` draws its own. Received: a dictionary with noise"
+            )
         if is_endless(source):
             if steps is None:
                 raise ValueError(f"An endless source takes `{steps_name}`. Received: {type(source).__name__}")
@@ -63,7 +67,9 @@ class Feed:
         if isinstance(source, (list, tuple, ImageFiles)):
             return gather(source, self._preprocess)
         if hasattr(source, "shape"):
-            return self._fit(check_images(source), lambda images: gather(images, self._preprocess))
+            images = check_images(source)
+            warn_of_mask(images)
+            return self._fit(images, lambda images: gather(images, self._preprocess))
         if isinstance(source, Iterable) and hasattr(source, "__len__"):
             return _Repeated(source, self._prepare)
         raise ValueError(f"Expected {ACCEPTED}. Received: {type(source).__name__}")
@@ -90,7 +96,7 @@ class Feed:
 
     def _prepare(self, batch: Any) -> np.ndarray:
         try:
-            return self.check(images_of(self._without_weights(batch)))
+            return self.check(self._without_weights(batch))
         except ValueError as error:
             self._refused = self._refused or error  # what is read ahead may be refused too
             raise
@@ -109,7 +115,7 @@ class Feed:
 
         def prepare(*element: Any) -> Any:
             images = self._without_weights(element if len(element) > 1 else element[0])
-            as_it_is = images.dtype == tf.uint8 and tuple(images.shape[1:]) == self._shape
+            as_it_is = images.dtype == tf.uint8 and images.shape.rank == 4 and tuple(images.shape[1:]) == self._shape
             dtype = np.uint8 if as_it_is else np.float32
             prepared = tf.numpy_function(lambda batch: self._prepare(batch).astype(dtype, copy=False), [images], dtype)
             prepared.set_shape((None, *self._shape))
@@ -119,6 +125,17 @@ class Feed:
 
     def _generated(self, batches: Iterable[Any]) -> Iterator[tuple[np.ndarray]]:
         return ((self._prepare(batch),) for batch in batches if has_images(batch))
+
+
+def _is_labelled(source: tuple[Any, ...]) -> bool:
+    """Whether a tuple is images alone or with labels, and weights of samples, not several images or batches."""
+    if len(source) == 1:
+        return True
+    return _rank(source[0]) == 4 and len(source) < 4 and all(other is None or 0 < _rank(other) < 3 for other in source[1:])
+
+
+def _rank(value: Any) -> int:
+    return len(getattr(value, "shape", ()))
 
 
 class _Indexed(keras.utils.PyDataset):  # type: ignore[misc]

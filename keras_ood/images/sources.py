@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_ood.backend.devices import replicas
 from keras_ood.images.array_file import DAMAGED, ArrayFile
-from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of
+from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of, warn_of_mask
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles
 
@@ -40,7 +40,10 @@ def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], An
         raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
     waiting: list[np.ndarray] = []
     count = 0
-    for chunk in _chunks(source, batch_size, preprocess):
+    chunks = _chunks(source, batch_size, preprocess)
+    for number, chunk in enumerate(chunks):
+        if number == 0:
+            warn_of_mask(chunk)
         if waiting and (chunk.shape[1:] != waiting[0].shape[1:] or chunk.dtype != waiting[0].dtype):
             yield np.concatenate(waiting)
             waiting, count = [], 0
@@ -138,7 +141,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
         empty = True
         for is_image, items in groupby(_items(source), _is_image):
             one_by_one = iter(items)
-            for chunk in convert(map(_read, one_by_one), preprocess, batch_size) if is_image else _checked(one_by_one):
+            for chunk in convert(_read(one_by_one), preprocess, batch_size) if is_image else _checked(one_by_one):
                 empty = False
                 yield chunk
         if empty:
@@ -156,11 +159,13 @@ def _looks_like_one(shape: Any) -> bool:
     return len(shape) == 3 and shape[-1] in (1, 3)
 
 
-def _read(item: Any) -> np.ndarray:
-    if isinstance(item, (str, os.PathLike)):
-        (image,) = ImageFiles(item)
-        return image
-    return Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
+def _read(items: Iterable[Any]) -> Iterator[np.ndarray]:
+    """Yield the images of files, folders, PIL images and arrays of one image each."""
+    for item in items:
+        if isinstance(item, (str, os.PathLike)):
+            yield from ImageFiles(item)
+        else:
+            yield Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
 
 
 def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:

@@ -114,7 +114,7 @@ class Detector(Family, Trainable):
             NotCalibratedError: The score must be fitted, and `calibrate` has not run.
         """
         score = self._available_score(method)
-        return self._iterate_scores(score, self.calibrated, images, options)
+        return self._iterate_scores(score, self.calibrated if score.fits else self._calibrated, images, options)
 
     def _iterate_scores(
         self, score: scores.Score, calibrated: CalibratedScores, images: Any, options: Mapping[str, Any]
@@ -183,8 +183,8 @@ class Detector(Family, Trainable):
         required = 2 * MINIMUM_SIZE if any(score.fits for score in chosen) else MINIMUM_SIZE
         if size < required:
             raise ValueError(
-                f"Calibration takes at least {MINIMUM_SIZE} images, {2 * MINIMUM_SIZE} for scores that are fitted. "
-                f"Received: {size} for {[score.name for score in chosen]}"
+                f"Calibration takes at least {MINIMUM_SIZE} different images, {2 * MINIMUM_SIZE} for scores that are fitted. "
+                f"Received: {size} different ones of {duplicates.seen}, for {[score.name for score in chosen]}"
             )
         passes = Passes(**{key: options[key] for key in Passes._fields if key in options})
         self._calibrated = self.calibrated.updated(CalibratedScores(chosen, statistics, self.weights_digest(), passes))

@@ -1,6 +1,5 @@
 """Several detectors of one kind as one."""
 
-import hashlib
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -9,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood.calibration.calibrated_scores import weights_digest
 from keras_ood.models.detector import Detector
 
 
@@ -36,13 +36,17 @@ class Ensemble(Detector):
             raise ValueError(f"An ensemble has two or more members, detectors all of them. Received: {len(built)}, {kinds}")
         if unlike := _differences(built):
             raise ValueError(f"An ensemble's members are of one class with the same settings. Received: {unlike}")
-        given = [_digest(member.own_weights()) for member, one in zip(built, members, strict=True) if member is one]
+        given = [
+            weights_digest(weight.numpy() for weight in member.own_weights())
+            for member, one in zip(built, members, strict=True)
+            if member is one
+        ]
         if len(set(given)) < len(given):  # of configurations alone the weights come later
             raise ValueError(
                 f"An ensemble's members have weights of their own. Received: the same ones twice, {len(given)} members"
             )
         backgrounds = [member.background for member in built]
-        shared = backgrounds[0] is not None and len({_digest(background.weights) for background in backgrounds}) == 1
+        shared = backgrounds[0] is not None and len({background.weights_digest() for background in backgrounds}) == 1
         common = {"dtype": built[0].dtype_policy, "background": backgrounds[0] if shared else None}
         super().__init__(built[0].image_shape, default_score, **common | kwargs)
         self.members = [member.with_background(None) if member.background else member.inference_copy() for member in built]
@@ -103,10 +107,3 @@ def _flat(config: Any, path: str = "") -> dict[str, Any]:
     items = config.items() if isinstance(config, dict) else enumerate(config)
     parts = [_flat(value, f"{path}.{key}".lstrip(".")) for key, value in items if key != "name"]
     return {key: value for part in parts for key, value in part.items()}
-
-
-def _digest(weights: Sequence[Any]) -> str:
-    digest = hashlib.sha256()
-    for weight in weights:
-        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
-    return digest.hexdigest()

@@ -10,6 +10,7 @@ from keras_ood.backend.compiled import Pending, launch
 from keras_ood.backend.devices import replicas
 from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
 from keras_ood.scores import Score
+from keras_ood.terminal.numbers import is_whole
 from keras_ood.terminal.progress import track_images
 
 
@@ -59,7 +60,11 @@ class StatisticsPass:
         if replicas() > 1 and any(score.transductive for score in measuring):
             names = [score.name for score in scores]
             raise ValueError(f"A transductive score takes one device, not data parallelism. Received: {names}")
-        noise = None if samples is None else detector.draw_noise(_check_samples(samples), seed)
+        if not (samples is None or is_whole(samples, 1)):
+            raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
+        if not is_whole(seed, 0):
+            raise ValueError(f"`seed` must be an integer of at least 0. Received: {seed!r}")
+        noise = None if samples is None else detector.draw_noise(samples, seed)
         launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
 
         def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
@@ -79,9 +84,3 @@ class StatisticsPass:
                 seen = prepared[:length] if score.transductive else prepared
                 values = values | score.measure(detector, seen, samples, seed)
             yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
-
-
-def _check_samples(samples: int) -> int:
-    if samples < 1:
-        raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
-    return samples

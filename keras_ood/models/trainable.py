@@ -41,14 +41,19 @@ class Trainable(Portable):
         _refuse(options, _LOSSES, f"A detector's loss is its mean nll, its metrics are {self.reported}")
         super().compile(optimizer, **options)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the detector was when it was saved (called by Keras)."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """Train on in-distribution images, as `keras.Model.fit` does; a calibration made before holds no longer.
 
         A loss that is not finite stops the training and brings the last finite weights back.
 
         Args:
-            x: Any accepted source. Arrays, files and lists are held in memory; a `tf.data.Dataset`, a `PyDataset`, a
-                `DataLoader` or a generator are read as they go, their labels left out.
+            x: Any accepted source. Arrays, files and lists are held in memory; batches of a `tf.data.Dataset`, a `PyDataset`, a
+                `DataLoader` or a generator are read as they come, their labels left out.
             y: Labels; ignored.
             **options: Options of `keras.Model.fit`; `validation_data` is images, or images and labels; `shuffle` is for
                 arrays and a `PyDataset`.
@@ -61,7 +66,7 @@ class Trainable(Portable):
             FloatingPointError: The loss became NaN or infinite.
         """
         _refuse_weights(options)
-        feed, epochs = Feed(self.preprocessing), int(options.get("epochs", 1))
+        feed, epochs = Feed(self.preprocessing), int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0))
         data = feed.open(x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
         if (validation := options.get("validation_data")) is not None:
             opened = feed.open(validation, epochs, options.get("validation_steps"), "validation_steps")
