@@ -8,6 +8,7 @@ import pytest
 
 from keras_ood import NotCalibratedError
 from keras_ood.calibration.calibrated_scores import CalibratedScores, Passes, weights_digest
+from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.models import InFlow, TiltedVAE
 
 COUNT, BATCH = 60, 30
@@ -38,7 +39,9 @@ def scaled(weights):
 
 def step_outside(detector):
     optimizer = keras.optimizers.SGD(0.1)
-    optimizer.apply([keras.ops.ones_like(variable) for variable in detector.trainable_variables], detector.trainable_variables)
+    optimizer.apply(
+        [np.ones(variable.shape, np.float32) for variable in detector.trainable_variables], detector.trainable_variables
+    )
 
 
 CHANGES = {
@@ -54,7 +57,7 @@ USES = {
     "threshold": lambda detector: detector.threshold(0.05, "nll"),
     "calibration": lambda detector: detector.calibration("nll"),
     "a fitted score": lambda detector: detector.score(IMAGES, batch_size=BATCH),
-    "export": lambda detector: detector.export("model.onnx", method="nll"),
+    "export": lambda detector: detector.export("model", "tf_saved_model", method="nll"),
 }
 
 
@@ -116,7 +119,37 @@ def test_p_values_take_the_passes_of_their_calibration(detector):
             with pytest.raises(ValueError, match=r"calibrated with {'samples': 3, 'seed': 7}.*Received: "):
                 call(IMAGES, batch_size=BATCH, **options)
     with pytest.raises(ValueError, match="calibrated with"):
-        detector.export("model.onnx", method="nll")
+        detector.export("model", "tf_saved_model", method="nll")
+
+
+def test_the_seed_counts_where_a_score_draws(detector):
+    """`iwae` draws by the seed without `samples`: its p-values take the seed of the calibration, unasked and no other."""
+    detector.calibrate(IMAGES, ["iwae"], seed=5, batch_size=BATCH)
+    assert detector.passes("iwae") == Passes(None, 5)
+    expected = detector.calibration("iwae").p_values(detector.score(IMAGES, "iwae", seed=5, batch_size=BATCH))
+    np.testing.assert_array_equal(detector.p_values(IMAGES, "iwae", batch_size=BATCH), expected)
+    with pytest.raises(ValueError, match=r"'seed': 5.*Received: .*'seed': 7"):
+        detector.p_values(IMAGES, "iwae", seed=7, batch_size=BATCH)
+
+
+def test_evaluate_takes_the_passes_of_fitted_scores(detector):
+    """What a fitted score keeps compares with the same passes alone: taken unasked, others refused, or left out of all."""
+    detector.calibrate(IMAGES, ["nll", "typicality"], samples=3, seed=7, batch_size=BATCH)
+    report = evaluate(detector, IMAGES, 255 - IMAGES, resamples=0, batch_size=BATCH)
+    assert {row.method for row in report.rows} >= {"nll", "typicality"}
+    expected = detector.statistics(IMAGES, samples=3, seed=7, batch_size=BATCH)["nll"]
+    np.testing.assert_array_equal(report.statistics["in_distribution"]["nll"], expected)
+    other = evaluate(detector, IMAGES, 255 - IMAGES, resamples=0, batch_size=BATCH, samples=None)
+    assert "typicality" not in {row.method for row in other.rows}
+    with pytest.raises(ValueError, match="calibrated with"):
+        evaluate(detector, IMAGES, 255 - IMAGES, "typicality", samples=None, batch_size=BATCH)
+
+
+@pytest.mark.parametrize("options", [{"seed": None}, {"seed": -1}, {"seed": [1]}, {"samples": True}, {"samples": 2.5}])
+def test_samples_and_seed_are_whole_numbers(detector, options):
+    """Anything else would draw other noise each time, or fail later."""
+    with pytest.raises(ValueError, match=r"must be .*Received: "):
+        detector.calibrate(IMAGES, ["nll"], batch_size=BATCH, **options)
 
 
 def test_passes_are_saved(detector, tmp_path):
@@ -140,11 +173,12 @@ def test_arrays_give_back_what_they_were_made_of():
     assert all(CalibratedScores.owns(name) for name in kept.arrays())
 
 
-def test_the_digest_sees_every_number_and_shape_but_no_order():
-    """Equal only for the same arrays, in whatever order they are listed."""
+def test_the_digest_sees_every_number_and_shape_and_the_order():
+    """Equal only for the same arrays in the same order."""
     weights = [np.arange(6.0), np.ones((2, 3), np.float32)]
     digest = weights_digest(weights)
-    assert digest == weights_digest(weights[::-1])
+    assert digest == weights_digest([weight.copy() for weight in weights])
+    assert digest != weights_digest(weights[::-1])
     others = ([np.arange(6.0) + 1e-12, weights[1]], [np.arange(6.0).reshape(2, 3), weights[1]], weights[:1])
     assert digest not in {weights_digest(other) for other in others}
 
@@ -159,7 +193,7 @@ def test_duplicates_count_once(detector):
     with pytest.warns(UserWarning, match="left out 60 of 120 images"):
         detector.calibrate(iter([IMAGES.repeat(2, axis=0)]), batch_size=BATCH)
     np.testing.assert_allclose(detector.calibration("typicality").scores, alone, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="Received: 19"):
+    with pytest.raises(ValueError, match="Received: 19 different ones of 95"):
         detector.calibrate(IMAGES[:19].repeat(5, axis=0), ["nll"], batch_size=BATCH)
 
 

@@ -1,10 +1,13 @@
 """Every way into a detector: the same images accepted, the same refused, before anything has changed."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_ood.images import ImageWarning
 from keras_ood.models import TiltedVAE
 
 BATCH, COUNT = 8, 24
@@ -57,15 +60,18 @@ STREAMS = {
     "PyDataset": Indexed,
     "loader": Loader,
 }
-if keras.backend.backend() == "tensorflow":
+
+
+def as_dataset(images):
+    """Batches of a `tf.data.Dataset`, which JAX takes too."""
     import tensorflow as tf
 
-    def as_dataset(images):
-        return tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(BATCH)
+    return tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(BATCH)
 
-    STREAMS["tf.data"] = as_dataset
-    STREAMS["tf.data without labels"] = lambda images: as_dataset(images).map(lambda image, label: image)
-    STREAMS["tf.data of dictionaries"] = lambda images: as_dataset(images).map(lambda image, label: {"image": image})
+
+STREAMS["tf.data"] = as_dataset
+STREAMS["tf.data without labels"] = lambda images: as_dataset(images).map(lambda image, label: image)
+STREAMS["tf.data of dictionaries"] = lambda images: as_dataset(images).map(lambda image, label: {"image": image})
 IN_MEMORY = {
     "array": lambda images: images,
     "floats": lambda images: (images / 255).astype(np.float32),
@@ -74,6 +80,8 @@ IN_MEMORY = {
     "list of batches": lambda images: list(batches(images)),
     "dictionary": lambda images: {"images": images},
     "RGB": lambda images: images.repeat(3, axis=-1),
+    "tuple of batches": lambda images: tuple(batches(images)),
+    "images and labels": lambda images: (images, LABELS),
     "list of PIL images": lambda images: [Image.fromarray(image[..., 0]) for image in images],
 }
 
@@ -99,7 +107,7 @@ def fitted(detector, source, **options):
 
 
 def is_stream(source):
-    return not isinstance(source, (list, dict)) and not hasattr(source, "dtype")
+    return not isinstance(source, (list, dict, tuple)) and not hasattr(source, "dtype")
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +194,7 @@ REFUSED = {
     "a loss": lambda detector: detector.compile("adam", loss="mse"),
     "metrics": lambda detector: detector.compile("adam", metrics=["mae"]),
     "a generator for two epochs": lambda detector: detector.fit(batches(IMAGES), epochs=2),
+    "noise": lambda detector: detector.predict({"images": IMAGES, "noise": np.zeros((2, 3), np.float32)}),
     "a number": lambda detector: detector.fit(3),
     "nothing": lambda detector: detector.fit(),
     "batches that may or may not end": lambda detector: detector.fit(type("Some", (), {"__iter__": Loader.__iter__})()),
@@ -239,3 +248,43 @@ def test_options_that_there_are_not_are_named(detector, call):
     detector.calibrate(IMAGES, ["nll"], batch_size=BATCH)
     with pytest.raises(TypeError, match=r"Did you mean 'batch_size'.*Received: 'batchsize'"):
         call(detector)
+
+
+@pytest.mark.parametrize("name", ["array", "PyDataset", "loader", "tf.data"])
+def test_a_refused_first_fit_leaves_a_detector_that_can_be_trained(name):
+    """The usual mistake, floats of 0..255, and then the right images: as if the first call had not been."""
+    keras.utils.set_random_seed(0)
+    detector, wrap = TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0), (STREAMS | IN_MEMORY)[name]
+    with pytest.raises(ValueError, match="Hint: divide by 255"):
+        detector.fit(wrap(IMAGES.astype(np.float32)), verbose=0)
+    assert np.isfinite(detector.fit(wrap(IMAGES), verbose=0).history["loss"][0])
+
+
+def test_compiled_detectors_are_trained_on_after_they_were_saved(detector, tmp_path):
+    """Saved compiled and loaded, or copied by pickle: the optimizer is there and trains on."""
+    fitted(detector, IMAGES)
+    detector.save(tmp_path / "compiled.keras")
+    for copy in (keras.saving.load_model(tmp_path / "compiled.keras"), pickle.loads(pickle.dumps(detector))):
+        assert type(copy.optimizer) is keras.optimizers.SGD
+        options = {"batch_size": BATCH, "verbose": 0}
+        np.testing.assert_allclose(copy.evaluate(IMAGES, **options), detector.evaluate(IMAGES, **options), rtol=1e-5)
+        assert np.isfinite(copy.fit(IMAGES, **options).history["loss"][0])
+
+
+def test_a_detector_with_other_variables_is_compiled_anew(images):
+    """A layer that gets further variables: the compiled pass gives what a call gives."""
+    keras.utils.set_random_seed(0)
+    detector = TiltedVAE((8, 8, 1), latent_dim=3, tilt=6.0)
+    detector.score(IMAGES, batch_size=COUNT)
+    detector.loc_head.enable_lora(2)
+    detector.loc_head.lora_kernel_b.assign(np.ones(detector.loc_head.lora_kernel_b.shape))
+    called = keras.ops.convert_to_numpy(detector(IMAGES)["nll"])
+    np.testing.assert_allclose(detector.score(IMAGES, batch_size=COUNT), called, rtol=1e-4)
+
+
+def test_masks_of_0_and_1_are_told(detector):
+    """uint8 images whose largest value is 1 are nearly black; a warning says so, from every entry."""
+    masks = IMAGES // 128
+    for use in (detector.score, detector.predict, lambda images: detector.calibrate(images, ["nll"])):
+        with pytest.warns(ImageWarning, match="largest value of .* is 1, where 255 is white"):
+            use(masks)
