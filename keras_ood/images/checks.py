@@ -68,8 +68,8 @@ def check_images(images: Any) -> np.ndarray:
 
 
 def warn_of_mask(images: np.ndarray) -> None:
-    """Warn of uint8 images whose largest value is 1: they are nearly black, and were meant otherwise, masks perhaps."""
-    if images.dtype == np.uint8 and images.max() == 1:
+    """Warn of uint8 images of 0 and 1 alone: they are nearly black, and were meant otherwise, masks perhaps."""
+    if images.dtype == np.uint8 and images.max() == 1 and images.min() == 0:
         warnings.warn(
             f"The largest value of {len(images)} uint8 images is 1, where 255 is white: nearly black images. Masks of 0 and 1 "
             "are multiplied by 255, floats of 0..1 stay floats",

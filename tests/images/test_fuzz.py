@@ -16,9 +16,5 @@ def test_generated_inputs_score_as_their_plain_arrays_or_are_refused(pretrained,
     keras.utils.set_random_seed(0)
     detectors = [pretrained, TiltedVAE((8, 8, 3), latent_dim=3, tilt=6.0)]
     found = list(fuzzing.run(detectors, 1000 + seed, iter(range(CASES)), tmp_path))
-    assert {kind for _, case, _ in found for kind in [(case.images is None, case.damaged)]} == {
-        (True, True),
-        (True, False),
-        (False, False),
-    }
+    assert {case.images is None for _, case, _ in found} == {True, False}
     assert [f"case {number}: {case.words}: {problem}" for number, case, problem in found if problem] == []

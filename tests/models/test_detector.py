@@ -246,7 +246,7 @@ def test_uncalibrated_detectors_give_no_p_values(fresh, images, call):
 
 def test_calibration_needs_twenty_images(fresh, images):
     """19 images are refused, 20 are enough."""
-    with pytest.raises(ValueError, match=r"at least 20 images.*Received: 19"):
+    with pytest.raises(ValueError, match=r"at least 20 different images.*Received: 19"):
         fresh().calibrate(images[:19])
     detector = fresh()
     detector.calibrate(images[:20])
