@@ -460,7 +460,7 @@ def test_sizes_that_calibration_needs():
     """20 images, 40 for scores that are fitted: the error names both."""
     detector = vae(default_score="typicality")
     for count in (2, 30):
-        with pytest.raises(ValueError, match=rf"at least 20 images, 40 .*Received: {count} for"):
+        with pytest.raises(ValueError, match=rf"at least 20 different images, 40 .*Received: {count} different"):
             detector.calibrate(noise_images(count), **ALL)
 
 
