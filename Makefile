@@ -21,8 +21,9 @@ demo: data  ## score real images with a pretrained detector: a table on the scre
 data: $(STAMP)  ## the data sets as <name>.npz, where this machine has what exports them; without, tests of real data are skipped
 	$(FILL)
 
-test: data  ## all that CI asks, three at a time: Ray's workers mostly wait
-	$(MAKE) --jobs=3 --output-sync=target test-jax test-tensorflow test-ray lint test-wheel
+test: data  ## all that CI asks, two at a time; then Ray, whose workers want the cores for themselves
+	$(MAKE) --jobs=2 --output-sync=target lint test-jax test-tensorflow test-wheel
+	$(MAKE) test-ray
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
