@@ -28,7 +28,6 @@ try:
     import pyarrow.fs
     import ray
     from ray.data.checkpoint import CheckpointConfig
-    from ray.data.datasource.partitioning import PathPartitionFilter
 except ImportError as _error:
     raise ImportError("Scoring with Ray needs the extra `ray`: pip install 'keras-ood[ray]'") from _error
 
@@ -174,11 +173,11 @@ def score_files(
             source,
             include_paths=True,
             file_extensions=extensions,
-            partition_filter=_Visible(source),
             override_num_blocks=blocks,
         )
-        read = functools.partial(_read_image, unreadable=unreadable, decoding=decoding)
-        images = files.map(read, runtime_env=_environment())
+        # Hidden files are left out here, not where Ray lists files: there every worker would import this package first.
+        read = functools.partial(_read_image, source=source, unreadable=unreadable, decoding=decoding)
+        images = files.flat_map(read, runtime_env=_environment())
         scored = _score(images, handle, digest, actors, method=method, fpr=fpr, column="image", batch_size=batch_size)
         _check_settings(out, json.dumps(decisive, sort_keys=True))
         scored.write_parquet(out)
@@ -187,24 +186,15 @@ def score_files(
     return pyarrow.dataset.dataset(out, format="parquet")
 
 
-class _Visible(PathPartitionFilter):
-    """What Ray asks for each path that it finds below a folder or a prefix: no, where something on the way is hidden."""
-
-    def __init__(self, source: str) -> None:
-        self._start = len(source.rpartition("://")[2].rstrip("/"))
-
-    def __call__(self, paths: list[str]) -> list[str]:
-        return list(filter(self.apply, paths))
-
-    def apply(self, path: str) -> bool:
-        return not any(map(is_hidden, path[self._start :].strip("/").split("/")))
-
-
-def _read_image(row: dict[str, Any], unreadable: str, decoding: Decoding) -> dict[str, Any]:
+def _read_image(row: dict[str, Any], source: str, unreadable: str, decoding: Decoding) -> list[dict[str, Any]]:
+    """The row of a file; none where something below the source on the way to it is hidden."""
+    below = row["path"][len(source.rpartition("://")[2].rstrip("/")) :]
+    if any(map(is_hidden, below.strip("/").split("/"))):
+        return []
     stream = io.BytesIO(row["bytes"])
     try:
         (image,) = decoding.images(stream, left_out=lambda _: None)
-        return {"path": row["path"], "image": _packed(image), "error": ""}
+        return [{"path": row["path"], "image": _packed(image), "error": ""}]
     except DECODING_ERRORS as error:
         reason = str(error).replace(repr(stream), row["path"]) or type(error).__name__
         if unreadable == "raise":
@@ -212,7 +202,7 @@ def _read_image(row: dict[str, Any], unreadable: str, decoding: Decoding) -> dic
                 f"Cannot decode an image file; `unreadable='skip'`, or --unreadable skip at a shell, goes on without it. "
                 f"Received: {row['path']} ({reason})"
             ) from error
-        return {"path": row["path"], "image": _packed(np.zeros((0, 0, 1), np.uint8)), "error": reason}
+        return [{"path": row["path"], "image": _packed(np.zeros((0, 0, 1), np.uint8)), "error": reason}]
 
 
 def _packed(image: np.ndarray) -> bytes:

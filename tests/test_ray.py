@@ -119,7 +119,7 @@ def test_a_restart_skips_what_is_finished(cluster, folder, expected, tmp_path):
     ]
     process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     thread, _ = when_a_block_is_written(tmp_path, process.kill)
-    assert process.wait(timeout=120) == -signal.SIGKILL
+    assert process.wait(timeout=300) == -signal.SIGKILL
     thread.join(5)
     finished = {file.name: file.read_bytes() for file in tmp_path.glob("*.parquet")}
     assert 0 < len(parquet.read_table(tmp_path)) < COUNT
