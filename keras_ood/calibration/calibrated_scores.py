@@ -27,6 +27,10 @@ class Passes(NamedTuple):
     samples: int | None = None
     seed: int = 0
 
+    def asked(self, options: Mapping[str, Any]) -> "Passes":
+        """Return these with what `options` of a caller say otherwise."""
+        return self._replace(**{key: options[key] for key in self._fields if key in options})
+
 
 def weights_digest(weights: Iterable[np.ndarray]) -> bytes:
     """Return the SHA-256 of weights in their order."""
@@ -116,7 +120,7 @@ class CalibratedScores:
             ValueError: It differs.
         """
         made = self._passes.get(name, Passes())
-        asked = made._replace(**{key: options[key] for key in Passes._fields if key in options})
+        asked = made.asked(options)
         if asked != made:
             raise ValueError(
                 f"Score {name!r} was calibrated with {made._asdict()}, and is only comparable with scores of the same; "

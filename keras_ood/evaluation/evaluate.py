@@ -67,7 +67,7 @@ def evaluate(
 def _comparable(detector: Detector, methods: Sequence[str] | None, options: Mapping[str, Any]) -> tuple[list[str], Passes]:
     """The scores to compare and the passes for all of them: a fitted score takes those of its calibration."""
     calibrated = detector.calibrated
-    asked = Passes(**{key: options[key] for key in Passes._fields if key in options})
+    asked = Passes().asked(options)
     if methods:
         names = list(dict.fromkeys(scores.get(name).name for name in methods))
         made = {calibrated.passes(name, options) for name in names if scores.get(name).fits}

@@ -37,6 +37,7 @@ def write(detector: Any, folder: Path, provenance: dict[str, Any]) -> None:
 def describe(detector: Any) -> Content:
     """Return what a detector itself knows of its preset."""
     exact = detector if detector.compute_dtype == "float32" else detector.inference_copy("float32")  # as it will be loaded
+    calibrated = detector.calibrated  # once: each time all weights are looked at
     return {
         "format": FORMAT,
         "code_version": version("keras-ood"),
@@ -44,7 +45,7 @@ def describe(detector: Any) -> Content:
         "input_shape": list(detector.image_shape),
         "parameters": sum(int(np.prod(weight.shape)) for weight in detector.trainable_weights),
         "default_score": detector.default_score,
-        "calibration_size": {name: len(detector.calibration(name)) for name in detector.calibrated_scores()},
+        "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
         "golden_scores": [float(score) for score in golden_scores(exact)],
     }
 

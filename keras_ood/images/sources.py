@@ -152,11 +152,8 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
 
 def _is_image(item: Any) -> bool:
     """Whether an item of a stream is one image, not a batch: a file, a PIL image, or an array with 1 or 3 channels."""
-    return isinstance(item, (str, os.PathLike, Image.Image)) or _looks_like_one(getattr(item, "shape", ()))
-
-
-def _looks_like_one(shape: Any) -> bool:
-    return len(shape) == 3 and shape[-1] in (1, 3)
+    shape: Any = getattr(item, "shape", ())
+    return isinstance(item, (str, os.PathLike, Image.Image)) or (len(shape) == 3 and shape[-1] in (1, 3))
 
 
 def _read(items: Iterable[Any]) -> Iterator[np.ndarray]:

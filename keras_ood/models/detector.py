@@ -135,9 +135,13 @@ class Detector(Family, Trainable):
             ValueError: As `iterate_scores`; other `samples` or another `seed` than those of the calibration.
             NotCalibratedError: `calibrate` has not covered the score since the weights last changed.
         """
-        score, calibrated = self._calibrated_score(method)
+        return self._iterate_p_values(*self._calibrated_score(method), images, options)
+
+    def _iterate_p_values(
+        self, score: scores.Score, calibrated: CalibratedScores, images: Any, options: Mapping[str, Any]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         calibration = calibrated.calibration(score.name)
-        options |= calibrated.passes(score.name, options)._asdict()
+        options = {**options, **calibrated.passes(score.name, options)._asdict()}
         return ((values, calibration.p_values(values)) for values in self._iterate_scores(score, calibrated, images, options))
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:
@@ -186,8 +190,9 @@ class Detector(Family, Trainable):
                 f"Calibration takes at least {MINIMUM_SIZE} different images, {2 * MINIMUM_SIZE} for scores that are fitted. "
                 f"Received: {size} different ones of {duplicates.seen}, for {[score.name for score in chosen]}"
             )
-        passes = Passes(**{key: options[key] for key in Passes._fields if key in options})
-        self._calibrated = self.calibrated.updated(CalibratedScores(chosen, statistics, self.weights_digest(), passes))
+        weights = self.weights_digest()
+        made = CalibratedScores(chosen, statistics, weights, Passes().asked(options))
+        self._calibrated = self._calibrated.for_weights(weights).updated(made)
         duplicates.warn()
         return size
 
@@ -240,8 +245,9 @@ class Detector(Family, Trainable):
 
     def detect(self, images: Any, fpr: float = NOMINAL_FPR, method: str | None = None, **options: Any) -> np.ndarray:
         """Return `(N,)` bool, True = out-of-distribution, with the false positive rate held at `fpr`."""
-        self.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
-        return self.p_values(images, method, **options) <= fpr
+        score, calibrated = self._calibrated_score(method)
+        calibrated.calibration(score.name).threshold(fpr)  # refuses an fpr out of reach before any image is scored
+        return np.concatenate([p_values for _, p_values in self._iterate_p_values(score, calibrated, images, options)]) <= fpr
 
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""
