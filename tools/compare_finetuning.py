@@ -23,8 +23,8 @@ from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
 PAIRS = {  # source preset, new in-distribution set: sets to tell from it, the source's own among them
-    ("tilted-vae-fashion-mnist", "mnist"): ("fashion_mnist", "blurred"),
-    ("tilted-vae-cifar10", "gtsrb"): ("cifar10", "blurred"),
+    ("tilted-vae-fashion-mnist-pixels", "mnist"): ("fashion_mnist", "blurred"),
+    ("tilted-vae-cifar10-pixels", "gtsrb"): ("cifar10", "blurred"),
 }
 STARTS = ("fine-tuned", "from scratch")
 LEARNING_RATES = (3e-3, 1e-3, 3e-4)

@@ -41,7 +41,7 @@ def benchmark(
 ) -> None:
     """Measure every score on every preset, seed and pair of data sets; a killed run goes on where it stopped.
 
-    Example: keras-ood benchmark tilted-vae-mnist gaussian-vae-mnist --out results
+    Example: keras-ood benchmark tilted-vae-mnist-pixels gaussian-vae-mnist-pixels --out results
     """
     if speed or check or check_gpu:
         _speed(folder, speed_images, check, check_gpu, speed and not presets, as_json)
@@ -106,7 +106,7 @@ def sweep(
 ) -> None:
     """Compare settings of a VAE on held-out in-distribution images, at equal processor time.
 
-    Example: keras-ood sweep zoo/tilted-vae-cifar10/recipe.toml -s small,64,20 -s small,64,0
+    Example: keras-ood sweep zoo/tilted-vae-cifar10-pixels/recipe.toml -s small,64,20 -s small,64,0
     """
     with errors_in_a_line(same_command()):
         from keras_ood.evaluation.studies.sweep import CSV, parse_setting

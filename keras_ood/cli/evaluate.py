@@ -47,7 +47,7 @@ def evaluate(
 ) -> None:
     """Measure a detector: AUROC, AUPR-in, AUPR-out, FPR95 per image, OOD positive.
 
-    Example: keras-ood evaluate tilted-vae-fashion-mnist --ood mnist --ood noise
+    Example: keras-ood evaluate tilted-vae-fashion-mnist-pixels --ood mnist --ood noise
     """
     with errors_in_a_line():
         from keras_ood import evaluation

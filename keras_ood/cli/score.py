@@ -61,7 +61,7 @@ def score(
 ) -> None:
     """Score images: path, score, p-value and flag of each.
 
-    Example: keras-ood score tilted-vae-fashion-mnist photos/ --out scores.csv --fpr 0.01
+    Example: keras-ood score tilted-vae-fashion-mnist-pixels photos/ --out scores.csv --fpr 0.01
     """
     with errors_in_a_line(same_command() if engine is Engine.RAY else ""):
         options: dict[str, Any] = {"method": method, "fpr": fpr, "batch_size": batch_size}

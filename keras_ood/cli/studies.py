@@ -29,7 +29,7 @@ def set_level(
 ) -> None:
     """Test images as sets, and run InFlow's published protocol beside the per-image score.
 
-    Example: keras-ood set-level inflow-cifar10 --ood gtsrb
+    Example: keras-ood set-level inflow-cifar10-pixels --ood gtsrb
     """
     with errors_in_a_line():
         from keras_ood.evaluation.studies import set_level as study
@@ -64,7 +64,7 @@ def attack(
 ) -> None:
     """Attack a small classifier and see whether the detector notices; one of the attacks knows the detector.
 
-    Example: keras-ood attack inflow-fashion-mnist --count 200
+    Example: keras-ood attack inflow-fashion-mnist-pixels --count 200
     """
     with errors_in_a_line():
         from keras_ood.evaluation.studies import adversarial

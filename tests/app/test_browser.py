@@ -201,7 +201,7 @@ def test_another_detector_takes_the_controls_along(browser, digits, tmp_path):
     assert " in-distribution" in text_with(browser, "#verdicts", "digit.png.*distribution").replace("\n", " ")
     field = element(browser, "input[aria-label=Detector]")
     field.click()
-    element(browser, "ul[role=listbox] li[aria-label=gaussian-vae-fashion-mnist]").click()
+    element(browser, "ul[role=listbox] li[aria-label=gaussian-vae-fashion-mnist-pixels]").click()
     text_with(browser, "#verdicts", "out-of-distribution")
     assert element(browser, "#fpr input[type=range]").get_attribute("min") == "0.001"
     text_with(browser, "#caption", "32 x 32 pixels in grey")

@@ -67,12 +67,12 @@ def test_a_section_stands_where_its_data_are():
     """A preset that was not studied has a card without sections, whatever its family."""
     folder = handles.resolve("tilted-vae-digits")
     assert [section(folder, preset.read(folder)) for section in SECTIONS] == [None] * len(SECTIONS)
-    for name in ("tilted-vae-cifar10", "inflow-cifar10"):
+    for name in ("tilted-vae-cifar10-pixels", "inflow-cifar10-pixels"):
         folder = handles.resolve(name)
         texts = [text for section in SECTIONS if (text := section(folder, preset.read(folder)))]
         assert [text.splitlines()[0] for text in texts] == {
-            "tilted-vae-cifar10": ["### Samples", "### Choice of tilt and latent size"],
-            "inflow-cifar10": ["### Sets of images (not comparable with anything per image)", "### Adversarial images"],
+            "tilted-vae-cifar10-pixels": ["### Samples", "### Choice of tilt and latent size"],
+            "inflow-cifar10-pixels": ["### Sets of images (not comparable with anything per image)", "### Adversarial images"],
         }[name]
 
 

@@ -117,7 +117,7 @@ def test_runtimes_give_the_detectors_scores(name, format, detectors, digits, tmp
 @pytest.mark.slow
 def test_a_flow_of_the_zoo(tmp_path):
     """A published InFlow with its gate, another score than the default one, colour images that become grey inside."""
-    detector = keras_ood.from_pretrained("inflow-mnist")
+    detector = keras_ood.from_pretrained("inflow-mnist-pixels")
     path = detector.export(tmp_path / f"model{FORMATS[HERE].suffix}", method="nll", image_shape=(28, 28, 3))
     check(detector, path, HERE, noise((28, 28, 3), 17), "nll")
 

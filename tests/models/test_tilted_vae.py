@@ -156,7 +156,8 @@ def test_false_positive_rate_holds_on_fresh_images(name, laws, digits, real):
     not by its density of states.
     """
     images = digits[1] if name == "digits" else real(name)[0]
-    detector = keras_ood.from_pretrained(f"tilted-vae-{name.replace('_', '-')}")
+    preset = f"tilted-vae-{name.replace('_', '-')}"
+    detector = keras_ood.from_pretrained(preset if name == "digits" else f"{preset}-pixels")
     for score, law in laws.items():
         calibration_size = len(detector.calibration(score))
         rank = int(0.05 * (calibration_size + 1))
@@ -172,6 +173,6 @@ def test_false_positive_rate_holds_on_fresh_images(name, laws, digits, real):
 def test_fashion_mnist_against_mnist(real):
     """The headline: AUROC per image, full test splits, no OOD data used: 0.99 or more."""
     assert len(real("fashion_mnist")[0]) == len(real("mnist")[0]) == 10_000
-    detector = keras_ood.from_pretrained("tilted-vae-fashion-mnist")
+    detector = keras_ood.from_pretrained("tilted-vae-fashion-mnist-pixels")
     report = keras_ood.evaluate(detector, "fashion_mnist", {"mnist": None}, ["nll", "local_contrast"], resamples=0)
     assert max(row.auroc.value for row in report.rows) >= 0.99

@@ -110,5 +110,5 @@ def test_what_does_not_fit_is_refused():
 
 def test_a_preset_goes_to_other_images():
     """A pretrained grey detector of 32x32 images becomes one for RGB images of 64x64."""
-    moved = transfer(keras_ood.from_pretrained("tilted-vae-fashion-mnist"), (64, 64, 3))
+    moved = transfer(keras_ood.from_pretrained("tilted-vae-fashion-mnist-pixels"), (64, 64, 3))
     assert np.all(np.isfinite(moved.detector.score(np.zeros((2, 64, 64, 3), np.uint8), "nll")))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from keras_ood.benchmark.speed.comparison import Comparison
 
-PRESET = "tilted-vae-mnist"
+PRESET = "tilted-vae-mnist-pixels"
 
 
 def comparisons(images: int = 1_000_000) -> Iterator[Comparison]:

@@ -22,4 +22,4 @@ def test_the_card_tells_the_choice_that_was_made(name):
 
 def test_there_are_sweeps():
     """The choices for CIFAR-10 and GTSRB are on record."""
-    assert {"tilted-vae-cifar10", "tilted-vae-gtsrb"} <= set(SWEPT)
+    assert {"tilted-vae-cifar10-pixels", "tilted-vae-gtsrb-pixels"} <= set(SWEPT)
