@@ -1,24 +1,21 @@
 """A training with early stopping that a kill does not undo."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_ood.backend.optimizers import cosine_adam
 from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.callbacks.early_stopping import EarlyStopping
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.models import Detector
+from keras_ood.training.claim import claim
 from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 
 LOG = "training.csv"
-_SETTINGS = "settings.json"
 
 
 def train(
@@ -41,7 +38,7 @@ def train(
         callbacks: Further ones of Keras.
         verbose: As in `keras.Model.fit`.
     """
-    _claim(state, settings, detector, split)
+    claim(state, dataclasses.asdict(settings), [split.training, split.validation, *detector.get_weights()])
     log = TrainingLog(state / LOG)
     states = Checkpoints(state / "epochs", log)
     stopping = EarlyStopping(log, monitor="val_loss", patience=settings.patience)
@@ -64,22 +61,3 @@ def train(
     if settings.freeze_encoder and detector.encoder is not None:
         detector.encoder.trainable = True
     return detector.inference_copy(), log
-
-
-def _claim(state: Path, settings: Settings, detector: Detector, split: Split) -> None:
-    """Let nothing go on with the training of other images or settings."""
-    digest = hashlib.sha256()
-    for part in (split.training, split.validation, *detector.get_weights()):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    wanted = dataclasses.asdict(settings) | {"images_and_weights": digest.hexdigest()}
-    path = state / _SETTINGS
-    if path.exists():
-        if (found := json.loads(path.read_text())) != wanted:
-            other = {key: value for key, value in found.items() if wanted.get(key) != value}
-            raise ValueError(
-                f"A training goes on with the images and settings that it began with; remove {state} to begin anew. "
-                f"Received: another value for {sorted(other)}"
-            )
-        return
-    state.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted, indent=2) + "\n")
