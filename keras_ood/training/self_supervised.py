@@ -36,7 +36,7 @@ class SelfSupervised(keras.Model):  # type: ignore[misc]
         self.pool = layers.GlobalAveragePooling2D("channels_last")
         features = encoder.output_shape[-1][-1]
         self.projection = keras.Sequential([layers.Dense(features, "relu"), layers.Dense(PROJECTED)])
-        self.rotation = layers.Dense(TURNS)
+        self.rotation = layers.Dense(TURNS, kernel_initializer="zeros")  # says nothing at first, loudly it would drown the other
         for head in (self.projection, self.rotation):
             head.build((None, features))
         self.built = True
