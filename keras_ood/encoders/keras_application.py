@@ -51,7 +51,5 @@ def _module_of(builder: str) -> ModuleType:
         if hasattr(module, "preprocess_input"):
             found |= {name: module for name, value in vars(module).items() if name[0].isupper() and inspect.isfunction(value)}
     if builder not in found:
-        raise ValueError(
-            f"`keras:<builder>` names one of {sorted(found)}.{did_you_mean(builder, found)} Received: {builder!r}"
-        )
+        raise ValueError(f"`keras:<builder>` names one of {sorted(found)}.{did_you_mean(builder, found)} Received: {builder!r}")
     return found[builder]

@@ -1,7 +1,6 @@
 """PyTorch's weights files, read without PyTorch."""
 
 import collections
-import math
 import os
 import pickle
 from typing import Any, BinaryIO, NoReturn
@@ -21,7 +20,7 @@ class _Tensor:
     def array(self, numbers: np.ndarray) -> np.ndarray:
         """Return the array: the strides need not be those of a contiguous one."""
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        if min((self.offset, *self.shape, *self.strides)) < 0 or (math.prod(self.shape) and last >= len(numbers)):
+        if min((self.offset, *self.shape, *self.strides)) < 0 or (0 not in self.shape and last >= len(numbers)):
             raise ValueError("a tensor that reaches beyond its storage")
         itemsize = numbers.itemsize
         window = np.lib.stride_tricks.as_strided(

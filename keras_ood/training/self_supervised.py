@@ -34,9 +34,9 @@ class SelfSupervised(keras.Model):  # type: ignore[misc]
             raise ValueError(f"Images must be square: they are turned. Received: {encoder.input_shape[1:]}")
         self.encoder, self.flips, self.temperature = encoder, flips, temperature
         self.pool = layers.GlobalAveragePooling2D("channels_last")
-        features = encoder.output_shape[-1][-1]
+        features = encoder.outputs[-1].shape[-1]
         self.projection = keras.Sequential([layers.Dense(features, "relu"), layers.Dense(PROJECTED)])
-        self.rotation = layers.Dense(TURNS, kernel_initializer="zeros")  # says nothing at first, loudly it would drown the other
+        self.rotation = layers.Dense(TURNS, kernel_initializer="zeros")  # else it drowns the contrast at first
         for head in (self.projection, self.rotation):
             head.build((None, features))
         self.built = True

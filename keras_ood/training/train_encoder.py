@@ -55,20 +55,23 @@ def train_encoder(
         if len(pixels) < settings.batch_size:
             raise ValueError(f"Images must fill a batch of {settings.batch_size}. Received: {len(pixels)}")
         claim(folder, {**settings.table(), "seed": seed}, [pixels])
-        steps = len(pixels) // settings.batch_size
-        model.compile(cosine_adam(settings.learning_rate, steps, 1, settings.epochs))
         log = TrainingLog(folder / LOG)
         states = Checkpoints(folder / "epochs", log, monitor="loss")
+        steps = len(pixels) // settings.batch_size
+        model.compile(cosine_adam(settings.learning_rate, steps, 1, settings.epochs))
         done = states.restore(model)
         written = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: _write(_in_float32(model.encoder, settings), folder))
-        with give_variables_back(model):
-            model.fit(
-                Draws(pixels, settings.batch_size, seed, done),
-                initial_epoch=done,
-                epochs=settings.epochs,
-                verbose=0,
-                callbacks=[NaNGuard(), log, states, written, *([TrainingProgress("encoder")] if verbose else [])],
-            )
+        if done < settings.epochs:
+            with give_variables_back(model):
+                model.fit(
+                    Draws(pixels, settings.batch_size, seed, range(done, settings.epochs)),
+                    initial_epoch=done,
+                    epochs=settings.epochs,
+                    steps_per_epoch=steps,
+                    shuffle=False,  # the draws are
+                    verbose=0,
+                    callbacks=[NaNGuard(), log, states, written, *([TrainingProgress("encoder")] if verbose else [])],
+                )
         return _in_float32(model.encoder, settings)
 
 

