@@ -12,8 +12,8 @@ class Draws(keras.utils.PyDataset):  # type: ignore[misc]
     """Shuffled images beside what their views are drawn from, the batches of all epochs one after the other.
 
     A batch is `({"images": (batch, side, side, channels), "draws": (batch, 2, DRAWS), "turns": (batch,)}, turns)`. What does
-    not fill a batch is left out of the epoch. The seed, the epoch and the batch's place alone decide it, whatever is read ahead: a
-    training that goes on sees what it would have seen.
+    not fill a batch is left out of the epoch. The seed, the epoch and the batch's place alone decide it, whatever is read
+    ahead: a training that goes on sees what it would have seen.
 
     Args:
         images: `(N, side, side, channels)`, float in 0..1.
