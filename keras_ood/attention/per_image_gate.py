@@ -32,12 +32,14 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
     The paper's attention tests a batch as one set (`keras_ood.attention.SetGate`); this variation is ours.
 
     Args:
-        encoder: A `keras.Sequential` from images to `(batch, features)`, see `keras_ood.encoders.encode`.
+        encoder: A `keras.Sequential` from images to `(batch, features)`, see `keras_ood.encoders.encode`; None for a gate that
+            is given features, that of an InFlow over a frozen encoder.
         held_out: Number of held-out images behind the p-values.
         reference: Number of images whose projected features are kept for `set_gate`.
         components: `q`.
         alpha: Level of an alarm.
         mode: `"soft"` or `"hard"`.
+        features: Number of features, of a gate without encoder.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         components: int = 64,
         alpha: float = 0.05,
         mode: str = "soft",
+        features: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
@@ -56,18 +59,22 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         if not 1 / (held_out + 1) <= alpha < 1:
             raise ValueError(f"`alpha` must lie between 1 / (held_out + 1) and 1. Received: alpha={alpha}, held_out={held_out}")
         self.encoder = keras.saving.deserialize_keras_object(encoder) if isinstance(encoder, dict) else encoder
-        features = self.encoder.output_shape[-1]
+        if (self.encoder is None) == (features is None):
+            raise ValueError(f"A gate has an `encoder` or a number of `features`. Received: {encoder=}, {features=}")
+        features = self.encoder.output_shape[-1] if features is None else int(features)
+        self.feature_count = features
         if not 1 <= components < features:
             raise ValueError(f"`components` must be below the encoder's {features} features. Received: {components}")
         self.held_out, self.reference, self.components = int(held_out), int(reference), int(components)
         self.alpha, self.mode = float(alpha), mode
-        self.preprocessing = Preprocessing(self.encoder.input_shape[1:])
+        self.preprocessing = None if self.encoder is None else Preprocessing(self.encoder.input_shape[1:])
         self.mean = self._state("mean", (features,))
         self.whitening = self._state("whitening", (features, components))
         self.noise_scale = self._state("noise_scale", ())
         self.distances = self._state("distances", (held_out,))
         self.reference_features = self._state("reference_features", (reference, components))
-        self.encoder.trainable = False
+        if self.encoder is not None:
+            self.encoder.trainable = False
         self.built = True
 
     def _state(self, name: str, shape: tuple[int, ...]) -> Any:
@@ -88,13 +95,34 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
             reference: How many held-out images at most the set-level test compares with.
             **settings: `components`, `alpha`, `mode`.
         """
+        training, held_out = encode(encoder, training_images), encode(encoder, held_out_images)
+        return cls._fitted(encoder, training, held_out, reference, settings)
+
+    @classmethod
+    @under_own_settings
+    def from_features(
+        cls, training: np.ndarray, held_out: np.ndarray, reference: int = 1000, **settings: Any
+    ) -> "PerImageGate":
+        """Return a gate without encoder, fitted to the features of in-distribution images.
+
+        Args:
+            training: `(N, features)`, see `from_images`.
+            held_out: `(n, features)`, at least 20.
+            reference: As in `from_images`.
+            **settings: `components`, `alpha`, `mode`.
+        """
+        return cls._fitted(None, training, held_out, reference, settings | {"features": training.shape[-1]})
+
+    @classmethod
+    def _fitted(
+        cls, encoder: Any, training: np.ndarray, held_out: np.ndarray, reference: int, settings: dict[str, Any]
+    ) -> "PerImageGate":
         from sklearn.decomposition import PCA
 
-        held_out = encode(encoder, held_out_images)
         if len(held_out) < 20:
             raise ValueError(f"`held_out_images` must be at least 20 images. Received: {len(held_out)}")
         gate = cls(encoder, held_out=len(held_out), reference=min(reference, len(held_out)), **settings)
-        analysis = PCA(gate.components, svd_solver="covariance_eigh").fit(encode(encoder, training_images))
+        analysis = PCA(gate.components, svd_solver="covariance_eigh").fit(training)
         gate.mean.assign(analysis.mean_)
         gate.whitening.assign(analysis.components_.T / np.sqrt(analysis.explained_variance_))
         gate.noise_scale.assign(np.sqrt(analysis.noise_variance_))
@@ -120,8 +148,9 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
             return super().__call__(*inputs, **options)
 
     def call(self, images: Any) -> dict[str, Any]:
-        """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images."""
-        distance = self.mahalanobis(ops.cast(self.encoder(self.preprocessing(images)), "float32"))
+        """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images, or of features."""
+        features = images if self.encoder is None else self.encoder(self.preprocessing(images))
+        distance = self.mahalanobis(ops.cast(features, "float32"))
         p_value = self.p_value(distance)
         soft = ops.minimum(1.0, p_value / self.alpha)
         attention = soft if self.mode == "soft" else ops.floor(soft)
@@ -155,7 +184,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
 
         @under_own_settings
         def features(images: Any) -> np.ndarray:
-            return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(encode(self.encoder, images)))))
+            found = np.asarray(images, np.float32) if self.encoder is None else encode(self.encoder, images)
+            return np.asarray(ops.convert_to_numpy(self.project(ops.convert_to_tensor(found))))
 
         permutations = max(permutations, math.ceil(1 / self.alpha))
         return SetGate(features, ops.convert_to_numpy(self.reference_features), self.alpha, permutations)
@@ -164,10 +194,11 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         """The constructor's arguments."""
         return {
             "name": self.name,
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "encoder": None if self.encoder is None else keras.saving.serialize_keras_object(self.encoder),
             "held_out": self.held_out,
             "reference": self.reference,
             "components": self.components,
             "alpha": self.alpha,
             "mode": self.mode,
+            "features": self.feature_count if self.encoder is None else None,
         }

@@ -178,7 +178,7 @@ def _stateless(function: Function, model: keras.Model | None) -> Function:
     def pure(weights: Any, *arrays: Any) -> Any:
         if model is None:
             return function(*arrays)
-        with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
+        with keras.StatelessScope(state_mapping=list(zip(_variables(model), weights, strict=True))):
             return function(*arrays)
 
     return pure
@@ -186,7 +186,12 @@ def _stateless(function: Function, model: keras.Model | None) -> Function:
 
 def _bound(pure: Function, model: keras.Model | None) -> Function:
     """A pure function of weights and tensors as one of tensors, the weights those of `model` at each call."""
-    return lambda *tensors: pure([] if model is None else [variable.value for variable in model.variables], *tensors)
+    return lambda *tensors: pure([] if model is None else [variable.value for variable in _variables(model)], *tensors)
+
+
+def _variables(model: Any) -> list[Any]:
+    """The model's variables, and those of a network that it shares with others: arguments of a pass, not constants in it."""
+    return [*model.variables, *getattr(model, "borrowed_variables", ())]
 
 
 def _numpy(compiled: Function) -> Function:

@@ -48,7 +48,26 @@ def efficientnet_lite0(input_shape: tuple[int, int, int], classifier: bool = Fal
 
     Source: Liu, "Higher accuracy on vision models with EfficientNet-Lite", 2020; Tan, Le, arXiv 1905.11946.
     """
-    weights = read_weights()
+    return _build(read_weights(), input_shape, classifier)
+
+
+def untrained_efficientnet_lite0(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Return the same network with random weights, always the same ones: what its architecture alone is worth.
+
+    Kernels are normal with He's variance, drawn with NumPy; batch normalisation does nothing.
+    """
+    generator = np.random.default_rng(0)
+    weights = {}
+    for name, value in read_weights().items():
+        if value.ndim == 4:
+            deviation = np.sqrt(2 / np.prod(value.shape[1:]))
+            weights[name] = (deviation * generator.standard_normal(value.shape)).astype(np.float32)
+        else:
+            weights[name] = np.ones_like(value) if name.endswith((".weight", ".running_var")) else np.zeros_like(value)
+    return _build(weights, input_shape)
+
+
+def _build(weights: Weights, input_shape: tuple[int, int, int], classifier: bool = False) -> keras.Model:
     inputs = keras.Input(input_shape, name="images")
     x = layers.Rescaling(255 / _SCALE, -_MEAN / _SCALE, name="standardised")(inputs)
     x = _convolution(x, weights, "_conv_stem", "_bn0", strides=2)

@@ -1,19 +1,24 @@
 """The frozen feature extractors that are known by a name."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_ood.backend.eagerly import eagerly
 from keras_ood.backend.settings import own_settings
-from keras_ood.encoders.efficientnet_lite0 import efficientnet_lite0
+from keras_ood.encoders.efficientnet_lite0 import efficientnet_lite0, untrained_efficientnet_lite0
 from keras_ood.encoders.keras_application import keras_application
 from keras_ood.terminal.names import did_you_mean
 
 KERAS = "keras:"
-Builder = Callable[[tuple[int, int, int]], keras.Model]
+OWN = "own:"
+Shape = tuple[int, int, int]
+Builder = Callable[[Shape], keras.Model]
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Source:
     Attributes:
         title: Its name in tables and on cards.
         trained_on: What its weights were trained on, as tables say it.
-        build: From `(height, width, 3)` to the network: RGB images in 0..1 to a list of maps, one for each stage.
+        build: From `(height, width, 1 or 3)` to the network: images in 0..1 to a list of maps, one for each stage.
         stages: Indices of the stages that detectors take where nobody names others; None for all.
     """
 
@@ -33,14 +38,33 @@ class Source:
     stages: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network that is built, with the digest of its weights.
+
+    Attributes:
+        model: From images in 0..1 to a list of maps `(batch, height, width, channels)`.
+        digest: SHA-256 of the weights, in hex.
+    """
+
+    model: keras.Model
+    digest: str
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of channels of each stage."""
+        return tuple(int(output.shape[-1]) for output in self.model.outputs)
+
+
 _SOURCES: dict[str, Source] = {
     "efficientnet-lite0": Source("EfficientNet-Lite0", "ImageNet with labels", efficientnet_lite0, (0, 1, 2)),
+    "efficientnet-lite0-untrained": Source("EfficientNet-Lite0", "nothing", untrained_efficientnet_lite0, (0, 1, 2)),
 }
 
 
 def names() -> list[str]:
     """Return the names of the encoders; beside them goes `"keras:<builder>"`, any network of `keras.applications`."""
-    return list(_SOURCES)
+    return [name for name in _SOURCES if not name.startswith(OWN)]
 
 
 def register(name: str, source: Source) -> None:
@@ -49,9 +73,23 @@ def register(name: str, source: Source) -> None:
     Raises:
         ValueError: The name is taken.
     """
-    if not name or name in _SOURCES or name.startswith(KERAS):
-        raise ValueError(f"An encoder has a name of its own, none of {names()}, without {KERAS!r}. Received: {name!r}")
+    if not name or name in _SOURCES or name.startswith((KERAS, OWN)):
+        raise ValueError(
+            f"An encoder has a name of its own, none of {names()}, without {KERAS!r} and {OWN!r}. Received: {name!r}"
+        )
     _SOURCES[name] = source
+
+
+def register_model(model: keras.Model) -> str:
+    """Return the name under which a network of the caller's own is known in this process: that of its weights.
+
+    Raises:
+        ValueError: It does not map images to maps.
+    """
+    _check(model)
+    name = f"{OWN}{_digest(model)[:16]}"
+    _SOURCES.setdefault(name, Source(model.name, "unknown", lambda shape: _of_shape(model, shape)))
+    return name
 
 
 def find(name: str) -> Source:
@@ -61,24 +99,56 @@ def find(name: str) -> Source:
         ValueError: There is none.
     """
     if name.startswith(KERAS):
-        builder = name.removeprefix(KERAS)
-        return Source(builder, "ImageNet with labels", lambda input_shape: keras_application(builder, input_shape))
+        return _application(name.removeprefix(KERAS))
     if name not in _SOURCES:
         raise ValueError(
-            f'`encoder` must be one of {names()}, "keras:<builder>" or a Keras model.{did_you_mean(name, _SOURCES)} '
-            f"Received: {name!r}"
+            f'`encoder` must be one of {names()}, "keras:<builder>" or a Keras model; one of your own is given to '
+            f"`keras_ood.encoders.register` first.{did_you_mean(name, names())} Received: {name!r}"
         )
     return _SOURCES[name]
 
 
-def network(name: str, input_shape: tuple[int, int, int]) -> keras.Model:
+def network(name: str, input_shape: Shape, policy: str = "float32") -> Network:
     """Return the network of that name, built once for each size and dtype policy: all detectors over it share its weights."""
-    return _network(find(name).build, input_shape, keras.config.dtype_policy().name, keras.backend.backend())
+    return _network(find(name).build, input_shape, policy, keras.backend.backend())
 
 
 @cache
-def _network(build: Builder, input_shape: tuple[int, int, int], policy: str, _: Any) -> keras.Model:
-    with own_settings(policy):
-        built = build(input_shape)
-    built.trainable = False
-    return built
+def _application(builder: str) -> Source:
+    return Source(builder, "ImageNet with labels", lambda input_shape: keras_application(builder, input_shape))
+
+
+@cache
+def _network(build: Builder, input_shape: Shape, policy: str, _: Any) -> Network:
+    def make() -> Network:
+        with own_settings(policy):
+            model = build(input_shape)
+        _check(model)
+        model.trainable = False
+        return Network(model, _digest(model))
+
+    return eagerly(make)
+
+
+def _of_shape(model: keras.Model, shape: Shape) -> keras.Model:
+    if tuple(model.input_shape[1:]) != shape:
+        raise ValueError(f"This encoder takes images of {tuple(model.input_shape[1:])}. Received: image_shape={shape}")
+    return model
+
+
+def _check(model: Any) -> None:
+    outputs = getattr(model, "outputs", None) or []
+    ranks = [len(output.shape) for output in outputs]
+    if not outputs or not all(rank == 4 for rank in ranks) or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
+        found = [tuple(output.shape) for output in outputs] if outputs else type(model).__name__
+        raise ValueError(
+            "An encoder is a Keras model from images (batch, height, width, channels) to one map of that rank or a list of them, "
+            f"one for each stage. Received: {found}"
+        )
+
+
+def _digest(model: keras.Model) -> str:
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight, np.float32).tobytes())
+    return digest.hexdigest()

@@ -30,7 +30,7 @@ class Duplicates:
         self._thumbnails: list[np.ndarray] = []
 
     def add(self, images: np.ndarray) -> None:
-        """Look at a batch, `(n, height, width, channels)` of one dtype and range for all batches."""
+        """Look at a batch, `(n, height, width, channels)` or features `(n, width)`, of one dtype and range for all."""
         for image in images:
             self._first.setdefault(hashlib.sha256(image.tobytes()).digest(), self.seen)
             self.seen += 1
@@ -70,7 +70,9 @@ class Duplicates:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """Means over at most 8x8 cells of the grey images, `(n, cells)`, 256 levels of what `images` (0..1) span."""
+    """Means over at most 8x8 cells of the grey images, `(n, cells)`, 256 levels of what `images` (0..1) span; features as is."""
+    if images.ndim == 2:
+        return images.astype(np.float16)
     grey = images.mean(axis=-1, dtype=np.float32)
     count, height, width = grey.shape
     rows, columns = min(_CELLS, height), min(_CELLS, width)

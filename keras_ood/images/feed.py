@@ -24,11 +24,13 @@ class Feed:
 
     Args:
         preprocess: The detector's `Preprocessing`.
+        given_shape: Shape of what enters the detector at an image's place; `(features,)` where embeddings are taken too.
     """
 
-    def __init__(self, preprocess: Any) -> None:
+    def __init__(self, preprocess: Any, given_shape: tuple[int, ...]) -> None:
         self._preprocess = preprocess
         self._shape = tuple(preprocess.image_shape)
+        self._features = given_shape if len(given_shape) == 1 else None
         self._refused: Exception | None = None
         self._runs_out = False
 
@@ -66,6 +68,8 @@ class Feed:
             return self._generated(source)
         if isinstance(source, (list, tuple, ImageFiles)):
             return gather(source, self._preprocess)
+        if self._are_features(source):
+            return source
         if hasattr(source, "shape"):
             images = check_images(source)
             warn_of_mask(images)
@@ -76,7 +80,12 @@ class Feed:
 
     def check(self, images: Any) -> np.ndarray:
         """Return one batch, checked and of the size of the networks."""
+        if self._are_features(images):
+            return np.asarray(images, np.float32)
         return self._fit(check_images(images), lambda batch: keras.ops.convert_to_numpy(self._preprocess(batch)))
+
+    def _are_features(self, batch: Any) -> bool:
+        return self._features is not None and tuple(getattr(batch, "shape", ()))[1:] == self._features
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -10,8 +10,10 @@ from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.calibration.calibrated_scores import CalibratedScores, Passes
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
+from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.images.duplicates import Duplicates
 from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.models.entrance import Entrance
 from keras_ood.models.family import Family
 from keras_ood.models.statistics_pass import StatisticsPass
 from keras_ood.models.trainable import Trainable
@@ -35,17 +37,29 @@ class Detector(Family, Trainable):
     Args:
         image_shape: `(height, width, channels)` that the networks take; images of other sizes are converted.
         default_score: The score that methods use when none is named.
-        background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`; copied.
+        background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`; copied. For pixels
+            alone.
+        encoder: What a detector over the features of a frozen network looks through: a `keras_ood.encoders.FeatureSpace`, or what
+            that takes as `encoder`, such as `"efficientnet-lite0"`. None for pixels.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], default_score: str = "nll", background: Any = None, **kwargs: Any
+        self,
+        image_shape: tuple[int, int, int],
+        default_score: str = "nll",
+        background: Any = None,
+        encoder: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(image_shape, name="preprocessing")
         self.image_shape = self.preprocessing.image_shape
+        if encoder is not None and background is not None:
+            raise ValueError(f"A background model is for pixels, not for an encoder's features. Received: {background!r}")
         self.background = None if background is None else _frozen_copy(background, self.image_shape)
+        self.feature_space = _as_feature_space(encoder)
+        self.entrance = Entrance(self.preprocessing, self.feature_space)
         self.statistics_pass = StatisticsPass(self)
         self._statistic_names: tuple[str, ...] = ()
 
@@ -256,6 +270,11 @@ class Detector(Family, Trainable):
             variable.assign(value.numpy())
         return other
 
+    @property
+    def borrowed_variables(self) -> list[Any]:
+        """The variables of the frozen encoder, which are in no preset."""
+        return [] if self.feature_space is None else self.feature_space.encoder.borrowed_variables
+
     def own_weights(self) -> list[Any]:
         """Return all weights but those of the background model."""
         foreign = {id(weight) for weight in self.background.weights} if self.background is not None else set()
@@ -270,7 +289,7 @@ class Detector(Family, Trainable):
         Raises:
             ValueError: None of the weights fits such images.
         """
-        if image_shape[2] != self.image_shape[2] and self.encoder is None:
+        if image_shape[2] != self.image_shape[2] and self.encoder is None and self.feature_space is None:
             raise ValueError(
                 f"{type(self).__name__} mixes channels everywhere: none of its weights fits images of another number of them. "
                 f"Received: {list(image_shape)}, from {list(self.image_shape)}"
@@ -284,8 +303,15 @@ class Detector(Family, Trainable):
             "image_shape": list(self.image_shape),
             "default_score": self.default_score,
             "background": background,
+            "encoder": None if self.feature_space is None else keras.saving.serialize_keras_object(self.feature_space),
             "name": self.name,
         }
+
+
+def _as_feature_space(encoder: Any) -> FeatureSpace | None:
+    if isinstance(encoder, dict):
+        encoder = keras.saving.deserialize_keras_object(encoder)
+    return encoder if encoder is None or isinstance(encoder, FeatureSpace) else FeatureSpace(encoder)
 
 
 def _frozen_copy(background: Any, image_shape: tuple[int, int, int]) -> Detector:

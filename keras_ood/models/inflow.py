@@ -8,11 +8,12 @@ import numpy as np
 from keras import ops
 
 from keras_ood.attention import PerImageGate
+from keras_ood.backend.compiled import forward
 from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders import encode
 from keras_ood.images.statistics import image_statistics
 from keras_ood.models.detector import Detector
-from keras_ood.networks.flow import FLOWS
+from keras_ood.networks.flow import FEATURE_FLOWS, FLOWS
 
 LEVELS = 256  # grey levels of an image
 _INITIALIZE_WITH = 512  # images of the data-dependent start
@@ -52,18 +53,22 @@ class InFlow(Detector):
     image that the flow compresses, so a gate that closes decides the verdict and the flow ranks what passes it. With a gate c
     depends on the image, and the nll is a score, no longer a density.
 
+    Over an encoder `y` is the image's whitened features, which are not dequantised, and the gate looks at the encoder's stages that
+    the flow does not see (`keras_ood.encoders.FeatureSpace`'s `stages`), at all where there are no others.
+
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
-    `keras_ood.images.statistics`.
+    `keras_ood.images.statistics`. Over an encoder those of images and `bits_per_dimension` are not there, those of
+    `keras_ood.encoders.FeatureSpace.statistics` are, and the gate's distance is `gate_mahalanobis`.
 
     Args:
         image_shape: `(height, width, channels)`.
-        architecture: `"multiscale"` or `"paper"`, see `keras_ood.networks.flow`.
+        architecture: `"multiscale"`, the default, or `"paper"`, see `keras_ood.networks.flow`; over an encoder `"dense"`.
         depth: Steps at each scale (blocks of `"paper"`); None for the architecture's own number.
         attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
             plain flow, the baseline.
         default_score: The score that methods use when none is named.
-        **kwargs: `background`, see `Detector`, and what `keras.Model` takes.
+        **kwargs: `background` and `encoder`, see `Detector`, and what `keras.Model` takes.
 
     Raises:
         ValueError: A setting outside what is named above.
@@ -73,26 +78,33 @@ class InFlow(Detector):
     """
 
     citation = _CITATION
-    reported = ("nll", "bits_per_dimension", "log_det", "latent_norm")
+    reported = ("nll", "log_det", "latent_norm")
 
     def __init__(
         self,
         image_shape: tuple[int, int, int],
-        architecture: str = "multiscale",
+        architecture: str | None = None,
         depth: int | None = None,
         attention: Any = None,
         default_score: str = "nll",
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape, default_score, **kwargs)
-        if architecture not in FLOWS:
-            raise ValueError(f"`architecture` must be one of {sorted(FLOWS)}. Received: {architecture!r}")
+        flows: dict[str, Any] = FLOWS if self.feature_space is None else FEATURE_FLOWS
+        architecture = architecture or ("multiscale" if self.feature_space is None else "dense")
+        if architecture not in flows:
+            raise ValueError(f"`architecture` must be one of {sorted(flows)}. Received: {architecture!r}")
         if depth is not None and depth < 1:
             raise ValueError(f"`depth` must be None or a positive integer. Received: {depth!r}")
         self.architecture, self.depth = architecture, depth
         self.attention = _check_attention(attention)
-        build = FLOWS[architecture]
-        self.flow = build(self.image_shape) if depth is None else build(self.image_shape, depth)
+        if self.gate is not None and (self.gate.encoder is None) != (self.feature_space is not None):
+            raise ValueError(
+                "Over an encoder a gate is made of features (`PerImageGate.from_features`), over pixels with an encoder of its "
+                f"own. Received: a gate {'without' if self.gate.encoder is None else 'with'} encoder"
+            )
+        build, event_shape = flows[architecture], self.entrance.event_shape
+        self.flow = build(event_shape) if depth is None else build(event_shape, depth)
         self._seeds = keras.random.SeedGenerator(name="dequantisation")
         self.built = True
 
@@ -105,8 +117,12 @@ class InFlow(Detector):
             training: Whether to draw the noise for each image and to leave the attention at 1.
         """
         images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
-        images = self.preprocessing(images)
+        images = self.entrance.prepared(images)
         gate, attention = self._attention(images, training)
+        if self.feature_space is not None:
+            whitened = self.feature_space(images)
+            found = gate | self._of_latents(whitened[:, None, None, :], attention)
+            return found if training else found | self.feature_space.statistics(whitened)
         if training:
             return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
         gate |= image_statistics(images)
@@ -119,22 +135,25 @@ class InFlow(Detector):
         """The gate's statistics, and c, `(batch,)` or a scalar for all images."""
         if training or not isinstance(self.attention, keras.layers.Layer):
             attention = 1.0 if training or self.attention is None else self.attention
-            return {"attention": attention * ops.ones_like(images[:, 0, 0, 0])}, attention
-        gate = dict(self.attention(images))
+            return {"attention": attention * ops.ones((ops.shape(images)[0],), "float32")}, attention
+        if self.feature_space is None:
+            gate = dict(self.attention(images))
+        else:
+            gate = dict(self.attention(self.feature_space.others(images)))
+            gate["gate_mahalanobis"] = gate.pop("mahalanobis")
         return gate, gate["attention"]
 
     def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
-        dequantised = ((LEVELS - 1) * images + noise) / LEVELS
-        latents, log_det = self.flow.bijector(attention).forward_and_log_det(dequantised)
+        found = self._of_latents(((LEVELS - 1) * images + noise) / LEVELS, attention)
+        bits = (found["nll"] / math.prod(self.image_shape) + math.log(LEVELS)) / math.log(2)
+        return found | {"bits_per_dimension": bits}
+
+    def _of_latents(self, values: Any, attention: Any) -> dict[str, Any]:
+        latents, log_det = self.flow.bijector(attention).forward_and_log_det(values)
         squared_norm = ops.sum(ops.square(latents), axis=(1, 2, 3))
-        dimensions = math.prod(self.image_shape)
+        dimensions = math.prod(self.entrance.event_shape)
         nll = 0.5 * squared_norm + 0.5 * dimensions * math.log(2 * math.pi) - log_det
-        return {
-            "nll": nll,
-            "bits_per_dimension": (nll / dimensions + math.log(LEVELS)) / math.log(2),
-            "log_det": log_det,
-            "latent_norm": ops.sqrt(squared_norm),
-        }
+        return {"nll": nll, "log_det": log_det, "latent_norm": ops.sqrt(squared_norm)}
 
     def before_fit(self, data: Any) -> None:
         """Start a fresh flow from the first images of an array.
@@ -142,7 +161,7 @@ class InFlow(Detector):
         A gate is not trained: it keeps to the in-distribution images that it was fitted to. For others, fit one of your own
         (`PerImageGate.from_images`) and take `with_attention`.
         """
-        if hasattr(data, "shape"):
+        if hasattr(data, "shape") and self.feature_space is None:
             self.initialize(data[:_INITIALIZE_WITH])
 
     @under_own_settings
@@ -153,12 +172,24 @@ class InFlow(Detector):
         self.flow.initialize(ops.convert_to_tensor(((LEVELS - 1) * images + noise) / LEVELS))
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
-        """Return uniform noise `(samples, *image_shape)` in 0..1, the same on every backend."""
+        """Return uniform noise `(samples, *image_shape)` in 0..1, the same on every backend.
+
+        Raises:
+            NotImplementedError: Over an encoder: features are not dequantised.
+        """
+        if self.feature_space is not None:
+            return super().draw_noise(samples, seed)
         return np.random.default_rng(seed).random((samples, *self.image_shape), np.float32)
 
     @under_own_settings
     def sample(self, n: int, seed: int = 0) -> np.ndarray:
-        """Return `n` images of 256 grey levels from the flow at c = 1, float32 `(n, *image_shape)` in 0..1."""
+        """Return `n` images of 256 grey levels from the flow at c = 1, float32 `(n, *image_shape)` in 0..1.
+
+        Raises:
+            NotImplementedError: Over an encoder: features are no images.
+        """
+        if self.feature_space is not None:
+            return super().sample(n, seed)
         bijector = self.flow.bijector()
         shape = tuple(bijector.forward_event_shape(self.image_shape))
         latents = np.random.default_rng(seed).standard_normal((n, *shape)).astype(np.float32)
@@ -176,11 +207,18 @@ class InFlow(Detector):
         return self.with_attention(None)
 
     def features(self, images: np.ndarray) -> np.ndarray | None:
-        """Return what the gate's encoder makes of prepared images, `(N, features)`; None without a gate."""
+        """Return what the gate's encoder makes of prepared images, `(N, features)`; None without a gate.
+
+        Over an encoder the whitened features.
+        """
+        if self.feature_space is not None:
+            return np.asarray(self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))(images))
         return None if self.gate is None else encode(self.gate.encoder, images)
 
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:
         """Return bits per dimension of the plain flow, uniformly dequantised, and how often the gate alarms; see `Family`."""
+        if self.feature_space is not None:
+            return {} if self.gate is None else {"gate": _false_alarms(self.gate, statistics)}
         bits = self.ungated().statistics(images, samples=1)["bits_per_dimension"]
         measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
         return measured if self.gate is None else measured | {"gate": _false_alarms(self.gate, statistics)}

@@ -27,6 +27,8 @@ class Portable(keras.Model):  # type: ignore[misc]
     """The part of a detector that is saved, published and copied: weights, configuration, and what it knows of its scores."""
 
     background: Any = None
+    feature_space: Any = None
+    entrance: Any
 
     def __init__(self, **kwargs: Any) -> None:
         require_backend()
@@ -157,6 +159,8 @@ class Portable(keras.Model):  # type: ignore[misc]
             config["background"] = self.background
         with own_settings(dtype or self.dtype_policy):
             made: Self = type(self).from_config(config | changes)
+        if self.feature_space is not None and not drawing():  # of the images, not of a training
+            made.feature_space.set_weights(self.feature_space.get_weights())
         return made
 
     def save_own_variables(self, store: Any) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.backend.compiled import Pending, launch
+from keras_ood.backend.compiled import Pending, forward, launch
 from keras_ood.backend.devices import replicas
+from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
 from keras_ood.scores import Score
 from keras_ood.terminal.numbers import is_whole
@@ -31,6 +32,14 @@ class StatisticsPass:
             self._functions[name] = build()
         return self._functions[name]
 
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Return what enters the detector of a batch of images, `(batch, *entrance.given_shape)`, float32."""
+        entrance = self._detector.entrance
+        if entrance.feature_space is None:
+            return np.asarray(keras.ops.convert_to_numpy(entrance.prepared(images)))
+        compiled = self.compiled_function("prepare", lambda: forward(entrance.prepared, self._detector))
+        return np.asarray(compiled(images))
+
     def stream(
         self,
         images: Any,
@@ -50,7 +59,7 @@ class StatisticsPass:
             seed: Seed of the stochastic passes.
             batch_size: Images per pass.
             progress: Whether to show a bar, see `keras_ood.terminal.progress.track_images`.
-            look: Called with each batch as the networks take it, float32 `(n, *image_shape)` in 0..1.
+            look: Called with each batch, images float32 `(n, *image_shape)` in 0..1, or embeddings.
 
         Raises:
             ValueError: Images that are not accepted, or settings that do not go together.
@@ -65,21 +74,27 @@ class StatisticsPass:
         if not is_whole(seed, 0):
             raise ValueError(f"`seed` must be an integer of at least 0. Received: {seed!r}")
         noise = None if samples is None else detector.draw_noise(samples, seed)
+        entrance = detector.entrance
+        entrance.ready()
         launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
 
         def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
-            if batch.shape[1:] != detector.image_shape:  # here, so that the compiled pass only ever sees its own image shape
+            if batch.ndim == 4 and batch.shape[1:] != detector.image_shape:  # here: the compiled pass sees its own shape alone
                 batch = np.concatenate(list(convert(batch, detector.preprocessing)))
             padded = pad(batch, batch_size)
+            if look is not None:
+                look(keras.ops.convert_to_numpy(detector.preprocessing(batch)) if batch.ndim == 4 else batch)
+            if measuring:
+                padded = self.prepare(padded)
             return padded, len(batch), launched(padded, noise)
 
-        images = opened(images)
-        batches = track_images(iterate_batches(images, batch_size, detector.preprocessing), count_images(images), progress)
-        for padded, length, pending in one_ahead(batches, start):
+        if isinstance(images, Embeddings):
+            batches, count = entrance.require(images).batches(batch_size), len(images)
+        else:
+            images = opened(images)
+            batches, count = iterate_batches(images, batch_size, detector.preprocessing), count_images(images)
+        for prepared, length, pending in one_ahead(track_images(batches, count, progress), start):
             values = pending()
-            prepared = keras.ops.convert_to_numpy(detector.preprocessing(padded)) if measuring or look else padded
-            if look is not None:
-                look(prepared[:length])
             for score in measuring:
                 seen = prepared[:length] if score.transductive else prepared
                 values = values | score.measure(detector, seen, samples, seed)

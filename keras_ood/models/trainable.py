@@ -11,6 +11,7 @@ from keras_ood.backend.optimizers import adam
 from keras_ood.backend.settings import own_settings
 from keras_ood.callbacks.nan_guard import NaNGuard
 from keras_ood.images.checks import check_images
+from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.feed import Feed
 from keras_ood.models.portable import Portable
 
@@ -66,20 +67,31 @@ class Trainable(Portable):
             FloatingPointError: The loss became NaN or infinite.
         """
         _refuse_weights(options)
-        feed, epochs = Feed(self.preprocessing), int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0))
+        feed, x, epochs = self._feed(), self.entrance.to_train_on(x), int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0))
         data = feed.open(x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
         if (validation := options.get("validation_data")) is not None:
-            opened = feed.open(validation, epochs, options.get("validation_steps"), "validation_steps")
+            opened = feed.open(self.entrance.to_train_on(validation), epochs, options.get("validation_steps"), "validation_steps")
             options["validation_data"] = (opened,) if hasattr(opened, "shape") else opened
         if not self.compiled:
             with own_settings():
                 self.compile(optimizer=adam())
+        if self.feature_space is not None and not self.feature_space.fitted and hasattr(data, "shape"):
+            self.feature_space.fit(Embeddings(data, self.feature_space.encoder.identity))
+        self.entrance.ready()
         self.before_fit(data)
         if not hasattr(data, "shape") and not isinstance(x, keras.utils.PyDataset):
             options["shuffle"] = False  # a stream has its order, or shuffles itself; Keras would warn
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         with feed.errors(), give_variables_back(self), own_settings():
             return super().fit(data, **options)
+
+    def _at_hand(self, source: Any) -> Any:
+        """Embeddings as an array; every other source as it is."""
+        self.entrance.ready()
+        return self.entrance.require(source).values() if isinstance(source, Embeddings) else source
+
+    def _feed(self) -> Feed:
+        return Feed(self.preprocessing, self.entrance.given_shape)
 
     def before_fit(self, data: Any) -> None:
         """Do what must be done to fresh weights before they are trained; here nothing.
@@ -91,15 +103,15 @@ class Trainable(Portable):
     def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """Return the loss and the metrics on images, as `keras.Model.evaluate` does; see `fit`."""
         _refuse_weights(options)
-        feed = Feed(self.preprocessing)
-        data = feed.open(x, 1, options.get("steps"))
+        feed = self._feed()
+        data = feed.open(self._at_hand(x), 1, options.get("steps"))
         with feed.errors(), give_variables_back(self), own_settings():
             return super().evaluate(data, **options)
 
     def predict(self, x: Any, **options: Any) -> Any:
         """Return the statistics of images, `{name: (N,)}`, as `keras.Model.predict` does; `statistics` takes any length."""
-        feed = Feed(self.preprocessing)
-        data = feed.open(x, 1, options.get("steps"))
+        feed = self._feed()
+        data = feed.open(self._at_hand(x), 1, options.get("steps"))
         with feed.errors(), give_variables_back(self), own_settings():
             return super().predict(data, **options)
 
@@ -107,23 +119,23 @@ class Trainable(Portable):
         """Train on one batch, as `keras.Model.train_on_batch` does; see `fit`."""
         _refuse_weights(options)
         with own_settings():
-            return super().train_on_batch(Feed(self.preprocessing).check(x), **options)
+            return super().train_on_batch(self._feed().check(self._at_hand(x)), **options)
 
     def test_on_batch(self, x: Any, y: Any = None, **options: Any) -> Any:
         """Return loss and metrics of one batch, as `keras.Model.test_on_batch` does; see `fit`."""
         _refuse_weights(options)
         with own_settings():
-            return super().test_on_batch(Feed(self.preprocessing).check(x), **options)
+            return super().test_on_batch(self._feed().check(self._at_hand(x)), **options)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the statistics of one batch, as `keras.Model.predict_on_batch` does."""
         with own_settings():
-            return super().predict_on_batch(Feed(self.preprocessing).check(x))
+            return super().predict_on_batch(self._feed().check(self._at_hand(x)))
 
     def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return the statistics of a batch, tensors by name; images that are at hand are checked."""
         images = inputs.get("images") if isinstance(inputs, Mapping) else inputs
-        if is_concrete(images):
+        if is_concrete(images) and (self.feature_space is None or len(images.shape) != 2):
             check_images(images)
         return super().__call__(inputs, *arguments, **options)
 

@@ -1,6 +1,7 @@
 """Encoder and decoder networks: they hold the weights and know nothing of distributions."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 from keras import layers
@@ -9,6 +10,7 @@ from keras_ood.networks.conv2d_transpose import Conv2DTranspose
 
 Networks = tuple[keras.Sequential, keras.Sequential]
 
+HIDDEN = 128  # units of `dense`
 CHANNELS = "channels_last"  # whatever Keras' image data format is set to
 
 
@@ -61,7 +63,20 @@ def small(image_shape: tuple[int, int, int], latent_dim: int) -> Networks:
     return encoder, decoder
 
 
-ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], Networks]] = {"paper": paper, "small": small}
+ARCHITECTURES: dict[str, Callable[[Any, int], Networks]] = {"paper": paper, "small": small}
+
+
+def dense(event_shape: tuple[int], latent_dim: int) -> Networks:
+    """Two hidden layers of 128 units and their mirror image, for the features of a frozen encoder."""
+    hidden = [layers.Dense(HIDDEN, kernel_initializer="he_normal") for _ in range(4)]
+    encoder = _stack("encoder", event_shape, [hidden[0], _activation(), hidden[1], _activation()])
+    output = layers.Dense(event_shape[0], kernel_initializer="zeros", name="features")  # starts at the mean
+    decoder = _stack("decoder", (latent_dim,), [hidden[2], _activation(), hidden[3], _activation(), output])
+    return encoder, decoder
+
+
+FEATURE_ARCHITECTURES: dict[str, Callable[[Any, int], Networks]] = {"dense": dense}
+"""Of detectors over an encoder."""
 
 
 def _stack(name: str, input_shape: tuple[int, ...], *blocks: Iterable[keras.layers.Layer]) -> keras.Sequential:

@@ -14,6 +14,7 @@ from keras_ood.scores.likelihood_ratio import LikelihoodRatio
 from keras_ood.scores.likelihood_regret import LikelihoodRegret
 from keras_ood.scores.local_contrast import LocalContrast
 from keras_ood.scores.mahalanobis import Mahalanobis
+from keras_ood.scores.nearest_neighbours import NearestNeighbours
 from keras_ood.scores.nll import NegativeLogLikelihood
 from keras_ood.scores.path_norms import PathNorms
 from keras_ood.scores.reconstruction import Reconstruction
@@ -44,6 +45,7 @@ _CATALOGUE: dict[str, Score] = {
         PValueEnsemble(),
         GradientNorm(),
         Mahalanobis(),
+        NearestNeighbours(),
         WillItMove(),
     )
 }

@@ -30,6 +30,10 @@ class InputComplexity(Score):
     measures = ("code_length",)
     cheap = False
 
+    def serves(self, detector: Any) -> bool:
+        """Return whether the detector looks at pixels: its nll is of what is compressed."""
+        return super().serves(detector) and detector.feature_space is None
+
     def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `code_length` in nats."""
         levels = np.asarray(np.round(255 * np.asarray(images)), np.uint8)

@@ -32,8 +32,8 @@ class WillItMove(Score):
     transductive = True
 
     def serves(self, detector: Any) -> bool:
-        """Return whether the detector's prior is tilted: a Gaussian VAE has nowhere to move."""
-        return super().serves(detector) and bool(detector.tilt > 0)
+        """Return whether the detector's prior is tilted, a Gaussian VAE has nowhere to move, and it draws images."""
+        return super().serves(detector) and bool(detector.tilt > 0) and detector.feature_space is None
 
     def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return `will_it_move`, the nll in nats after the adaptation."""

@@ -1,5 +1,6 @@
 """The layers of image flows: they hold the weights and make bijectors on call."""
 
+from keras_ood.networks.flow.dense_block import DenseBlock
 from keras_ood.networks.flow.flow import Flow
 from keras_ood.networks.flow.glow_step import GlowStep
 from keras_ood.networks.flow.paper_block import PaperBlock
@@ -34,6 +35,13 @@ def multiscale(image_shape: tuple[int, int, int], depth: int = 4) -> Flow:
     )
 
 
-FLOWS = {"multiscale": multiscale, "paper": paper}
+def dense(event_shape: tuple[int], depth: int = 2) -> Flow:
+    """`depth` blocks of two couplings over the features of a frozen encoder, as vectors of one pixel `(1, 1, features)`."""
+    return Flow([[DenseBlock(*event_shape, seed, name=f"block_{seed}") for seed in range(depth)]], squeezed=False, name="flow")
 
-__all__ = ["FLOWS", "Flow", "multiscale", "paper"]
+
+FLOWS = {"multiscale": multiscale, "paper": paper}
+FEATURE_FLOWS = {"dense": dense}
+"""Of detectors over an encoder."""
+
+__all__ = ["FEATURE_FLOWS", "FLOWS", "Flow", "dense", "multiscale", "paper"]

@@ -1,0 +1,106 @@
+"""Images to embeddings, computed once and kept on disk."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from keras_ood.backend.compiled import launch
+from keras_ood.backend.settings import own_settings
+from keras_ood.encoders.frozen_encoder import FrozenEncoder
+from keras_ood.images.embeddings import Embeddings
+from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
+from keras_ood.terminal.progress import track_images
+
+FOLDER = "KERAS_OOD_EMBEDDINGS"
+"""Environment variable: the folder of embeddings; `~/.cache/keras_ood/embeddings` without."""
+
+
+def embed(
+    images: Any,
+    encoder: FrozenEncoder,
+    image_shape: tuple[int, int, int] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    batch_size: int = 256,
+    dtype: str = "float16",
+    progress: bool | None = None,
+) -> Embeddings:
+    """Return the embeddings of images, from disk where they were computed before.
+
+    Of arrays and image files the embeddings stay in `folder`, under a name that images and encoder decide: the bytes of an
+    array; paths, sizes and times of files. Of streams, which nothing tells apart before they are read, they are held in memory.
+
+    Args:
+        images: Any accepted source.
+        encoder: The encoder.
+        image_shape: `(height, width, channels)` of the detector: images are converted to it first, as its `score` does; None
+            for the encoder's own.
+        folder: Folder of embeddings; None for the environment variable `KERAS_OOD_EMBEDDINGS`, or `~/.cache/keras_ood/embeddings`.
+        batch_size: Images per pass.
+        dtype: Of the embeddings, `"float16"` or `"float32"`.
+        progress: Whether to show a bar on standard error; None: on a terminal, once the work takes long.
+
+    Raises:
+        ValueError: Images that are not accepted.
+    """
+    if dtype not in ("float16", "float32"):
+        raise ValueError(f'`dtype` must be "float16" or "float32". Received: {dtype!r}')
+    source = opened(images)
+    shape = encoder.image_shape if image_shape is None else image_shape
+    identity = encoder.identity | {"given_shape": list(shape)}
+    parts = _parts(source, Preprocessing(shape), encoder, batch_size, progress)
+    key = _key(source, identity | {"dtype": dtype})
+    if key is None:
+        return Embeddings(np.concatenate([part.astype(dtype) for part in parts]), identity)
+    place = Path(folder or os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / f"{key}.npy"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            unfinished = path.with_suffix(".unfinished")
+            array = np.lib.format.open_memmap(unfinished, "w+", np.dtype(dtype), (len(source), encoder.width))
+            start = 0
+            for part in parts:
+                array[start : start + len(part)] = part
+                start += len(part)
+            array.flush()
+            Embeddings(array, identity).describe(path)
+            unfinished.replace(path)
+    return Embeddings.open(path)
+
+
+def _parts(source: Any, preprocess: Preprocessing, encoder: FrozenEncoder, batch_size: int, progress: bool | None) -> Any:
+    """Yield the features of one batch after the other; a batch is read while the one before is computed."""
+    encoder.ready()
+    with own_settings():
+        launched = launch(lambda batch: {"features": encoder(preprocess(batch))}, encoder)
+
+    def start(batch: np.ndarray) -> tuple[int, Any]:
+        if batch.shape[1:] != preprocess.image_shape:
+            batch = np.concatenate(list(convert(batch, preprocess)))
+        return len(batch), launched(pad(batch, batch_size))
+
+    batches = track_images(iterate_batches(source, batch_size, preprocess), count_images(source), progress)
+    for length, pending in one_ahead(batches, start):
+        yield pending()["features"][:length]
+
+
+def _key(source: Any, settings: dict[str, Any]) -> str | None:
+    """Name of the embeddings of images that can be told apart before they are read; None for others."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    if isinstance(source, ImageFiles):
+        for path in source.paths:
+            status = os.stat(path)
+            digest.update(f"{os.path.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    elif isinstance(source, np.ndarray):
+        digest.update(f"{source.shape}{source.dtype}".encode())
+        digest.update(np.ascontiguousarray(source).data)
+    else:
+        return None
+    return digest.hexdigest()

@@ -1,0 +1,197 @@
+"""The features of a frozen encoder as in-distribution images fill them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.backend.settings import own_settings
+from keras_ood.encoders.frozen_encoder import FrozenEncoder
+from keras_ood.images.embeddings import Embeddings
+
+MEMORY = 200
+_MOST = 50_000  # embeddings that the memory is chosen from
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
+    """Whitened features, and how far an image's are from those of in-distribution images.
+
+    With `h` an image's features at the stages looked at, `m` and `S` their mean and Ledoit-Wolf covariance over in-distribution
+    images, `S = L L^T`, and `r_1 .. r_K` the memory:
+
+        whitened     w(x) = L^-1 (h - m)
+        mahalanobis  |w(x)|
+        knn          min_k |B^-1 (w(x) - r_k)|,  C = B B^T
+
+    The memory is a coreset: the `K` centres of a k-means clustering of the whitened features. `C` is the Ledoit-Wolf covariance
+    of the whitened features about their own centres, so that a distance is measured by how images of one kind vary, not by how
+    the kinds differ. No label is used.
+
+    Args:
+        encoder: A `FrozenEncoder`, or what it takes as `network`.
+        stages: Positions among the encoder's stages of those that are looked at, rising; None for all.
+        memory: `K`.
+
+    Raises:
+        ValueError: Stages that the encoder has not, or a memory that is none.
+
+    Source: Lee et al., arXiv 1807.03888, with clusters in place of classes; Ledoit, Wolf, "A well-conditioned estimator for
+    large-dimensional covariance matrices", 2004; Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors",
+    arXiv 2204.06507; Roth et al., "PatchCore", arXiv 2106.08265 (coresets).
+    """
+
+    def __init__(self, encoder: Any, stages: Sequence[int] | None = None, memory: int = MEMORY, **kwargs: Any) -> None:
+        super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
+        if isinstance(encoder, dict):
+            encoder = keras.saving.deserialize_keras_object(encoder)
+        self.encoder = encoder if isinstance(encoder, FrozenEncoder) else FrozenEncoder(encoder)
+        every = range(len(self.encoder.widths))
+        self.stages = tuple(every) if stages is None else tuple(stages)
+        if not self.stages or list(self.stages) != sorted(set(self.stages)) or not set(self.stages) <= set(every):
+            raise ValueError(f"`stages` are of {list(every)} of the encoder's, rising. Received: {stages!r}")
+        if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
+            raise ValueError(f"`memory` must be a positive integer. Received: {memory!r}")
+        self.memory = memory
+        self.columns = self._columns_of(self.stages)
+        width = len(self.columns)
+        self.mean = self._state("mean", (width,))
+        self._whitening = self._state("whitening", (width * (width + 1) // 2,))  # triangles: half of the numbers are 0
+        self._within = self._state("within", (width * (width + 1) // 2,))
+        self.centres = self._state("centres", (memory, width))
+        self.built = True
+
+    def _state(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+
+    def _columns_of(self, stages: Sequence[int]) -> np.ndarray:
+        ends = np.cumsum((0, *self.encoder.widths))
+        return np.concatenate([np.arange(ends[stage], ends[stage + 1]) for stage in stages])
+
+    @property
+    def width(self) -> int:
+        """Number of features that are looked at."""
+        return len(self.columns)
+
+    @property
+    def other_columns(self) -> np.ndarray:
+        """Which columns of the encoder's features are not looked at; all of them, where every stage is."""
+        others = [stage for stage in range(len(self.encoder.widths)) if stage not in self.stages]
+        return self._columns_of(others or self.stages)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether in-distribution images have been seen."""
+        return bool(np.any(ops.convert_to_numpy(self._whitening)))
+
+    def fit(self, embeddings: Embeddings, seed: int = 0) -> "FeatureSpace":
+        """Take mean, covariances and memory from in-distribution images; returns itself.
+
+        Args:
+            embeddings: Of at least as many images as `memory`; `keras_ood.encoders.embed` makes them.
+            seed: Seed of the clustering, and of the choice of 50,000 images where there are more.
+
+        Raises:
+            ValueError: Too few images, or embeddings of another encoder.
+        """
+        from sklearn.cluster import MiniBatchKMeans
+        from sklearn.covariance import LedoitWolf
+
+        self.require(embeddings)
+        if len(embeddings) < max(self.memory, 2):
+            raise ValueError(f"`memory` takes as many images at least. Received: {len(embeddings)}, memory={self.memory}")
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:_MOST])
+        features = embeddings[chosen].values()[:, self.columns].astype(np.float64)
+        mean = features.mean(axis=0)
+        covariance = LedoitWolf(assume_centered=True).fit(features - mean).covariance_
+        whitening = _inverse_root(covariance)
+        whitened = (features - mean) @ whitening
+        batch = min(4_096, len(whitened))
+        clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=1, max_iter=30, random_state=seed).fit(whitened)
+        about = whitened - clusters.cluster_centers_[clusters.labels_]
+        within = _inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
+        values = (mean, _pack(whitening), _pack(within), clusters.cluster_centers_ @ within)
+        for weight, value in zip((self.mean, self._whitening, self._within, self.centres), values, strict=True):
+            weight.assign(value.astype(np.float32))
+        return self
+
+    def require(self, embeddings: Embeddings) -> None:
+        """Check that embeddings are of this encoder.
+
+        Raises:
+            ValueError: They are of another one.
+        """
+        wanted = self.encoder.identity
+        found = {key: embeddings.encoder.get(key) for key in wanted}
+        if found != wanted or embeddings.shape[1] != self.encoder.width:
+            raise ValueError(
+                f"Embeddings must be those of the detector's encoder, {self.encoder.width} features of {wanted}. "
+                f"Received: {embeddings.shape[1]} features of {found}"
+            )
+
+    def embed(self, images: Any) -> Any:
+        """Return the encoder's features, `(batch, encoder.width)`, of images `(batch, height, width, 1 or 3)`; of rank 2 as is."""
+        return ops.cast(images, "float32") if len(images.shape) == 2 else self.encoder(images)
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """As any Keras layer; float32 whatever `keras.config.set_floatx` says."""
+        with own_settings():
+            return super().__call__(*inputs, **options)
+
+    def call(self, features: Any) -> Any:
+        """Return `w`, `(batch, width)`, of the encoder's features `(batch, encoder.width)`."""
+        return ops.matmul(_take(features, self.columns) - self.mean, _unpack(self._whitening, self.width))
+
+    def others(self, features: Any) -> Any:
+        """Return the encoder's features at the other stages, `(batch, ...)`, see `other_columns`."""
+        return _take(features, self.other_columns)
+
+    def statistics(self, whitened: Any) -> dict[str, Any]:
+        """Return `mahalanobis` and `knn`, `(batch,)` each, of `w`."""
+        about = ops.matmul(whitened, _unpack(self._within, self.width))
+        centres = ops.convert_to_tensor(self.centres)
+        products = ops.matmul(about, ops.transpose(centres))
+        squared = ops.min(ops.sum(ops.square(centres), axis=-1) - 2 * products, axis=-1) + ops.sum(ops.square(about), axis=-1)
+        return {
+            "mahalanobis": ops.sqrt(ops.sum(ops.square(whitened), axis=-1)),
+            "knn": ops.sqrt(ops.maximum(squared, 0.0)),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "name": self.name,
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "stages": list(self.stages),
+            "memory": self.memory,
+        }
+
+
+def _inverse_root(covariance: np.ndarray) -> np.ndarray:
+    """The upper triangle `W` with `W^T S W = I`."""
+    return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)).T)
+
+
+def _pack(triangle: np.ndarray) -> np.ndarray:
+    """The numbers of an upper triangle, row by row."""
+    return triangle[np.triu_indices(len(triangle))]
+
+
+def _unpack(numbers: Any, width: int) -> Any:
+    """The `(width, width)` upper triangle of the numbers that `_pack` gave."""
+    places = np.zeros((width, width), np.int32)  # 0: the zero that is put in front
+    places[np.triu_indices(width)] = np.arange(1, width * (width + 1) // 2 + 1)
+    padded = ops.concatenate([ops.zeros((1,)), ops.convert_to_tensor(numbers)])
+    return ops.reshape(ops.take(padded, places.reshape(-1)), (width, width))
+
+
+def _take(features: Any, columns: np.ndarray) -> Any:
+    """Columns that lie side by side are a slice."""
+    if len(columns) == features.shape[-1]:
+        return features
+    first, last = int(columns[0]), int(columns[-1])
+    if last - first + 1 == len(columns):
+        return features[:, first : last + 1]
+    return ops.take(features, columns, axis=-1)

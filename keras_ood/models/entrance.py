@@ -1,0 +1,105 @@
+"""Where images enter a detector."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ood.backend.compiled import launch
+from keras_ood.encoders.embed import embed
+from keras_ood.encoders.feature_space import FeatureSpace
+from keras_ood.images.embeddings import Embeddings
+from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.sources import convert, gather, opened
+
+
+class Entrance:
+    """What the networks of a detector see of images: the pixels, or the whitened features of a frozen encoder.
+
+    Over an encoder all methods that take images take their `keras_ood.encoders.Embeddings` too; inside, a batch of rank 4 is
+    images, one of rank 2 the encoder's features.
+
+    Args:
+        preprocessing: The detector's `Preprocessing`.
+        feature_space: None for pixels.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, feature_space: FeatureSpace | None) -> None:
+        self.preprocessing, self.feature_space = preprocessing, feature_space
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of what the networks see of one image."""
+        return self.preprocessing.image_shape if self.feature_space is None else (self.feature_space.width,)
+
+    @property
+    def given_shape(self) -> tuple[int, ...]:
+        """Shape of what enters at one image's place once it was looked at: `prepare`."""
+        return self.preprocessing.image_shape if self.feature_space is None else (self.feature_space.encoder.width,)
+
+    def prepared(self, images: Any) -> Any:
+        """Return what enters, `(batch, *given_shape)`, of raw or prepared images; tensors."""
+        if self.feature_space is None:
+            return self.preprocessing(images)
+        return self.feature_space.embed(images if len(images.shape) == 2 else self.preprocessing(images))
+
+    def event(self, prepared: Any) -> Any:
+        """Return what the networks see, `(batch, *event_shape)`, of what entered; tensors."""
+        return prepared if self.feature_space is None else self.feature_space(prepared)
+
+    def ready(self) -> None:
+        """Build what is built once, outside of any compiled pass.
+
+        Raises:
+            ImportError: The encoder's package is not installed.
+            ValueError: The encoder has other weights, or its features were never whitened.
+        """
+        if self.feature_space is not None:
+            self.feature_space.encoder.ready()
+            if not self.feature_space.fitted:
+                raise ValueError(
+                    "The features of an encoder are whitened by in-distribution images first: `fit` the detector to an array, a "
+                    "list, files or embeddings, or its `feature_space`. Received: a detector that has seen no image"
+                )
+
+    def require(self, embeddings: Embeddings) -> Embeddings:
+        """Return embeddings that belong to this entrance.
+
+        Raises:
+            ValueError: They are of other features, or images were asked for.
+        """
+        if self.feature_space is None:
+            raise ValueError(f"This detector looks at pixels: it takes images. Received: embeddings of {embeddings.encoder}")
+        self.feature_space.require(embeddings)
+        given = embeddings.encoder.get("given_shape")
+        if given != list(self.preprocessing.image_shape):
+            raise ValueError(
+                f"Embeddings must be those of images of the detector's shape {list(self.preprocessing.image_shape)}. "
+                f"Received: embeddings of images of {given}"
+            )
+        return embeddings
+
+    def embed(self, images: Any, **options: Any) -> Embeddings:
+        """Return the embeddings of images as this detector sees them, see `keras_ood.encoders.embed`.
+
+        Raises:
+            ValueError: The detector looks at pixels.
+        """
+        if isinstance(images, Embeddings):
+            return self.require(images)
+        if self.feature_space is None:
+            raise ValueError("This detector looks at pixels: there is nothing to embed. Received: a detector without encoder")
+        return embed(images, self.feature_space.encoder, self.preprocessing.image_shape, **options)
+
+    def to_train_on(self, source: Any) -> Any:
+        """Return a source whose images the encoder has seen once, not in every epoch; a stream stays what it is."""
+        if isinstance(source, Embeddings):
+            return self.require(source).values()
+        if self.feature_space is None:
+            return source
+        images = source[0] if isinstance(source, tuple) and source and getattr(source[0], "ndim", 0) == 4 else source
+        images = opened(images) if isinstance(images, (str, list)) or hasattr(images, "__fspath__") else images
+        if isinstance(images, (np.ndarray, ImageFiles)):
+            return self.embed(images).values()
+        return source
