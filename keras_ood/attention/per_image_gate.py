@@ -148,8 +148,8 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
             return super().__call__(*inputs, **options)
 
     def call(self, images: Any) -> dict[str, Any]:
-        """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of preprocessed or raw images, or of features."""
-        features = images if self.encoder is None else self.encoder(self.preprocessing(images))
+        """Return `attention`, `attention_p_value` and `mahalanobis`, `(batch,)` each, of images or of features."""
+        features = images if self.preprocessing is None else self.encoder(self.preprocessing(images))
         distance = self.mahalanobis(ops.cast(features, "float32"))
         p_value = self.p_value(distance)
         soft = ops.minimum(1.0, p_value / self.alpha)

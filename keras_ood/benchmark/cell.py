@@ -73,7 +73,7 @@ class Cell:
             limits: How much to measure.
         """
         detector = self._detector(recipe, trained)
-        _, held_out = recipe.training_split()
+        held_out = recipe.calibration_images()
         cheap = self.group == CHEAP
         methods = scores.available(detector, cheap=True) if cheap else [self.group]
         if self.seed == ALL_SEEDS:
@@ -83,10 +83,11 @@ class Cell:
         if fitted:
             detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted)
         inside = datasets.load(recipe.dataset, "test")[0][:count]
-        sets = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further])
+        sets: dict[str, Any] = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further])
         if cheap:
             sets |= corrupted_sets(inside[: limits.corrupted_images])
         rate = {name: _images_per_second(detector, inside, name) for name in methods}
+        sets, inside = {name: recipe.seen(images) for name, images in sets.items()}, recipe.seen(inside)
         shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
         report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
         first = {

@@ -41,7 +41,8 @@ def embed(
         encoder: The encoder.
         image_shape: `(height, width, channels)` of the detector: images are converted to it first, as its `score` does; None
             for the encoder's own.
-        folder: Folder of embeddings; None for the environment variable `KERAS_OOD_EMBEDDINGS`, or `~/.cache/keras_ood/embeddings`.
+        folder: Folder of embeddings; None for that of the environment variable `KERAS_OOD_EMBEDDINGS`, or
+            `~/.cache/keras_ood/embeddings`.
         batch_size: Images per pass.
         dtype: Of the embeddings, `"float16"` or `"float32"`.
         progress: Whether to show a bar on standard error; None: on a terminal, once the work takes long.

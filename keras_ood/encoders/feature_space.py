@@ -132,7 +132,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
             )
 
     def embed(self, images: Any) -> Any:
-        """Return the encoder's features, `(batch, encoder.width)`, of images `(batch, height, width, 1 or 3)`; of rank 2 as is."""
+        """Return the encoder's features, `(batch, encoder.width)`, of a batch of images; what has rank 2 is such features."""
         return ops.cast(images, "float32") if len(images.shape) == 2 else self.encoder(images)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:

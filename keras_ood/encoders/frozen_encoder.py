@@ -84,6 +84,10 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
             "digest": self.digest,
         }
 
+    def provenance(self) -> dict[str, Any]:
+        """Return what a preset says of it: `identity`, `title` and `trained_on`, JSON values."""
+        return {"title": self.source.title, "trained_on": self.source.trained_on, **self.identity}
+
     def ready(self) -> registry.Network:
         """Return the network, built now if it was not, with the weights that it must have.
 

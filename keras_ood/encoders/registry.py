@@ -142,8 +142,8 @@ def _check(model: Any) -> None:
     if not outputs or not all(rank == 4 for rank in ranks) or len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:
         found = [tuple(output.shape) for output in outputs] if outputs else type(model).__name__
         raise ValueError(
-            "An encoder is a Keras model from images (batch, height, width, channels) to one map of that rank or a list of them, "
-            f"one for each stage. Received: {found}"
+            "An encoder is a Keras model from images (batch, height, width, channels) to one map of that rank or a list of "
+            f"them, one for each stage. Received: {found}"
         )
 
 

@@ -43,6 +43,26 @@ class InDistribution(TypedDict, total=False):
     duplicates: int
 
 
+class Encoder(TypedDict):
+    """The frozen encoder that a detector looks through; its weights are not in the preset.
+
+    Attributes:
+        title: Its name for people.
+        trained_on: What its weights were trained on.
+        network: Its name in `keras_ood.encoders`.
+        image_shape: To what images are resized for it.
+        stages: Its stages that are looked at.
+        digest: SHA-256 of its weights, in hex.
+    """
+
+    title: str
+    trained_on: str
+    network: str
+    image_shape: list[int]
+    stages: list[int]
+    digest: str
+
+
 class FalseAlarms(TypedDict, total=False):
     """In-distribution test images flagged by the default score.
 
@@ -77,6 +97,7 @@ class Content(TypedDict, total=False):
         in_distribution: The images it was trained on.
         recipe_sha256: Digest of all that decides the weights.
         model: The constructor's arguments.
+        encoder: The frozen encoder; none of a detector of pixels.
         seeds: Seeds of the trainings that the card compares.
         training: What the training noted: epochs, seconds, machine, ...
         statistics: Mean of each statistic over the test images.
@@ -110,6 +131,7 @@ class Content(TypedDict, total=False):
     in_distribution: InDistribution
     recipe_sha256: str
     model: dict[str, Any]
+    encoder: Encoder
     seeds: list[int]
     training: dict[str, Any]
     statistics: dict[str, float]

@@ -38,7 +38,8 @@ def describe(detector: Any) -> Content:
     """Return what a detector itself knows of its preset."""
     exact = detector if detector.compute_dtype == "float32" else detector.inference_copy("float32")  # as it will be loaded
     calibrated = detector.calibrated  # once: each time all weights are looked at
-    return {
+    space = detector.feature_space
+    content: Content = {
         "format": FORMAT,
         "code_version": version("keras-ood"),
         "family": type(detector).__name__,
@@ -48,6 +49,7 @@ def describe(detector: Any) -> Content:
         "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
         "golden_scores": [float(score) for score in golden_scores(exact)],
     }
+    return content if space is None else content | {"encoder": space.encoder.provenance()}
 
 
 def golden_scores(detector: Any) -> np.ndarray:

@@ -70,7 +70,7 @@ class Duplicates:
 
 
 def _thumbnails(images: np.ndarray) -> np.ndarray:
-    """Means over at most 8x8 cells of the grey images, `(n, cells)`, 256 levels of what `images` (0..1) span; features as is."""
+    """Means over at most 8x8 cells of the grey images, `(n, cells)`, 256 levels of what `images` (0..1) span; features."""
     if images.ndim == 2:
         return images.astype(np.float16)
     grey = images.mean(axis=-1, dtype=np.float32)

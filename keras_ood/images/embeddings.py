@@ -40,7 +40,9 @@ class Embeddings:
             encoder = json.loads(Path(f"{path}{_SUFFIX}").read_text())
             return cls(np.load(path, mmap_mode="r", allow_pickle=False), encoder)
         except (ValueError, TypeError, EOFError) as error:
-            raise ValueError(f"Expected embeddings as `keras_ood.encoders.embed` writes them. Received: {path} ({error})") from error
+            raise ValueError(
+                f"Expected embeddings as `keras_ood.encoders.embed` writes them. Received: {path} ({error})"
+            ) from error
 
     def describe(self, path: str | os.PathLike[str]) -> None:
         """Write beside the array's file which encoder it is of."""
@@ -49,7 +51,7 @@ class Embeddings:
     @property
     def shape(self) -> tuple[int, int]:
         """`(N, width)`."""
-        return self.array.shape  # type: ignore[return-value]
+        return self.array.shape
 
     def __len__(self) -> int:
         """Number of images."""

@@ -39,8 +39,8 @@ class Detector(Family, Trainable):
         default_score: The score that methods use when none is named.
         background: A detector trained on images with some pixels replaced, for the score `likelihood_ratio`; copied. For pixels
             alone.
-        encoder: What a detector over the features of a frozen network looks through: a `keras_ood.encoders.FeatureSpace`, or what
-            that takes as `encoder`, such as `"efficientnet-lite0"`. None for pixels.
+        encoder: What a detector over the features of a frozen network looks through: a `keras_ood.encoders.FeatureSpace`, or
+            what that takes as `encoder`, such as `"efficientnet-lite0"`. None for pixels.
     """
 
     def __init__(

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_ood.backend.compiled import launch
 from keras_ood.encoders.embed import embed
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.image_files import ImageFiles
 from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.images.sources import convert, gather, opened
+from keras_ood.images.sources import opened
 
 
 class Entrance:
@@ -59,8 +57,8 @@ class Entrance:
             self.feature_space.encoder.ready()
             if not self.feature_space.fitted:
                 raise ValueError(
-                    "The features of an encoder are whitened by in-distribution images first: `fit` the detector to an array, a "
-                    "list, files or embeddings, or its `feature_space`. Received: a detector that has seen no image"
+                    "The features of an encoder are whitened by in-distribution images first: `fit` the detector to an array, "
+                    "a list, files or embeddings, or its `feature_space`. Received: a detector that has seen no image"
                 )
 
     def require(self, embeddings: Embeddings) -> Embeddings:

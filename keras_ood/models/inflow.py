@@ -53,8 +53,8 @@ class InFlow(Detector):
     image that the flow compresses, so a gate that closes decides the verdict and the flow ranks what passes it. With a gate c
     depends on the image, and the nll is a score, no longer a density.
 
-    Over an encoder `y` is the image's whitened features, which are not dequantised, and the gate looks at the encoder's stages that
-    the flow does not see (`keras_ood.encoders.FeatureSpace`'s `stages`), at all where there are no others.
+    Over an encoder `y` is the image's whitened features, which are not dequantised, and the gate looks at the encoder's stages
+    that the flow does not see (`keras_ood.encoders.FeatureSpace`'s `stages`), at all where there are no others.
 
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
@@ -212,7 +212,9 @@ class InFlow(Detector):
         Over an encoder the whitened features.
         """
         if self.feature_space is not None:
-            return np.asarray(self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))(images))
+            return np.asarray(
+                self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))(images)
+            )
         return None if self.gate is None else encode(self.gate.encoder, images)
 
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:

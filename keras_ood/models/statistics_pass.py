@@ -88,6 +88,7 @@ class StatisticsPass:
                 padded = self.prepare(padded)
             return padded, len(batch), launched(padded, noise)
 
+        count: int | None
         if isinstance(images, Embeddings):
             batches, count = entrance.require(images).batches(batch_size), len(images)
         else:

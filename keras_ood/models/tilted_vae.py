@@ -37,7 +37,8 @@ ICLR 2023, arXiv
 class TiltedVAE(Detector):
     """Variational autoencoder whose prior is the exponentially tilted Gaussian.
 
-    With `x` an image of `D` numbers in 0..1, or an image's whitened features (`encoder`), `z` a latent of `d` numbers, `f` the decoder and `g` the scale of the pixels:
+    With `x` an image of `D` numbers in 0..1, or an image's whitened features (`encoder`), `z` a latent of `d` numbers, `f` the
+    decoder and `g` the scale of the pixels:
 
         prior       p(z)   = TiltedGaussian(tilt, d)
         posterior   q(z|x) = N(loc(x), I) for tilt > 0;  N(loc(x), diag(scale(x)^2)) for tilt = 0

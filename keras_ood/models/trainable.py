@@ -67,10 +67,16 @@ class Trainable(Portable):
             FloatingPointError: The loss became NaN or infinite.
         """
         _refuse_weights(options)
-        feed, x, epochs = self._feed(), self.entrance.to_train_on(x), int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0))
+        feed, x, epochs = (
+            self._feed(),
+            self.entrance.to_train_on(x),
+            int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0)),
+        )
         data = feed.open(x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
         if (validation := options.get("validation_data")) is not None:
-            opened = feed.open(self.entrance.to_train_on(validation), epochs, options.get("validation_steps"), "validation_steps")
+            opened = feed.open(
+                self.entrance.to_train_on(validation), epochs, options.get("validation_steps"), "validation_steps"
+            )
             options["validation_data"] = (opened,) if hasattr(opened, "shape") else opened
         if not self.compiled:
             with own_settings():
@@ -89,6 +95,9 @@ class Trainable(Portable):
         """Embeddings as an array; every other source as it is."""
         self.entrance.ready()
         return self.entrance.require(source).values() if isinstance(source, Embeddings) else source
+
+    def _are_features(self, batch: Any) -> bool:
+        return self.feature_space is not None and len(batch.shape) == 2
 
     def _feed(self) -> Feed:
         return Feed(self.preprocessing, self.entrance.given_shape)
@@ -135,7 +144,7 @@ class Trainable(Portable):
     def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return the statistics of a batch, tensors by name; images that are at hand are checked."""
         images = inputs.get("images") if isinstance(inputs, Mapping) else inputs
-        if is_concrete(images) and (self.feature_space is None or len(images.shape) != 2):
+        if is_concrete(images) and not self._are_features(images):
             check_images(images)
         return super().__call__(inputs, *arguments, **options)
 

@@ -8,12 +8,15 @@ from keras_ood.calibration.conformal import MINIMUM_SIZE
 from keras_ood.datasets import DATASETS, SYNTHETIC
 from keras_ood.models import FAMILIES
 from keras_ood.models.portable import POLICIES
-from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
+from keras_ood.recipes.parts import BackgroundRecipe, EncoderRecipe, GateRecipe
 from keras_ood.terminal.names import did_you_mean
 from keras_ood.terminal.numbers import is_between, is_whole
 
 LEAST = 2 * MINIMUM_SIZE
 """Calibration images at least: half of them fit the scores that are fitted."""
+
+UNGATED = "ungated"
+"""What the rows of a gated InFlow without its gate are called."""
 
 _SETS = [*DATASETS, *SYNTHETIC]
 
@@ -46,6 +49,11 @@ _RULES: dict[str, _Rule] = {
     "perturbed": ("0 or a number between 0 and 1", lambda value: value == 0 or is_between(value, 0, 1)),
     "attention": ("a table", lambda value: value is None or isinstance(value, GateRecipe)),
     "background": ("a table", lambda value: value is None or isinstance(value, BackgroundRecipe)),
+    "encoder": ("a table", lambda value: value is None or isinstance(value, EncoderRecipe)),
+    "beside": (
+        "a table of tables, arguments of the family by a title of its own",
+        lambda value: isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()),
+    ),
 }
 
 
@@ -67,6 +75,17 @@ def check(values: Mapping[str, Any]) -> None:
             f"`attention` belongs to an InFlow, and its `held_out` leaves at least {LEAST} images of `calibration_size`. "
             f"Received: {attention.table()} for a {values['family']}, of {values['calibration_size']}"
         )
+    if attention and (attention.encoder is None) == (values["encoder"] is None):
+        raise ValueError(
+            f"`attention` names an `encoder` where the recipe has none, and none where it has. Received: {attention.table()}"
+        )
+    if values["encoder"] and (values["background"] or values["perturbed"] or values["studies"]):
+        raise ValueError(
+            "A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies`: those are of pixels. Received: "
+            f"{values['encoder'].table()}"
+        )
+    if taken := {"trained", "untrained", UNGATED} & set(values["beside"]):
+        raise ValueError(f"The titles in `beside` are others than those that every preset has. Received: {sorted(taken)}")
 
 
 def _hint(key: str, value: Any) -> str:

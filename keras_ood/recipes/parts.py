@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from keras_ood.encoders import FeatureSpace, FrozenEncoder
+from keras_ood.encoders.feature_space import MEMORY
 from keras_ood.models.portable import POLICIES
 from keras_ood.terminal.numbers import is_between, is_whole
 
@@ -15,12 +17,12 @@ class GateRecipe:
     """How the per-image gate of an InFlow is fitted: the table `attention` of a recipe.
 
     Attributes:
-        encoder: Zoo name of the TiltedVAE whose encoder the gate takes.
+        encoder: Zoo name of the TiltedVAE whose encoder the gate takes; None in a recipe with an `encoder` of its own.
         held_out: Number of calibration images that the gate takes for itself.
         settings: Further arguments of `PerImageGate.from_images`.
     """
 
-    encoder: str
+    encoder: str | None
     held_out: int
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -31,24 +33,74 @@ class GateRecipe:
         Raises:
             ValueError: A key is missing or unknown, or a value cannot be.
         """
-        required = {"encoder", "held_out"}
+        required = {"held_out"}
         counts = [table[key] for key in ("reference", "components") if key in table]
         if (
-            not required <= set(table) <= required | _SETTINGS
-            or not isinstance(table["encoder"], str)
+            not required <= set(table) <= {"encoder", *required, *_SETTINGS}
+            or not isinstance(table.get("encoder", ""), str)
             or not is_whole(table["held_out"], _HELD_OUT)
             or not all(is_whole(count, 1) for count in counts)
             or not is_between(table.get("alpha", 0.5), 0, 1)
         ):
             raise ValueError(
-                f"`attention` names an `encoder` and `held_out`, at least {_HELD_OUT} images, may have {sorted(_SETTINGS)}, "
-                f"as `PerImageGate.from_images` takes them. Received: {table}"
+                f"`attention` names `held_out`, at least {_HELD_OUT} images, may have {sorted(_SETTINGS)} and `encoder`, as"
+                f" `PerImageGate.from_images` takes them. Received: {table}"
             )
-        return cls(table["encoder"], table["held_out"], {key: table[key] for key in table if key not in required})
+        return cls(table.get("encoder"), table["held_out"], {key: table[key] for key in table if key in _SETTINGS})
 
     def table(self) -> dict[str, Any]:
         """Return the table as it stands in the recipe."""
-        return {"encoder": self.encoder, "held_out": self.held_out, **self.settings}
+        encoder = {} if self.encoder is None else {"encoder": self.encoder}
+        return encoder | {"held_out": self.held_out, **self.settings}
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """The frozen encoder that a preset looks through: the table `encoder` of a recipe, see `keras_ood.encoders.FrozenEncoder`.
+
+    Attributes:
+        network: Name of the encoder.
+        image_shape: To what images are resized for it.
+        stages: Its stages; None for those that are usual.
+        looked_at: Positions among them of those that the VAE or the flow sees; None for all. A gate sees the others.
+        memory: Number of centres behind the score `knn`.
+    """
+
+    network: str
+    image_shape: tuple[int, int, int] = (128, 128, 3)
+    stages: tuple[int, ...] | None = None
+    looked_at: tuple[int, ...] | None = None
+    memory: int = MEMORY
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> "EncoderRecipe":
+        """Return the encoder that a recipe's table describes.
+
+        Raises:
+            ValueError: A key is missing or unknown, or a value cannot be.
+        """
+        known = [key.name for key in fields(cls)]
+        lists = {key: table[key] for key in ("image_shape", "stages", "looked_at") if key in table}
+        if (
+            not {"network"} <= set(table) <= set(known)
+            or not isinstance(table["network"], str)
+            or not all(isinstance(value, list) and all(is_whole(part, 0) for part in value) for value in lists.values())
+            or not is_whole(table.get("memory", 1), 1)
+        ):
+            raise ValueError(f"`encoder` names a `network` and may have more of {known}, as whole numbers. Received: {table}")
+        return cls(**table | {key: tuple(value) for key, value in lists.items()})
+
+    def table(self) -> dict[str, Any]:
+        """Return the table as it stands in the recipe."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    def frozen(self) -> FrozenEncoder:
+        """Return the encoder."""
+        return FrozenEncoder(self.network, self.image_shape, self.stages)
+
+    def feature_space(self) -> FeatureSpace:
+        """Return the feature space over it, not fitted."""
+        return FeatureSpace(self.frozen(), self.looked_at, self.memory)
 
 
 @dataclass(frozen=True)

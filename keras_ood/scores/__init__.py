@@ -5,6 +5,7 @@ from typing import Any
 from keras_ood.scores.density_of_states import DensityOfStates
 from keras_ood.scores.ensemble import PValueEnsemble
 from keras_ood.scores.fit import Fit
+from keras_ood.scores.fusion import Fusion
 from keras_ood.scores.gradient_norm import GradientNorm
 from keras_ood.scores.input_complexity import InputComplexity
 from keras_ood.scores.iwae import ImportanceWeighted
@@ -46,6 +47,7 @@ _CATALOGUE: dict[str, Score] = {
         GradientNorm(),
         Mahalanobis(),
         NearestNeighbours(),
+        Fusion(),
         WillItMove(),
     )
 }

@@ -4,7 +4,7 @@ from keras_ood.scores.score import Score
 
 
 class NearestNeighbours(Score):
-    """The distance of an encoder's features to the nearest centre of a memory of in-distribution images; no unit. Cost: one pass.
+    """The distance of an encoder's features to the nearest centre of a memory of in-distribution ones; no unit. Cost: one pass.
 
     The memory and its metric are those of `keras_ood.encoders.FeatureSpace`. Beside the scores of a detector over an encoder it
     shows what the detector adds to the encoder. After Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors",

@@ -23,6 +23,7 @@ from keras_ood.evaluation.studies import CHECKS, STUDIES
 from keras_ood.hub import preset, serialization
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
+from keras_ood.recipes.checks import UNGATED
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import writable, write_records
 
@@ -57,9 +58,10 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
         writable(place)
     preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
     _check(recipe)
-    _, calibration_images = recipe.training_split()
+    calibration_images = recipe.calibration_images()
     test_images, _ = datasets.load(recipe.dataset, "test")
-    sets = {name: named_images(name, test_images) for name in recipe.out_of_distribution}
+    sets = {name: recipe.seen(named_images(name, test_images)) for name in recipe.out_of_distribution}
+    test_images = recipe.seen(test_images)
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
@@ -72,6 +74,10 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
             "untrained": untrained(recipe, seed, untrained_gate),
             "trained": equipped(network, gate, background),
         }
+        if gate is not None and recipe.encoder is not None:
+            detectors[UNGATED] = equipped(network, None, background)
+        for title, other in recipe.others_beside().items():
+            detectors[title] = equipped(train_seed(other, seed, runs / other.name / f"seed-{seed}", verbose), gate, background)
         for weights, detector in detectors.items():
             detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
@@ -135,6 +141,7 @@ def untrained(recipe: Recipe, seed: int, gate: PerImageGate | None) -> Detector:
     """Return a recipe's detector with the weights that its training starts from, and an untrained background model."""
     keras.utils.set_random_seed(seed)
     network, background = recipe.build(), recipe.background_recipe()  # the background's weights are drawn after the network's
+    recipe.fit_feature_space(network)
     return equipped(network, gate, None if background is None else background.build())
 
 
@@ -194,7 +201,10 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
         detector.load_weights(folder / WEIGHTS)
         return detector.inference_copy("float32")
     folder.mkdir(parents=True, exist_ok=True)
-    images = gather(recipe.images_to_train_on(), detector.preprocessing)  # once, not in every epoch
+    images = recipe.seen(recipe.images_to_train_on())
+    if recipe.encoder is None:
+        images = gather(images, detector.preprocessing)  # once, not in every epoch
+    recipe.fit_feature_space(detector)
     detector.compile(optimizer=cosine_adam(recipe.learning_rate, len(images), recipe.batch_size, recipe.epochs))
     start = time.monotonic()
     states = Checkpoints(folder / "backup")

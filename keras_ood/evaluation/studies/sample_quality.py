@@ -68,7 +68,9 @@ class SampleQuality:
 
     def measure(self, detector: TiltedVAE, seed: int = 0) -> Quality:
         """Measure as many samples and reconstructions as there are real images."""
-        originals, reconstructed = detector.reconstruct(self.real)  # all images take the way through the detector's own size
+        shown = detector.reconstruct(self.real)
+        assert shown is not None, "a VAE over pixels draws"
+        originals, reconstructed = shown  # all images take the way through the detector's own size
         samples = detector.sample(len(self.real), seed)
         moments = self._gaussian(originals)
         resized = keras.ops.convert_to_numpy(detector.preprocessing(self._training))
