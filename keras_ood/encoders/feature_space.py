@@ -64,7 +64,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def _state(self, name: str, shape: tuple[int, ...]) -> Any:
-        return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+        return self.add_weight(shape=shape, initializer="zeros", trainable=False, autocast=False, name=name)
 
     def _columns_of(self, stages: Sequence[int]) -> np.ndarray:
         ends = np.cumsum((0, *self.encoder.widths))
@@ -109,7 +109,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         whitening = _inverse_root(covariance)
         whitened = (features - mean) @ whitening
         batch = min(4_096, len(whitened))
-        clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=1, max_iter=30, random_state=seed).fit(whitened)
+        clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=3, max_iter=30, random_state=seed).fit(whitened)
         about = whitened - clusters.cluster_centers_[clusters.labels_]
         within = _inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
         values = (mean, _pack(whitening), _pack(within), clusters.cluster_centers_ @ within)

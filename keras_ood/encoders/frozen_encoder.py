@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ood.backend.blueprint import drawing
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders import registry
 from keras_ood.images.preprocessing import Preprocessing
@@ -52,6 +53,10 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
         self.preprocessing = Preprocessing((128, 128, 3) if image_shape is None else tuple(image_shape))  # type: ignore[arg-type]
         self.image_shape = self.preprocessing.image_shape
         if digest is None or widths is None or stages is None:
+            if drawing():  # a preset's configuration, which nobody trusts: it builds no network
+                raise ValueError(
+                    f"A configuration has `digest`, `widths` and `stages`. Received: {digest=}, {widths=}, {stages=}"
+                )
             found = registry.network(self.network, self.image_shape, self.dtype_policy.name)
             digest = digest or found.digest
             stages = self._chosen(stages, found)

@@ -100,6 +100,11 @@ def find(name: str) -> Source:
     """
     if name.startswith(KERAS):
         return _application(name.removeprefix(KERAS))
+    if name.startswith(OWN) and name not in _SOURCES:
+        raise ValueError(
+            "An encoder of somebody's own is known once `keras_ood.encoders.FrozenEncoder(model)` was given it. "
+            f"Received: {name!r}, named by the SHA-256 of its weights"
+        )
     if name not in _SOURCES:
         raise ValueError(
             f'`encoder` must be one of {names()}, "keras:<builder>" or a Keras model; one of your own is given to '

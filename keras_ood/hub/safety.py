@@ -23,6 +23,10 @@ _LARGEST = {
     "batch_shape": 512,
     "build_input_shape": 512,
     "components": 1024,
+    "features": 8192,
+    "memory": 8192,
+    "stages": 32,
+    "widths": 8192,
     "depth": 64,
     "dilation_rate": 8,
     "filters": 512,
@@ -37,7 +41,8 @@ _LARGEST = {
 }
 """Integers, or lists of integers, and how large each may be."""
 
-_SHAPES = ("shape", "size", "strides", "rate")
+_SHAPES = ("shape", "size", "strides", "rate", "stages", "widths")
+_LONGEST = 32  # of such a list
 _ACTIVATIONS = ("linear", "relu", "elu", "silu", "tanh", "sigmoid", "softplus", "gelu", "leaky_relu")
 _OBJECTS_OR_NONE = ("_initializer", "_regularizer", "_constraint")
 
@@ -141,7 +146,9 @@ def _check_class(entry: dict[str, Any], path: Path) -> None:
 def _check_value(key: str, value: Any, path: Path) -> None:
     if key in _LARGEST:
         parts = value if isinstance(value, list) and key.endswith(_SHAPES) else [value]
-        if not all(part is None or (type(part) is int and abs(part) <= _LARGEST[key]) for part in parts):
+        if len(parts) > _LONGEST or not all(
+            part is None or (type(part) is int and abs(part) <= _LARGEST[key]) for part in parts
+        ):
             raise PresetError(f"{key!r} holds integers of at most {_LARGEST[key]}. Received: {value!r} in {path}")
     elif key != "shared_object_id" and isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
         raise PresetError(f"Numbers in a configuration are at most {LARGEST_NUMBER}. Received: {key}={value} in {path}")

@@ -131,7 +131,7 @@ class Recipe:
         fields = [field for field in dataclasses.fields(cls) if field.name not in derived]
         known, required = (
             {field.name for field in fields},
-            {field.name for field in fields if field.default is dataclasses.MISSING},
+            {field.name for field in fields if field.default is field.default_factory is dataclasses.MISSING},
         )
         if not required <= set(values) <= known:
             raise ValueError(

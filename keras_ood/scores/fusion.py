@@ -11,7 +11,7 @@ _PARTS = ("nll", "knn", "gate_mahalanobis")
 
 
 class Fusion(Score):
-    """`sum_j arsinh((s_j(x) - m_j) / d_j)`, one-sided, with `m_j`, `d_j` a statistic's in-distribution mean and deviation; no unit.
+    """`sum_j arsinh((s_j(x) - m_j) / d_j)`, one-sided, with `m_j`, `d_j` the in-distribution mean and deviation; no unit.
 
     The statistics are the nll (is the image likely under the trained prior or flow?), the distance to the memory of an
     encoder's features (has anything like it been seen?) and, of a gated InFlow, the gate's distance in the stages that the flow

@@ -26,7 +26,9 @@ def test_a_network_is_built_once_for_each_size_and_policy() -> None:
     network = registry.network("efficientnet-lite0", (32, 32, 3))
     assert registry.network("efficientnet-lite0", (32, 32, 3)) is network
     assert registry.network("efficientnet-lite0", (64, 64, 3)) is not network
-    assert not network.trainable_variables
+    assert not network.model.trainable_variables
+    assert len(network.digest) == 64
+    assert registry.network("efficientnet-lite0-untrained", (32, 32, 3)).digest != network.digest
 
 
 def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,196 @@
+"""Frozen encoders, the space of their features, and embeddings on disk."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.covariance import LedoitWolf
+
+from keras_ood.encoders import Embeddings, FeatureSpace, FrozenEncoder, Source, embed, registry
+
+SHAPE = (16, 16, 3)
+IMAGES = np.random.default_rng(0).integers(0, 256, (96, 8, 8, 3), dtype=np.uint8)
+
+
+def network(seed=0):
+    """Return two stages, of 5 and 7 channels."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(SHAPE)
+    first = keras.layers.Conv2D(5, 3, 2, "same", activation="relu", data_format="channels_last")(inputs)
+    second = keras.layers.Conv2D(7, 3, 2, "same", activation="relu", data_format="channels_last")(first)
+    return keras.Model(inputs, [first, second])
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path / "embeddings"))
+    monkeypatch.setattr(registry, "_SOURCES", dict(registry._SOURCES))
+
+
+def test_features_are_normalised_means_of_each_stage():
+    model = network()
+    encoder = FrozenEncoder(model)
+    assert (encoder.stages, encoder.widths, encoder.image_shape) == ((0, 1), (5, 7), SHAPE)
+    found = keras.ops.convert_to_numpy(encoder(IMAGES))
+    maps = model(encoder.preprocessing(IMAGES))
+    means = [keras.ops.convert_to_numpy(stage).mean(axis=(1, 2)) for stage in maps]
+    expected = np.concatenate([mean / np.linalg.norm(mean, axis=1, keepdims=True) for mean in means], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not encoder.weights  # the network is shared, not owned
+    one = FrozenEncoder(model, stages=[1])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(one(IMAGES)), expected[:, 5:], atol=1e-5)
+    grey = keras.ops.convert_to_numpy(encoder(IMAGES[..., :1]))
+    np.testing.assert_allclose(grey, keras.ops.convert_to_numpy(encoder(np.repeat(IMAGES[..., :1], 3, -1))), atol=1e-5)
+
+
+def test_a_configuration_is_enough_where_the_network_is_known():
+    encoder = FrozenEncoder(network())
+    again = FrozenEncoder.from_config(encoder.get_config())
+    assert again.identity == encoder.identity
+    np.testing.assert_array_equal(again(IMAGES), encoder(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": "efficientnet-lite"}, "Did you mean 'efficientnet-lite0'.*Received: 'efficientnet-lite'"),
+        ({"network": "own:0123"}, "FrozenEncoder.*Received: 'own:0123'"),
+        ({"network": 3}, "name of one or a Keras model. Received: 3"),
+        ({"network": "efficientnet-lite0", "image_shape": (32, 32, 3), "stages": [4]}, "rising. Received: \\[4\\]"),
+        ({"network": "efficientnet-lite0", "image_shape": (32, 32, 3), "stages": [1, 0]}, "rising. Received: \\[1, 0\\]"),
+    ],
+)
+def test_what_is_no_encoder_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FrozenEncoder(**settings)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3)]),
+        lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]),
+    ],
+)
+def test_a_network_without_maps_is_refused(model):
+    with pytest.raises(ValueError, match=r"one map of that rank or a list.*Received"):
+        FrozenEncoder(model())
+
+
+def test_weights_that_are_not_what_was_pinned_are_refused():
+    config = FrozenEncoder(network()).get_config()
+    other = FrozenEncoder.from_config(config | {"digest": "0" * 64})
+    with pytest.raises(ValueError, match=f"SHA-256 {'0' * 64}.*Received: {config['digest']}"):
+        other.ready()
+    with pytest.raises(ValueError, match="widths"):
+        FrozenEncoder.from_config(config | {"widths": [5, 8]}).ready()
+
+
+def test_an_encoder_that_somebody_registered(monkeypatch):
+    registry.register("mine", Source("Mine", "my images", lambda shape: network()))
+    encoder = FrozenEncoder("mine", SHAPE)
+    assert encoder.provenance()["trained_on"] == "my images"
+    assert encoder.widths == (5, 7)
+
+
+def test_the_feature_space_whitens():
+    encoder = FrozenEncoder(network())
+    embeddings = embed(IMAGES, encoder, (8, 8, 3), dtype="float32")
+    space = FeatureSpace(encoder, memory=4)
+    assert not space.fitted
+    space.fit(embeddings)
+    assert space.fitted
+    features = embeddings.values().astype(np.float64)
+    estimate = LedoitWolf().fit(features)
+    whitened = keras.ops.convert_to_numpy(space(embeddings.values()))
+    statistics = {name: keras.ops.convert_to_numpy(value) for name, value in space.statistics(whitened).items()}
+    np.testing.assert_allclose(statistics["mahalanobis"] ** 2, estimate.mahalanobis(features), rtol=1e-3)
+    root = np.linalg.cholesky(estimate.covariance_)
+    np.testing.assert_allclose(whitened, np.linalg.solve(root, (features - estimate.location_).T).T, atol=1e-3)
+
+
+def test_the_memory_is_of_centres_and_its_metric_that_within_them():
+    rng = np.random.default_rng(0)
+    encoder = FrozenEncoder(network())
+    centres = 5 * rng.standard_normal((3, 12))
+    features = (np.repeat(centres, 200, axis=0) + rng.standard_normal((600, 12))).astype(np.float32)
+    space = FeatureSpace(encoder, memory=3).fit(Embeddings(features, encoder.identity))
+    near = keras.ops.convert_to_numpy(space.statistics(space(features))["knn"])
+    np.testing.assert_allclose(np.mean(near**2), 12, rtol=0.05)  # chi-squared of as many degrees
+    between = centres[:1] + 0.5 * (centres[1:2] - centres[:1])
+    far = keras.ops.convert_to_numpy(space.statistics(space(between.astype(np.float32)))["knn"])
+    assert far[0] > near.max()
+
+
+def test_columns_of_the_stages_that_are_looked_at():
+    space = FeatureSpace(FrozenEncoder(network()), stages=[1], memory=4)
+    assert space.width == 7
+    assert space.columns.tolist() == list(range(5, 12))
+    assert space.other_columns.tolist() == list(range(5))
+    assert FeatureSpace(space.encoder).other_columns.tolist() == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stages": [2]}, "rising. Received: \\[2\\]"),
+        ({"stages": []}, "rising. Received: \\[\\]"),
+        ({"memory": 0}, "positive integer. Received: 0"),
+        ({"memory": 2.5}, "positive integer. Received: 2.5"),
+    ],
+)
+def test_what_a_feature_space_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureSpace(network(), **settings)
+
+
+def test_too_few_images_and_other_embeddings_are_refused():
+    encoder = FrozenEncoder(network())
+    embeddings = embed(IMAGES, encoder)
+    with pytest.raises(ValueError, match="Received: 96, memory=97"):
+        FeatureSpace(encoder, memory=97).fit(embeddings)
+    with pytest.raises(ValueError, match="Embeddings must be those of the detector's encoder"):
+        FeatureSpace(network(seed=1), memory=4).fit(embeddings)
+
+
+def test_embeddings_are_computed_once(tmp_path):
+    encoder = FrozenEncoder(network())
+    first = embed(IMAGES, encoder, (8, 8, 3))
+    files = sorted((tmp_path / "embeddings").glob("*.npy"))
+    assert len(files) == 1
+    written = files[0].stat().st_mtime_ns
+    again = embed(IMAGES.copy(), encoder, (8, 8, 3))
+    assert files[0].stat().st_mtime_ns == written
+    np.testing.assert_array_equal(first.values(), again.values())
+    np.testing.assert_allclose(first.values(), encoder(IMAGES), atol=2e-3)
+    embed(IMAGES[:5], encoder, (8, 8, 3))
+    embed(IMAGES, encoder, (4, 4, 3))
+    embed(IMAGES, FrozenEncoder(network(seed=1)), (8, 8, 3))
+    assert len(list((tmp_path / "embeddings").glob("*.npy"))) == 4  # another set, another size, another encoder
+
+
+def test_embeddings_of_files_and_streams(tmp_path):
+    encoder = FrozenEncoder(network())
+    np.save(tmp_path / "images.npy", IMAGES)
+    wanted = embed(IMAGES, encoder).values()
+    for source in (tmp_path / "images.npy", (IMAGES[start : start + 7] for start in range(0, 96, 7)), list(IMAGES)):
+        np.testing.assert_allclose(embed(source, encoder).values(), wanted, atol=2e-3)
+
+
+def test_embeddings_are_sliced_and_read_by_batches():
+    encoder = FrozenEncoder(network())
+    embeddings = embed(IMAGES, encoder)
+    assert [len(batch) for batch in embeddings.batches(40)] == [40, 40, 16]
+    np.testing.assert_array_equal(embeddings[10:20].values(), embeddings.values()[10:20])
+    with pytest.raises(ValueError, match=r"float.*Received: int64"):
+        Embeddings(np.zeros((3, 2), np.int64), encoder.identity)
+    with pytest.raises(ValueError, match="Received: 'int8'"):
+        embed(IMAGES, encoder, dtype="int8")
+
+
+def test_a_damaged_file_of_embeddings_is_named(tmp_path):
+    encoder = FrozenEncoder(network())
+    embed(IMAGES, encoder)
+    (path,) = (tmp_path / "embeddings").glob("*.npy")
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"Expected embeddings as `keras_ood.encoders.embed` writes them\. Received: .*npy"):
+        embed(IMAGES, encoder)
