@@ -18,6 +18,7 @@ if not REAL_HUB:  # before huggingface_hub is imported, which reads this once: n
         os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{free.getsockname()[1]}"
     os.environ |= {"HF_HOME": tempfile.mkdtemp(), "HF_HUB_DISABLE_XET": "1"}
     os.environ.pop("HF_TOKEN", None)
+os.environ["KERAS_OOD_EMBEDDINGS"] = tempfile.mkdtemp()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two runs side by side share the cores; before NumPy is imported
 # Before JAX is imported, here and in processes that tests start: compiling takes longer than what is compiled runs.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

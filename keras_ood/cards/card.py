@@ -25,11 +25,12 @@ _README_SETS = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
     "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
     "gtsrb": "GTSRB",
     "constant": "constant",
     "blurred": "blurred",
 }
-_README_SCORES = ("nll", "mahalanobis")  # beside the default score, where a preset has them
+_README_SCORES = ("nll", "mahalanobis", "knn")  # beside the default score, where a preset has them
 
 
 def write(folder: Path, handle: str = "path/to/this/folder") -> None:
@@ -83,16 +84,26 @@ def render(folder: Path) -> str:
 
 
 def preset_table() -> str:
-    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets."""
+    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets.
+
+    What looks through an encoder comes first.
+    """
     rows = []
-    for name in handles.list_models():
-        folder = handles.resolve(name)
-        content, results = preset.read(folder), read_rows(folder / RESULTS, Result)
+    presets = {name: preset.read(handles.resolve(name)) for name in handles.list_models()}
+    for name in sorted(presets, key=lambda name: "encoder" not in presets[name]):
+        content, results = presets[name], read_rows(handles.resolve(name) / RESULTS, Result)
         measured = {row.method for row in results}
         for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
             cells = [_beside_untrained(results, out, score) for out in _README_SETS]
-            rows.append([f"`{name}`", f"{content['parameters']:,}", f"`{score}`", *cells])
-    return markdown_table(["preset", "parameters", "score", *(f"→ {title}" for title in _README_SETS.values())], rows)
+            rows.append([f"`{name}`", _looks_at(content), f"{content['parameters']:,}", f"`{score}`", *cells])
+    return markdown_table(
+        ["preset", "looks at", "parameters", "score", *(f"→ {title}" for title in _README_SETS.values())], rows
+    )
+
+
+def _looks_at(content: Content) -> str:
+    encoder = content.get("encoder")
+    return "pixels" if encoder is None else f"{encoder['title']}, trained on {encoder['trained_on']}"
 
 
 def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
@@ -130,13 +141,17 @@ def _head(content: Content, results: tables.Results) -> ModelCardData:
 
 
 def _side_by_side(zoo: Path, dataset: str) -> str:
-    """AUROC of every score for every preset of a data set, trained and untrained; mean and sd over the seeds."""
+    """AUROC of every score for every preset of a data set, trained, untrained and beside; mean and sd over the seeds."""
     columns = {}
     for name in handles.list_models():
-        if (zoo / name / preset.PRESET).exists() and preset.read(zoo / name)["in_distribution"]["name"] == dataset:
-            results = read_rows(zoo / name / RESULTS, Result)
-            columns[name] = (results, "trained")
-            columns[f"{name}, untrained"] = (results, "untrained")
+        if (zoo / name / preset.PRESET).exists():
+            content = preset.read(zoo / name)
+            if content["in_distribution"]["name"] == dataset:
+                results = read_rows(zoo / name / RESULTS, Result)
+                tag = f" ({content['encoder']['title']})" if "encoder" in content else ""
+                columns[f"{name}{tag}"] = (results, "trained")
+                others = dict.fromkeys(row.weights for row in results if row.weights != "trained")
+                columns |= {f"{name}, {weights}{tag}": (results, weights) for weights in others}
     pairs = dict.fromkeys((row.out_of_distribution, row.method) for results, _ in columns.values() for row in results)
     rows = [
         [out, f"`{score}`", *(tables.cell(results, weights, out, score) for results, weights in columns.values())]

@@ -45,6 +45,7 @@ def _in_the_zoo(pattern: str) -> list[dict[str, Any]]:
         record: dict[str, Any] = {"preset": name, "where": where}
         for key in ("family", "parameters", "default_score", "auroc"):
             record[key] = None if content is None else content[key]
+        record["encoder"] = None if content is None else content.get("encoder", {"title": "pixels"})["title"]
         record["in_distribution"] = None if content is None else content["in_distribution"]["title"]
         record["bytes"] = None if content is None else sum(file["size"] for file in content["files"].values())
         records.append(record)
@@ -56,6 +57,7 @@ def _zoo_table(records: list[dict[str, Any]]) -> Table:
         Column("preset", no_wrap=True),
         "family",
         "in-distribution",
+        "looks at",
         "parameters",
         "size",
         "where",
@@ -64,13 +66,14 @@ def _zoo_table(records: list[dict[str, Any]]) -> Table:
     )
     for record in records:
         if record["family"] is None:
-            shown.add_row(record["preset"], *["-"] * 4, record["where"], "-", "-")
+            shown.add_row(record["preset"], *["-"] * 5, record["where"], "-", "-")
             continue
         auroc = sorted(record["auroc"].items(), key=lambda item: item[1])
         shown.add_row(
             record["preset"],
             record["family"],
             record["in_distribution"],
+            record["encoder"],
             f"{record['parameters']:,}",
             f"{record['bytes'] / 2**20:.2f} MiB",
             record["where"],

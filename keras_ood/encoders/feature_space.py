@@ -26,9 +26,9 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         mahalanobis  |w(x)|
         knn          min_k |B^-1 (w(x) - r_k)|,  C = B B^T
 
-    The memory is a coreset: the `K` centres of a k-means clustering of the whitened features. `C` is the Ledoit-Wolf covariance
-    of the whitened features about their own centres, so that a distance is measured by how images of one kind vary, not by how
-    the kinds differ. No label is used.
+    The memory is a coreset: the `K` centres of a k-means clustering of the features before they are whitened. `C` is the
+    Ledoit-Wolf covariance of the whitened features about their own centres, so that a distance is measured by how images of one
+    kind vary, not by how the kinds differ. No label is used.
 
     Args:
         encoder: A `FrozenEncoder`, or what it takes as `network`.
@@ -108,11 +108,16 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         covariance = LedoitWolf(assume_centered=True).fit(features - mean).covariance_
         whitening = _inverse_root(covariance)
         whitened = (features - mean) @ whitening
-        batch = min(4_096, len(whitened))
-        clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=3, max_iter=30, random_state=seed).fit(whitened)
-        about = whitened - clusters.cluster_centers_[clusters.labels_]
+        batch = min(2_048, len(features))
+        clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=3, max_iter=30, random_state=seed).fit_predict(
+            features
+        )
+        members = np.unique(clusters)  # some may have none
+        centres = np.stack([whitened[clusters == member].mean(axis=0) for member in members])
+        about = whitened - centres[np.searchsorted(members, clusters)]
         within = _inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
-        values = (mean, _pack(whitening), _pack(within), clusters.cluster_centers_ @ within)
+        centres = np.concatenate([centres, np.repeat(centres[:1], self.memory - len(centres), axis=0)])
+        values = (mean, _pack(whitening), _pack(within), centres @ within)
         for weight, value in zip((self.mean, self._whitening, self._within, self.centres), values, strict=True):
             weight.assign(value.astype(np.float32))
         return self

@@ -31,7 +31,8 @@ DERIVED = frozenset({"base", "attention", "studies", "out_of_distribution"})
 DEFAULT_SCORE, DEFAULT_SCORE_OF_FEATURES = "density_of_states", "fusion"
 """Of every preset over pixels, and of every one over an encoder: chosen for what they are fitted to, in-distribution statistics
 alone. Features tell far from near by themselves, so that their distances count, one-sided. On the training images of CIFAR-10,
-one class left out at a time and taken for out-of-distribution, distance, memory and their sum do equally well."""
+every other class left out in turn and taken for out-of-distribution, the mean AUROC of distance, memory and their sum is 0.766,
+0.778 and 0.773: near each other, and the sum is the one in which what was trained counts."""
 
 _FITTED: dict[str, list[np.ndarray]] = {}  # weights of the latest feature space: all seeds of a recipe have the same
 _NOT_DECISIVE = frozenset({"name", "seeds", "out_of_distribution", "base", "background", "studies", "beside"})

@@ -115,7 +115,7 @@ def test_the_memory_is_of_centres_and_its_metric_that_within_them():
     features = (np.repeat(centres, 200, axis=0) + rng.standard_normal((600, 12))).astype(np.float32)
     space = FeatureSpace(encoder, memory=3).fit(Embeddings(features, encoder.identity))
     near = keras.ops.convert_to_numpy(space.statistics(space(features))["knn"])
-    np.testing.assert_allclose(np.mean(near**2), 12, rtol=0.05)  # chi-squared of as many degrees
+    np.testing.assert_allclose(np.mean(near**2), 12, rtol=0.2)  # chi-squared of as many degrees, but for the shrinkage
     between = centres[:1] + 0.5 * (centres[1:2] - centres[:1])
     far = keras.ops.convert_to_numpy(space.statistics(space(between.astype(np.float32)))["knn"])
     assert far[0] > near.max()

@@ -13,6 +13,7 @@ import keras_ood
 from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.cli.main import app
+from keras_ood.encoders import FeatureSpace
 from keras_ood.export.export import CalibratedPass, exportable
 from keras_ood.export.formats import FORMATS
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
@@ -49,6 +50,17 @@ def vae(tilt=6.0, shape=(8, 8, 1), **settings):
     return TiltedVAE(shape, latent_dim=3, tilt=tilt, **settings)
 
 
+def over_an_encoder():
+    """A tilted VAE over a network of one's own, which takes images of another size than the detector's."""
+    inputs = keras.Input((12, 12, 3))
+    first = keras.layers.Conv2D(4, 3, 2, activation="relu", data_format="channels_last")(inputs)
+    second = keras.layers.Conv2D(6, 3, 2, activation="relu", data_format="channels_last")(first)
+    space = FeatureSpace(keras.Model(inputs, [first, second]), memory=5)
+    detector = vae(encoder=space, default_score="fusion")
+    space.fit(detector.entrance.embed(noise((8, 8, 1), 90)))
+    return calibrated(detector)
+
+
 DETECTORS = {
     "preset": lambda: keras_ood.from_pretrained("tilted-vae-digits"),
     "flow with a gate": lambda: calibrated(
@@ -57,6 +69,7 @@ DETECTORS = {
     "paper's flow": lambda: calibrated(InFlow((8, 8, 3), "paper", depth=1)),
     "Gaussian, colour": lambda: calibrated(vae(0.0, (8, 16, 3), default_score="ensemble")),
     "ensemble": lambda: calibrated(Ensemble([vae(), vae()])),
+    "over an encoder": over_an_encoder,
 }
 
 
@@ -99,6 +112,7 @@ CASES = [
     ("paper's flow", "litert"),
     ("Gaussian, colour", "onnx"),
     ("ensemble", "tf_saved_model"),
+    *(("over an encoder", format) for format in FORMATS),
 ]
 
 

@@ -44,21 +44,13 @@ DETECTORS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _folder(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path_factory.getbasetemp() / "embeddings"))
-    monkeypatch.setattr(registry, "_SOURCES", dict(registry._SOURCES))
-
-
 @pytest.fixture(scope="module", params=["tilted", "gated"])
-def trained(request, tmp_path_factory):
+def trained(request):
     """A detector, trained and calibrated, with its weights before."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path_factory.getbasetemp() / "embeddings"))
-        detector = DETECTORS[request.param]()
-        before = [weight.numpy() for weight in detector.trainable_weights]
-        history = detector.fit(TRAINING, epochs=2, batch_size=32, verbose=0)
-        detector.calibrate(HELD_OUT, progress=False)
+    detector = DETECTORS[request.param]()
+    before = [weight.numpy() for weight in detector.trainable_weights]
+    history = detector.fit(TRAINING, epochs=2, batch_size=32, verbose=0)
+    detector.calibrate(HELD_OUT, progress=False)
     return detector, before, history
 
 

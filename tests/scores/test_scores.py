@@ -28,6 +28,7 @@ STATISTICS = {
     "squared_error": np.array([4.0, 9.0], np.float32),
     "local_contrast": np.array([0.09, 0.19], np.float32),
     "mahalanobis": np.array([3.0, 4.0], np.float32),
+    "knn": np.array([5.0, 7.0], np.float32),
     "iwae": np.array([-1.0, -2.0], np.float32),
     "likelihood_regret": np.array([0.0, 7.0], np.float32),
     "will_it_move": np.array([8.0, 9.0], np.float32),
@@ -37,6 +38,7 @@ STATISTICS = {
 FITTED = {
     "typicality": Fit(("nll",), {"mean": np.array(1.75)}),
     "path_norms": Fit(("squared_error", "latent_norm"), {"location": np.array([0.0, 1.0]), "precision": np.eye(2)}),
+    "fusion": Fit(("nll", "knn"), {"mean": np.array([1.0, 6.0]), "sd": np.array([0.5, 2.0])}),
     "gradient_norm": Fit(("gradient_norm_00", "gradient_norm_01"), {"mean": np.array([0.0, 2.0]), "sd": np.array([1.0, 2.0])}),
 }
 EXPECTED = {
@@ -55,6 +57,8 @@ EXPECTED = {
     "path_norms": [math.sqrt(5), 5],
     "gradient_norm": [2, 5],
     "mahalanobis": [3, 4],
+    "knn": [5, 7],
+    "fusion": [-math.asinh(0.5), math.asinh(2) + math.asinh(0.5)],
     "will_it_move": [8, 9],
 }
 DENSITIES = {"density_of_states", "ensemble"}  # fitted to a whole sample, tested on one
@@ -164,6 +168,7 @@ DETECTORS = {
     "flow": lambda: InFlow((8, 4, 1), depth=1),
     "ensemble": lambda: Ensemble([vae(), vae()]),
 }
+OF_ENCODERS = {"knn", "fusion"}
 LACKING = {
     "tilted": {"waic", "mahalanobis"},
     "Gaussian": {"waic", "mahalanobis", "likelihood_ratio", "will_it_move"},
@@ -183,8 +188,8 @@ def named(request):
 def test_available_scores(named):
     """A score is available where the detector has what it takes; asking for another names those that are."""
     name, detector = named
-    assert set(scores.names()) - set(scores.available(detector)) == LACKING[name]
-    for missing in LACKING[name]:
+    assert set(scores.names()) - set(scores.available(detector)) == LACKING[name] | OF_ENCODERS
+    for missing in LACKING[name] | OF_ENCODERS:
         with pytest.raises(ValueError, match=rf"has the scores \['nll'.*Received: '{missing}'"):
             detector.score(noise_images(), missing, **ALL)
 
