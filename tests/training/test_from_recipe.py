@@ -55,6 +55,54 @@ def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
     assert "untrained" in (folder / "README.md").read_text()
 
 
+ENCODER = 'encoder = { network = "efficientnet-lite0", image_shape = [32, 32, 3], stages = [0, 1], memory = 20 }'
+
+
+@pytest.mark.once
+def test_a_recipe_over_an_encoder(recipe_path, tmp_path):
+    """Its preset knows the encoder by name and digest; the baseline beside it is rows; the score is that of features."""
+    recipe_path.write_text(RECIPE.replace("[0, 1]", "[0]") + ENCODER + "\nbeside = { gaussian = { tilt = 0.0 } }\n")
+    folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert detector.default_score == "fusion"
+    content = json.loads((folder / "preset.json").read_text())
+    assert content["encoder"] == detector.feature_space.encoder.provenance()
+    assert {row["weights"] for row in read_records(folder / "results.csv")} == {"trained", "untrained", "gaussian"}
+    text = (folder / "README.md").read_text()
+    assert "**Encoder: EfficientNet-Lite0, trained on ImageNet with labels**" in text
+
+
+@pytest.mark.once
+def test_an_inflow_over_an_encoder(recipe_path, tmp_path):
+    """Its gate sees the stages that the flow does not, and the flow without it stands beside."""
+    flow = RECIPE.replace('"TiltedVAE"', '"InFlow"').replace("latent_dim = 3, tilt = 6.0", "depth = 1").replace("[0, 1]", "[0]")
+    recipe_path.write_text(flow + ENCODER.replace("memory", "looked_at = [1], memory"))
+    attended = tmp_path / "attended" / "recipe.toml"
+    attended.parent.mkdir()
+    attended.write_text('base = "tiny"\nattention = { held_out = 100, components = 16 }')
+    folder = from_recipe.train(attended, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert (detector.feature_space.width, detector.gate.feature_count) == (112, 40)
+    assert {row["weights"] for row in read_records(folder / "results.csv")} == {"trained", "untrained", "ungated"}
+    assert "The encoder's stages that the flow does not see" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ("encoder = { image_shape = [32, 32, 3] }", "names a `network`"),
+        ('encoder = { network = "efficientnet-lite0", memory = 0 }', "names a `network`"),
+        ('encoder = { network = "efficientnet-lite1" }', "Did you mean 'efficientnet-lite0'"),
+        (f'{ENCODER}\nstudies = ["sample_quality"]', "those are of pixels"),
+        ("beside = { trained = { tilt = 0.0 } }", "others than those"),
+    ],
+)
+def test_recipes_over_encoders_that_cannot_be(recipe_path, further, message):
+    recipe_path.write_text(RECIPE + further)
+    with pytest.raises(ValueError, match=message):
+        Recipe.read(recipe_path).build()
+
+
 @pytest.mark.once
 def test_a_background_model_is_trained_on_perturbed_images(recipe_path, tmp_path):
     """It travels with the preset, is another network than the detector, and its training is on record; studies are too."""
