@@ -26,6 +26,8 @@ METHODS = (
     "ensemble",
     "gradient_norm",
     "mahalanobis",
+    "knn",
+    "fusion",
     "will_it_move",
 )
 """The names of `keras_ood.scores`, whose import takes Keras along; a test holds them to the catalogue."""

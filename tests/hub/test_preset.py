@@ -27,8 +27,8 @@ def test_every_preset_of_the_zoo_loads(name):
 
 
 def test_the_zoo_fits_in_the_wheel():
-    """Below 25 MiB altogether."""
-    assert sum(path.stat().st_size for path in handles.zoo_folder().rglob("*") if path.is_file()) < 25 * 2**20
+    """Below 40 MiB altogether."""
+    assert sum(path.stat().st_size for path in handles.zoo_folder().rglob("*") if path.is_file()) < 40 * 2**20
 
 
 def test_a_folder_is_a_handle(folder, pretrained, digits):
