@@ -34,7 +34,8 @@ def embed(
     """Return the embeddings of images, from disk where they were computed before.
 
     Of arrays and image files the embeddings stay in `folder`, under a name that images and encoder decide: the bytes of an
-    array; paths, sizes and times of files. Of streams, which nothing tells apart before they are read, they are held in memory.
+    array; paths, sizes and times of files. Of streams, which nothing tells apart before they are read, they are held in memory;
+    and of all where the folder cannot be written.
 
     Args:
         images: Any accepted source.
@@ -56,11 +57,11 @@ def embed(
     shape = encoder.image_shape if image_shape is None else image_shape
     identity = encoder.identity | {"given_shape": list(shape)}
     parts = _parts(source, Preprocessing(shape), encoder, batch_size, progress)
-    key = _key(source, identity | {"dtype": dtype})
-    if key is None:
-        return Embeddings(np.concatenate([part.astype(dtype) for part in parts]), identity)
+    precision = {} if encoder.compute_dtype == "float32" else {"computed_in": encoder.compute_dtype}
+    key = _key(source, identity | {"dtype": dtype} | precision)
     place = Path(folder or os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
-    place.mkdir(parents=True, exist_ok=True)
+    if key is None or not _writable(place):
+        return Embeddings(np.concatenate([part.astype(dtype) for part in parts]), identity)
     path = place / f"{key}.npy"
     with FileLock(f"{path}.lock"):
         if not path.exists():
@@ -70,10 +71,22 @@ def embed(
             for part in parts:
                 array[start : start + len(part)] = part
                 start += len(part)
+            if start < len(source):  # images that could not be read: another time they may
+                kept = Embeddings(np.array(array[:start]), identity)
+                unfinished.unlink()
+                return kept
             array.flush()
             Embeddings(array, identity).describe(path)
             unfinished.replace(path)
     return Embeddings.open(path)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _parts(source: Any, preprocess: Preprocessing, encoder: FrozenEncoder, batch_size: int, progress: bool | None) -> Any:
@@ -96,12 +109,13 @@ def _key(source: Any, settings: dict[str, Any]) -> str | None:
     """Name of the embeddings of images that can be told apart before they are read; None for others."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     if isinstance(source, ImageFiles):
+        digest.update(f"{source.decoding!r}{source.unreadable}{len(source)}".encode())
         for path in source.paths:
             status = os.stat(path)
             digest.update(f"{os.path.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     elif isinstance(source, np.ndarray):
         digest.update(f"{source.shape}{source.dtype}".encode())
-        digest.update(np.ascontiguousarray(source).data)
+        digest.update(np.ascontiguousarray(source).view(np.uint8).data)
     else:
         return None
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from keras_ood.encoders.frozen_encoder import FrozenEncoder
 from keras_ood.images.embeddings import Embeddings
 
 MEMORY = 200
+IMAGES_EACH = 2  # at least, for each centre of the memory
 _MOST = 50_000  # embeddings that the memory is chosen from
 
 
@@ -90,7 +91,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         """Take mean, covariances and memory from in-distribution images; returns itself.
 
         Args:
-            embeddings: Of at least as many images as `memory`; `keras_ood.encoders.embed` makes them.
+            embeddings: Of at least twice as many images as `memory`; `keras_ood.encoders.embed` makes them.
             seed: Seed of the clustering, and of the choice of 50,000 images where there are more.
 
         Raises:
@@ -100,8 +101,10 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         from sklearn.covariance import LedoitWolf
 
         self.require(embeddings)
-        if len(embeddings) < max(self.memory, 2):
-            raise ValueError(f"`memory` takes as many images at least. Received: {len(embeddings)}, memory={self.memory}")
+        if len(embeddings) < IMAGES_EACH * self.memory:
+            raise ValueError(
+                f"`memory` takes {IMAGES_EACH} images for each centre. Received: {len(embeddings)}, memory={self.memory}"
+            )
         chosen = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:_MOST])
         features = embeddings[chosen].values()[:, self.columns].astype(np.float64)
         mean = features.mean(axis=0)
@@ -176,7 +179,12 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     """The upper triangle `W` with `W^T S W = I`."""
-    return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)).T)
+    try:
+        return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)).T)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"Features that do not vary cannot be whitened: more different images are needed. Received: {error}"
+        ) from error
 
 
 def _pack(triangle: np.ndarray) -> np.ndarray:

@@ -44,7 +44,8 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(trainable=False, autocast=False, **kwargs)
         if isinstance(network, keras.Model):
-            image_shape = tuple(network.input_shape[1:]) if image_shape is None else image_shape
+            own = tuple(getattr(network, "input_shape", ())[1:])
+            image_shape = own if image_shape is None and None not in own else image_shape
             network = registry.register_model(network)
         if not isinstance(network, str):
             raise ValueError(f"`encoder` must be the name of one or a Keras model. Received: {network!r}")

@@ -1,6 +1,7 @@
 """The frozen feature extractors that are known by a name."""
 
 import hashlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -81,14 +82,20 @@ def register(name: str, source: Source) -> None:
 
 
 def register_model(model: keras.Model) -> str:
-    """Return the name under which a network of the caller's own is known in this process: that of its weights.
+    """Return the name under which a copy of a network of the caller's own is known in this process: by weights and layers.
 
     Raises:
         ValueError: It does not map images to maps.
     """
     _check(model)
-    name = f"{OWN}{_digest(model)[:16]}"
-    _SOURCES.setdefault(name, Source(model.name, "unknown", lambda shape: _of_shape(model, shape)))
+    architecture = model.to_json()
+    for number, layer in enumerate([model, *model.layers]):  # their names are counted up
+        architecture = architecture.replace(f'"{layer.name}"', f'"{number}"')
+    name = OWN + hashlib.sha256(f"{architecture}{_digest(model)}".encode()).hexdigest()[:16]
+    if name not in _SOURCES:
+        copy = keras.models.clone_model(model)  # what the caller does to the model from now on is another one
+        copy.set_weights(model.get_weights())
+        _SOURCES[name] = Source(model.name, "unknown", lambda shape: _of_shape(copy, shape))
     return name
 
 
@@ -126,8 +133,12 @@ def _application(builder: str) -> Source:
 @cache
 def _network(build: Builder, input_shape: Shape, policy: str, _: Any) -> Network:
     def make() -> Network:
-        with own_settings(policy):
-            model = build(input_shape)
+        state = random.getstate()  # of which Keras' initializers take their seeds
+        try:
+            with own_settings(policy):
+                model = build(input_shape)
+        finally:
+            random.setstate(state)
         _check(model)
         model.trainable = False
         return Network(model, _digest(model))
@@ -136,7 +147,8 @@ def _network(build: Builder, input_shape: Shape, policy: str, _: Any) -> Network
 
 
 def _of_shape(model: keras.Model, shape: Shape) -> keras.Model:
-    if tuple(model.input_shape[1:]) != shape:
+    own = tuple(model.input_shape[1:])
+    if any(size not in (None, asked) for size, asked in zip(own, shape, strict=True)):
         raise ValueError(f"This encoder takes images of {tuple(model.input_shape[1:])}. Received: image_shape={shape}")
     return model
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_ood.terminal.numbers import is_whole
+
 _SUFFIX = ".json"
 
 
@@ -63,6 +65,8 @@ class Embeddings:
 
     def batches(self, batch_size: int) -> Iterator[np.ndarray]:
         """Yield float32 `(n, width)` in their order."""
+        if not is_whole(batch_size, 1):
+            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
         for start in range(0, len(self), batch_size):
             yield np.asarray(self.array[start : start + batch_size], np.float32)
 

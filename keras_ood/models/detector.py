@@ -51,7 +51,7 @@ class Detector(Family, Trainable):
         encoder: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(over_encoder=encoder is not None, autocast=False, **kwargs)
         self.default_score = scores.get(default_score).name
         self.preprocessing = Preprocessing(image_shape, name="preprocessing")
         self.image_shape = self.preprocessing.image_shape
@@ -269,6 +269,21 @@ class Detector(Family, Trainable):
         for variable, value in zip(other.own_weights(), self.own_weights(), strict=True):
             variable.assign(value.numpy())
         return other
+
+    def with_feature_space(self, space: FeatureSpace) -> "Detector":
+        """Return a detector of the same networks over a copy of another feature space of as many features; not calibrated."""
+        other = self.remade(encoder=keras.saving.serialize_keras_object(space))
+        other.feature_space.set_weights(space.get_weights())
+        replaced = {id(weight) for detector in (self, other) for weight in detector.feature_space.weights}
+        pairs = zip(other.own_weights(), self.own_weights(), strict=True)
+        for variable, value in ((new, old) for new, old in pairs if id(new) not in replaced):
+            variable.assign(value.numpy())
+        return other
+
+    @property
+    def feature_spaces(self) -> list[FeatureSpace]:
+        """The feature space in which the networks work, if there is one; of an ensemble that of each member."""
+        return [] if self.feature_space is None else [self.feature_space]
 
     @property
     def borrowed_variables(self) -> list[Any]:

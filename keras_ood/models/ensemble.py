@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood.calibration.calibrated_scores import weights_digest
+from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.models.detector import Detector
 
 
@@ -50,7 +51,8 @@ class Ensemble(Detector):
         common = {"dtype": built[0].dtype_policy, "background": backgrounds[0] if shared else None}
         super().__init__(built[0].image_shape, default_score, **common | kwargs)
         self.members = [member.with_background(None) if member.background else member.inference_copy() for member in built]
-        self.preprocessing = self.members[0].preprocessing
+        first = self.members[0]
+        self.preprocessing, self.feature_space, self.entrance = first.preprocessing, first.feature_space, first.entrance
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -58,6 +60,11 @@ class Ensemble(Detector):
         each = [member(inputs, training=training) for member in self.members]
         statistics = {name: ops.mean(ops.stack([one[name] for one in each]), axis=0) for name in each[0]}
         return statistics | {"nll_variance": ops.var(ops.stack([one["nll"] for one in each]), axis=0)}
+
+    @property
+    def feature_spaces(self) -> list[FeatureSpace]:
+        """Those of the members."""
+        return [space for member in self.members for space in member.feature_spaces]
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return the noise of the first member, which all of them get."""
@@ -75,7 +82,7 @@ class Ensemble(Detector):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = super().get_config()
-        del config["image_shape"]
+        del config["image_shape"], config["encoder"]
         return config | {"members": [keras.saving.serialize_keras_object(member) for member in self.members]}
 
 

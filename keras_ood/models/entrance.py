@@ -2,14 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from keras_ood.encoders.embed import embed
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.images.embeddings import Embeddings
-from keras_ood.images.image_files import ImageFiles
 from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.images.sources import opened
 
 
 class Entrance:
@@ -45,6 +41,10 @@ class Entrance:
     def event(self, prepared: Any) -> Any:
         """Return what the networks see, `(batch, *event_shape)`, of what entered; tensors."""
         return prepared if self.feature_space is None else self.feature_space(prepared)
+
+    def look(self, images: Any) -> Any:
+        """Return what the networks see, `(batch, *event_shape)`, of raw or prepared images; tensors."""
+        return self.event(self.prepared(images))
 
     def ready(self) -> None:
         """Build what is built once, outside of any compiled pass.
@@ -89,15 +89,3 @@ class Entrance:
         if self.feature_space is None:
             raise ValueError("This detector looks at pixels: there is nothing to embed. Received: a detector without encoder")
         return embed(images, self.feature_space.encoder, self.preprocessing.image_shape, **options)
-
-    def to_train_on(self, source: Any) -> Any:
-        """Return a source whose images the encoder has seen once, not in every epoch; a stream stays what it is."""
-        if isinstance(source, Embeddings):
-            return self.require(source).values()
-        if self.feature_space is None:
-            return source
-        images = source[0] if isinstance(source, tuple) and source and getattr(source[0], "ndim", 0) == 4 else source
-        images = opened(images) if isinstance(images, (str, list)) or hasattr(images, "__fspath__") else images
-        if isinstance(images, (np.ndarray, ImageFiles)):
-            return self.embed(images).values()
-        return source

@@ -78,7 +78,8 @@ class InFlow(Detector):
     """
 
     citation = _CITATION
-    reported = ("nll", "log_det", "latent_norm")
+    reported = ("nll", "bits_per_dimension", "log_det", "latent_norm")
+    of_pixels = ("bits_per_dimension",)
 
     def __init__(
         self,
@@ -212,9 +213,8 @@ class InFlow(Detector):
         Over an encoder the whitened features.
         """
         if self.feature_space is not None:
-            return np.asarray(
-                self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))(images)
-            )
+            compiled = self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))
+            return np.asarray(compiled(self.entrance.embed(images).values()))
         return None if self.gate is None else encode(self.gate.encoder, images)
 
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Portable(keras.Model):  # type: ignore[misc]
 
     background: Any = None
     feature_space: Any = None
+    feature_spaces: Any = ()
     entrance: Any
 
     def __init__(self, **kwargs: Any) -> None:
@@ -159,8 +160,9 @@ class Portable(keras.Model):  # type: ignore[misc]
             config["background"] = self.background
         with own_settings(dtype or self.dtype_policy):
             made: Self = type(self).from_config(config | changes)
-        if self.feature_space is not None and not drawing():  # of the images, not of a training
-            made.feature_space.set_weights(self.feature_space.get_weights())
+        if not drawing() and "encoder" not in changes:  # of the images, not of a training
+            for new, old in zip(made.feature_spaces, self.feature_spaces, strict=True):
+                new.set_weights(old.get_weights())
         return made
 
     def save_own_variables(self, store: Any) -> None:

@@ -134,7 +134,7 @@ class TiltedVAE(Detector):
 
     def encode(self, images: Any) -> tuple[Any, Any]:
         """Return `loc(x)` and `scale(x)`, `(batch, latent_dim)` each, of prepared `(batch, *entrance.given_shape)` images."""
-        return self._encode(self.entrance.event(images))
+        return self._encode(self.entrance.look(images))
 
     def _encode(self, events: Any) -> tuple[Any, Any]:
         features = ops.cast(self.encoder(events), "float32")
@@ -172,7 +172,7 @@ class TiltedVAE(Detector):
             training: Whether to draw one `z` per image.
         """
         images, noise = (inputs["images"], inputs["noise"]) if isinstance(inputs, dict) else (inputs, None)
-        events = self.entrance.event(self.entrance.prepared(images))
+        events = self.entrance.look(images)
         loc, scale = self._encode(events)
         if training:
             noise = keras.random.normal(ops.shape(loc), seed=self._seeds)[None]
@@ -227,7 +227,7 @@ class TiltedVAE(Detector):
         """
 
         def weights(images: Any, noise: Any) -> Any:
-            posterior, events = self.posterior(images), self.entrance.event(images)
+            posterior, events = self.posterior(images), self.entrance.look(images)
             latents = posterior.mean() + posterior.stddev() * noise[:, None]
             log_prior = self.prior().log_prob(latents) - posterior.log_prob(latents)
             return self.likelihood(latents).log_prob(events) + log_prior
@@ -249,7 +249,7 @@ class TiltedVAE(Detector):
         """
 
         def nll(loc: Any, scale: Any, images: Any) -> Any:
-            errors = self.entrance.event(images) - self.decode(loc)
+            errors = self.entrance.look(images) - self.decode(loc)
             return self._kl(loc, scale) + gaussian.negative_log_density(errors, self.pixel_scale, self._event_ndims)
 
         compiled = self.statistics_pass.compiled_function("posterior_nll", lambda: value_and_gradient(nll, self))
@@ -274,7 +274,7 @@ class TiltedVAE(Detector):
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the posterior means of prepared images, `(N, latent_dim)`."""
-        return self.posterior_parameters(images)[0]
+        return self.posterior_parameters(images if self.feature_space is None else self.entrance.embed(images).values())[0]
 
     @under_own_settings
     def reconstruct(self, images: Any, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,9 +1,11 @@
 """A model that is trained on images alone."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ood.backend.compiled import is_concrete
 from keras_ood.backend.loops import give_variables_back
@@ -13,6 +15,8 @@ from keras_ood.callbacks.nan_guard import NaNGuard
 from keras_ood.images.checks import check_images
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.feed import Feed
+from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.sources import open_path
 from keras_ood.models.portable import Portable
 
 _WEIGHTS = ("sample_weight", "class_weight")
@@ -29,9 +33,13 @@ class Trainable(Portable):
     reported: tuple[str, ...] = ("nll",)
     """Statistics whose running means training reports."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    of_pixels: tuple[str, ...] = ()
+    """Those among them that a detector over an encoder does not have."""
+
+    def __init__(self, over_encoder: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in self.reported]
+        names = [name for name in self.reported if not (over_encoder and name in self.of_pixels)]
+        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in names]
 
     def compile(self, optimizer: Any = "rmsprop", **options: Any) -> None:
         """Choose the optimizer and how to compile, as `keras.Model.compile`; loss and metrics are the detector's own.
@@ -67,16 +75,10 @@ class Trainable(Portable):
             FloatingPointError: The loss became NaN or infinite.
         """
         _refuse_weights(options)
-        feed, x, epochs = (
-            self._feed(),
-            self.entrance.to_train_on(x),
-            int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0)),
-        )
-        data = feed.open(x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
+        feed, epochs = self._feed(), int(options.get("epochs", 1)) - int(options.get("initial_epoch", 0))
+        data = self._once_seen(feed, x, epochs, options.get("steps_per_epoch"), "steps_per_epoch")
         if (validation := options.get("validation_data")) is not None:
-            opened = feed.open(
-                self.entrance.to_train_on(validation), epochs, options.get("validation_steps"), "validation_steps"
-            )
+            opened = self._once_seen(feed, validation, epochs, options.get("validation_steps"), "validation_steps")
             options["validation_data"] = (opened,) if hasattr(opened, "shape") else opened
         if not self.compiled:
             with own_settings():
@@ -91,13 +93,31 @@ class Trainable(Portable):
         with feed.errors(), give_variables_back(self), own_settings():
             return super().fit(data, **options)
 
+    def _once_seen(self, feed: Feed, source: Any, *options: Any) -> Any:
+        """What to train on; over an encoder images at hand as their features, a stream as it is."""
+        if isinstance(source, Embeddings):
+            return self.entrance.require(source).values()
+        if self.feature_space is None:
+            return feed.open(source, *options)
+        if isinstance(source, (str, os.PathLike)):
+            source = open_path(source)
+        data = source if isinstance(source, ImageFiles) else feed.open(source, *options)
+        if isinstance(data, ImageFiles) or len(getattr(data, "shape", ())) == 4:
+            return self.entrance.embed(data if isinstance(data, ImageFiles) else np.asarray(data)).values()
+        return data
+
     def _at_hand(self, source: Any) -> Any:
         """Embeddings as an array; every other source as it is."""
         self.entrance.ready()
         return self.entrance.require(source).values() if isinstance(source, Embeddings) else source
 
-    def _are_features(self, batch: Any) -> bool:
-        return self.feature_space is not None and len(batch.shape) == 2
+    def _check(self, batch: Any) -> None:
+        if self.feature_space is None or len(batch.shape) != 2:
+            check_images(batch)
+        elif tuple(batch.shape[1:]) != self.entrance.given_shape:
+            raise ValueError(
+                f"A batch of features is (batch, {self.entrance.given_shape[0]}). Received: shape {tuple(batch.shape)}"
+            )
 
     def _feed(self) -> Feed:
         return Feed(self.preprocessing, self.entrance.given_shape)
@@ -144,8 +164,8 @@ class Trainable(Portable):
     def __call__(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Return the statistics of a batch, tensors by name; images that are at hand are checked."""
         images = inputs.get("images") if isinstance(inputs, Mapping) else inputs
-        if is_concrete(images) and not self._are_features(images):
-            check_images(images)
+        if is_concrete(images):
+            self._check(images)
         return super().__call__(inputs, *arguments, **options)
 
     def compute_loss(

@@ -17,6 +17,7 @@ from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
 from keras_ood.datasets.named import named_images, named_sets
 from keras_ood.datasets.synthetic import SYNTHETIC, applicable
+from keras_ood.encoders.feature_space import IMAGES_EACH, FeatureSpace
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
 from keras_ood.hub import serialization
@@ -86,6 +87,8 @@ def finetune(
     split = Split.of(
         gather(images, moved.detector.preprocessing), settings.seed, calibrations=1 if original.gate is None else 2
     )
+    if moved.detector.feature_space is not None:
+        moved = dataclasses.replace(moved, detector=_over_own_features(moved.detector, split.training))
     state = folder.with_name(f"{folder.name}.training")
     trained, log = train(moved.detector, split, settings, state, callbacks, verbose)
     detectors = _calibrated(trained, original, moved, split, settings.seed)
@@ -108,11 +111,24 @@ def finetune(
     return detectors["trained"]
 
 
+def _over_own_features(detector: Detector, training: np.ndarray) -> Detector:
+    """The detector over its encoder's features as these images fill them, with as large a memory as they allow."""
+    space = detector.feature_space
+    memory = max(1, min(space.memory, len(training) // IMAGES_EACH))
+    own = FeatureSpace(space.encoder, space.stages, memory).fit(detector.entrance.embed(training))
+    return detector.with_feature_space(own)
+
+
 def _check(source: Detector, settings: Settings) -> None:
     """Refuse before anything is read or trained what could not be finished."""
     if settings.freeze_encoder and source.encoder is None:
         raise ValueError(
             f"`freeze_encoder` takes a detector with an encoder, as a TiltedVAE. Received: {type(source).__name__}"
+        )
+    if source.feature_space is not None and source.gate is not None:
+        raise ValueError(
+            "Over an encoder fine-tuning takes a detector without gate: `ungated()` of one that has. "
+            f"Received: a gated {type(source).__name__} over {source.feature_space.encoder.network!r}"
         )
     bare = source if source.background is None else source.remade(background=None)
     if source.default_score not in scores.available(bare, cheap=True):

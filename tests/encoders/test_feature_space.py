@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.covariance import LedoitWolf
 
 from keras_ood.encoders import Embeddings, FeatureSpace, FrozenEncoder, Source, embed, registry
+from keras_ood.images import ImageFiles, ImageWarning
 
 SHAPE = (16, 16, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (96, 8, 8, 3), dtype=np.uint8)
@@ -112,10 +114,10 @@ def test_the_memory_is_of_centres_and_its_metric_that_within_them():
     rng = np.random.default_rng(0)
     encoder = FrozenEncoder(network())
     centres = 5 * rng.standard_normal((3, 12))
-    features = (np.repeat(centres, 200, axis=0) + rng.standard_normal((600, 12))).astype(np.float32)
+    features = (np.repeat(centres, 2_000, axis=0) + rng.standard_normal((6_000, 12))).astype(np.float32)
     space = FeatureSpace(encoder, memory=3).fit(Embeddings(features, encoder.identity))
     near = keras.ops.convert_to_numpy(space.statistics(space(features))["knn"])
-    np.testing.assert_allclose(np.mean(near**2), 12, rtol=0.2)  # chi-squared of as many degrees, but for the shrinkage
+    np.testing.assert_allclose(np.mean(near**2), 12, rtol=0.1)  # chi-squared of as many degrees, but for the shrinkage
     between = centres[:1] + 0.5 * (centres[1:2] - centres[:1])
     far = keras.ops.convert_to_numpy(space.statistics(space(between.astype(np.float32)))["knn"])
     assert far[0] > near.max()
@@ -146,8 +148,8 @@ def test_what_a_feature_space_refuses(settings, message):
 def test_too_few_images_and_other_embeddings_are_refused():
     encoder = FrozenEncoder(network())
     embeddings = embed(IMAGES, encoder)
-    with pytest.raises(ValueError, match="Received: 96, memory=97"):
-        FeatureSpace(encoder, memory=97).fit(embeddings)
+    with pytest.raises(ValueError, match="Received: 96, memory=49"):
+        FeatureSpace(encoder, memory=49).fit(embeddings)
     with pytest.raises(ValueError, match="Embeddings must be those of the detector's encoder"):
         FeatureSpace(network(seed=1), memory=4).fit(embeddings)
 
@@ -176,6 +178,49 @@ def test_embeddings_of_files_and_streams(tmp_path):
         np.testing.assert_allclose(embed(source, encoder).values(), wanted, atol=2e-3)
 
 
+def test_images_that_cannot_be_read_leave_no_rows_and_nothing_on_disk(tmp_path):
+    encoder, folder = FrozenEncoder(network()), tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(IMAGES[:4]):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    assert embed(folder, encoder).shape == (4, 12)
+    (folder / "2.png").write_bytes(b"nothing")
+    with pytest.warns(ImageWarning, match=r"2\.png"):
+        assert embed(ImageFiles(folder, unreadable="skip"), encoder).shape == (3, 12)
+    assert len(list((tmp_path / "embeddings").glob("*.npy"))) == 1
+
+
+def test_what_cannot_be_written_is_held_in_memory(tmp_path):
+    (tmp_path / "file").touch()
+    assert len(embed(IMAGES, FrozenEncoder(network()), folder=tmp_path / "file" / "embeddings")) == 96
+
+
+def test_the_same_images_cannot_be_whitened():
+    encoder = FrozenEncoder(network())
+    with pytest.raises(ValueError, match=r"more different images.* Received"):
+        FeatureSpace(encoder, memory=2).fit(Embeddings(np.ones((8, 12), np.float32), encoder.identity))
+
+
+def test_a_model_of_ones_own_is_copied_and_known_by_weights_and_layers():
+    model = network()
+    encoder = FrozenEncoder(model)
+    before = keras.ops.convert_to_numpy(encoder(IMAGES))
+    assert model.trainable
+    assert FrozenEncoder(keras.models.clone_model(network())).network != encoder.network  # other weights
+    other = keras.Model(model.inputs, [model.outputs[0], keras.layers.ReLU()(model.outputs[1] - 0.1)])
+    assert FrozenEncoder(other).network != encoder.network
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+    np.testing.assert_array_equal(encoder(IMAGES), before)
+
+
+def test_an_encoder_leaves_random_numbers_alone():
+    keras.utils.set_random_seed(3)
+    expected = keras.layers.Dense(2).kernel_initializer.seed
+    keras.utils.set_random_seed(3)
+    FrozenEncoder("efficientnet-lite0", (40, 40, 3))
+    assert keras.layers.Dense(2).kernel_initializer.seed == expected
+
+
 def test_embeddings_are_sliced_and_read_by_batches():
     encoder = FrozenEncoder(network())
     embeddings = embed(IMAGES, encoder)
@@ -185,6 +230,8 @@ def test_embeddings_are_sliced_and_read_by_batches():
         Embeddings(np.zeros((3, 2), np.int64), encoder.identity)
     with pytest.raises(ValueError, match="Received: 'int8'"):
         embed(IMAGES, encoder, dtype="int8")
+    with pytest.raises(ValueError, match="Received: 0"):
+        next(embeddings.batches(0))
 
 
 def test_a_damaged_file_of_embeddings_is_named(tmp_path):

@@ -13,6 +13,7 @@ from keras_ood.encoders import FeatureSpace, FrozenEncoder, registry
 from keras_ood.hub import preset, safety
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.models.transfer import transfer
+from keras_ood.training.settings import Settings
 
 SHAPE = (8, 8, 3)
 RNG = np.random.default_rng(0)
@@ -127,6 +128,13 @@ def test_copies_keep_the_feature_space(trained):
     assert taken.detector.image_shape == (16, 16, 1)
 
 
+def test_features_are_compared_of_images_and_of_embeddings(trained):
+    detector, _, _ = trained
+    found = detector.features(TEST.astype(np.float32) / 255)
+    np.testing.assert_allclose(found, detector.features(detector.entrance.embed(TEST)), rtol=1e-2, atol=5e-2)
+    assert len(found) == 40
+
+
 @pytest.mark.slow
 def test_low_precision(trained):
     detector, _, _ = trained
@@ -139,7 +147,7 @@ def test_the_networks_see_whitened_features():
     flow = DETECTORS["flow"]()
     flow.feature_space.fit(flow.entrance.embed(TRAINING))
     embeddings = flow.entrance.embed(TEST, dtype="float32")
-    whitened = flow.features(embeddings.values())
+    whitened = flow.features(embeddings)
     expected = -multivariate_normal(np.zeros(whitened.shape[1])).logpdf(whitened.astype(np.float64))
     np.testing.assert_allclose(flow.score(embeddings, "nll"), expected, rtol=1e-5)  # couplings start at the identity
     np.testing.assert_allclose(flow.score(embeddings, "mahalanobis"), np.linalg.norm(whitened, axis=1), rtol=1e-5)
@@ -171,10 +179,15 @@ def test_an_ensemble_over_an_encoder(trained):
     ensemble = Ensemble([detector, other])
     assert "nll_variance" in ensemble.statistics(TEST)
     np.testing.assert_allclose(ensemble.score(TEST, "mahalanobis"), detector.score(TEST, "mahalanobis"), rtol=1e-4)
+    assert ensemble.score(detector.entrance.embed(TEST)).shape == (40,)
+    np.testing.assert_allclose(ensemble.inference_copy().score(TEST), ensemble.score(TEST), rtol=1e-4)
+    assert "input_complexity" not in scores.available(ensemble)
 
 
 def test_what_is_refused(trained):
     detector, _, _ = trained
+    with pytest.raises(ValueError, match=r"features is \(batch, 152\)\. Received"):
+        detector(np.zeros((2, 151), np.float32))
     with pytest.raises(ValueError, match="has seen no image"):
         TiltedVAE(SHAPE, latent_dim=4, tilt=5.0, encoder=space()).score(TEST)
     with pytest.raises(ValueError, match=r"looks at pixels: it takes images\. Received: embeddings"):
@@ -202,6 +215,24 @@ def test_costly_scores_over_an_encoder():
     detector.calibrate(HELD_OUT, ["gradient_norm"], progress=False)
     for name in ("iwae", "likelihood_regret", "gradient_norm"):
         assert np.ptp(detector.score(TEST[:8], name)) > 0, name
+
+
+@pytest.mark.parametrize("source", [list, lambda images: {"images": images}, lambda images: (images, np.zeros(len(images)))])
+def test_fit_takes_what_is_at_hand(source):
+    detector = DETECTORS["tilted"]()
+    detector.fit(source(TRAINING[:64]), verbose=0)
+    assert detector.feature_space.fitted
+
+
+def test_images_of_ones_own_get_a_feature_space_of_their_own(tmp_path):
+    detector = DETECTORS["tilted"]()
+    detector.fit(TRAINING, epochs=1, verbose=0)
+    detector.calibrate(HELD_OUT, progress=False)
+    own = np.clip(RNG.normal(60, 20, (200, *SHAPE)), 0, 255).astype(np.uint8)
+    tuned = keras_ood.finetune(detector, own, tmp_path / "own", settings=Settings(epochs=1), verbose=0)
+    assert tuned.score(own, "mahalanobis").mean() < detector.score(own, "mahalanobis").mean()
+    with pytest.raises(ValueError, match=r"`ungated\(\)`.* Received: a gated InFlow"):
+        keras_ood.finetune(gated(), own, tmp_path / "other", settings=Settings(epochs=1), verbose=0)
 
 
 @pytest.mark.parametrize("source", ["stream", "embeddings"])

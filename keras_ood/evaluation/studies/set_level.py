@@ -173,6 +173,8 @@ class SetLevel:
 def required_gate(detector: Detector) -> PerImageGate:
     """Return a detector's per-image gate; refuse detectors without one."""
     gate: PerImageGate | None = detector.gate
+    if gate is not None and gate.encoder is None:
+        raise ValueError(f"The study is one of pixels. Received: an {type(detector).__name__} over an encoder")
     if gate is None:
         raise ValueError(f"The study needs an InFlow with a per-image gate. Received: {type(detector).__name__}")
     return gate
