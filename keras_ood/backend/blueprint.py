@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras.src.backend.common import global_state  # where Keras notes variables that have no values yet
 
+from keras_ood.backend.eagerly import eagerly
 from keras_ood.backend.settings import own_settings
 
 _drawing = threading.local()
@@ -24,24 +25,16 @@ def count_numbers(build: Callable[[], Any]) -> int:
 
     What `build` raises is raised here. Python's random numbers, which seed Keras' initializers, are as before.
     """
-    found: list[int] = []
-    raised: list[BaseException] = []
 
-    def draw() -> None:
+    def draw() -> int:
         _drawing.now = True
-        try:
-            with keras.StatelessScope(initialize_variables=False), own_settings("float32"):
-                build()
-                made = global_state.get_global_attribute("uninitialized_variables", [])
-                found.append(sum(math.prod(variable.shape) for variable in made))
-        except BaseException as error:
-            raised.append(error)
+        with keras.StatelessScope(initialize_variables=False), own_settings("float32"):
+            build()
+            made = global_state.get_global_attribute("uninitialized_variables", [])
+            return sum(math.prod(variable.shape) for variable in made)
 
     state = random.getstate()
-    thread = threading.Thread(target=draw)  # Keras keeps its notes for each thread: with this one they go
-    thread.start()
-    thread.join()
-    random.setstate(state)
-    if raised:
-        raise raised[0]
-    return found[0]
+    try:
+        return eagerly(draw)  # Keras keeps its notes for each thread: with that one they go
+    finally:
+        random.setstate(state)

@@ -33,7 +33,7 @@ class Embeddings:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Embeddings":
-        """Return the embeddings that `save` wrote.
+        """Return the embeddings that `keras_ood.encoders.embed` wrote.
 
         Raises:
             ValueError: The file is not what it should be.
