@@ -36,12 +36,21 @@ def octave_name(name: str, octave: int) -> str:
 
 def shrink(images: Any, octave: int) -> Any:
     """Return `(batch, height, width, channels)` images averaged over squares of side `octave`."""
-    return images if octave == 1 else ops.average_pool(images, octave, octave, "valid", data_format="channels_last")
+    if octave == 1:
+        return images
+    # Sums and reshapes, here and below: without oneDNN, TensorFlow pools few channels at a crawl.
+    height, width, channels = images.shape[1] // octave, images.shape[2] // octave, images.shape[3]
+    whole = images[:, : height * octave, : width * octave]
+    rows = ops.mean(ops.reshape(whole, (-1, height, octave, width * octave * channels)), axis=2)
+    return ops.mean(ops.reshape(rows, (-1, height, width, octave, channels)), axis=3)
 
 
 def _local_contrast(images: Any) -> Any:
-    def mean_of_windows(values: Any) -> Any:
-        return ops.average_pool(values, _WINDOW, 1, "valid", data_format="channels_last")
-
-    variance = mean_of_windows(ops.square(images)) - ops.square(mean_of_windows(images))
+    variance = _means_of_windows(ops.square(images)) - ops.square(_means_of_windows(images))
     return ops.mean(ops.sqrt(ops.maximum(variance, 0.0)), axis=(1, 2, 3))
+
+
+def _means_of_windows(images: Any) -> Any:
+    height, width = images.shape[1] - _WINDOW + 1, images.shape[2] - _WINDOW + 1
+    rows = sum(images[:, first : first + height] for first in range(_WINDOW))
+    return sum(rows[:, :, first : first + width] for first in range(_WINDOW)) / _WINDOW**2
