@@ -14,7 +14,8 @@ from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
-from keras_ood.training.from_recipe import LOG, equipped, train_seed
+from keras_ood.training.from_recipe import equipped
+from keras_ood.training.train_seed import LOG, train_seed
 
 CELLS = "cells"
 

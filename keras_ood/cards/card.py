@@ -148,16 +148,21 @@ def _side_by_side(zoo: Path, dataset: str) -> str:
             content = preset.read(zoo / name)
             if content["in_distribution"]["name"] == dataset:
                 results = read_rows(zoo / name / RESULTS, Result)
-                tag = f" ({content['encoder']['title']})" if "encoder" in content else ""
-                columns[f"{name}{tag}"] = (results, "trained")
+                columns[f"{name}{_tag(content)}"] = (results, "trained")
                 others = dict.fromkeys(row.weights for row in results if row.weights != "trained")
-                columns |= {f"{name}, {weights}{tag}": (results, weights) for weights in others}
+                columns |= {f"{name}, {weights}{_tag(content, weights)}": (results, weights) for weights in others}
     pairs = dict.fromkeys((row.out_of_distribution, row.method) for results, _ in columns.values() for row in results)
     rows = [
         [out, f"`{score}`", *(tables.cell(results, weights, out, score) for results, weights in columns.values())]
         for out, score in pairs
     ]
     return markdown_table(["OOD set", "score", *columns], rows)
+
+
+def _tag(content: Content, weights: str = "trained") -> str:
+    """What a column's detector looks through, in brackets; nothing for pixels."""
+    encoder = content.get("encoders_beside", {}).get(weights, content.get("encoder"))
+    return "" if encoder is None else f" ({encoder['title']}, trained on {encoder['trained_on']})"
 
 
 def _weak(auroc: dict[str, float]) -> list[str]:

@@ -59,7 +59,7 @@ class Network:
 
 _SOURCES: dict[str, Source] = {
     "efficientnet-lite0": Source("EfficientNet-Lite0", "ImageNet with labels", efficientnet_lite0, (0, 1, 2)),
-    "efficientnet-lite0-untrained": Source("EfficientNet-Lite0", "nothing", untrained_efficientnet_lite0, (0, 1, 2)),
+    "efficientnet-lite0-untrained": Source("untrained EfficientNet-Lite0", "nothing", untrained_efficientnet_lite0, (0, 1, 2)),
 }
 
 
@@ -81,12 +81,19 @@ def register(name: str, source: Source) -> None:
     _SOURCES[name] = source
 
 
-def register_model(model: keras.Model) -> str:
+def register_model(model: keras.Model, title: str | None = None, trained_on: str = "unknown") -> str:
     """Return the name under which a copy of a network of the caller's own is known in this process: by weights and layers.
+
+    Args:
+        model: The network; of a backbone of keras-hub, which has `pyramid_outputs`, those are the maps.
+        title: Its name in tables; None for the model's own.
+        trained_on: What its weights were trained on, as tables say it.
 
     Raises:
         ValueError: It does not map images to maps.
     """
+    if getattr(model, "pyramid_outputs", None):
+        model = keras.Model(model.inputs, list(model.pyramid_outputs.values()), name=model.name)
     _check(model)
     architecture = model.to_json()
     for number, layer in enumerate([model, *model.layers]):  # their names are counted up
@@ -95,7 +102,7 @@ def register_model(model: keras.Model) -> str:
     if name not in _SOURCES:
         copy = keras.models.clone_model(model)  # what the caller does to the model from now on is another one
         copy.set_weights(model.get_weights())
-        _SOURCES[name] = Source(model.name, "unknown", lambda shape: _of_shape(copy, shape))
+        _SOURCES[name] = Source(title or model.name, trained_on, lambda shape: _of_shape(copy, shape))
     return name
 
 

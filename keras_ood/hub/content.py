@@ -98,6 +98,7 @@ class Content(TypedDict, total=False):
         recipe_sha256: Digest of all that decides the weights.
         model: The constructor's arguments.
         encoder: The frozen encoder; none of a detector of pixels.
+        encoders_beside: Other encoders that were measured beside it, by the titles of their rows.
         seeds: Seeds of the trainings that the card compares.
         training: What the training noted: epochs, seconds, machine, ...
         statistics: Mean of each statistic over the test images.
@@ -132,6 +133,7 @@ class Content(TypedDict, total=False):
     recipe_sha256: str
     model: dict[str, Any]
     encoder: Encoder
+    encoders_beside: dict[str, Encoder]
     seeds: list[int]
     training: dict[str, Any]
     statistics: dict[str, float]

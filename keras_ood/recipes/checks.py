@@ -8,7 +8,8 @@ from keras_ood.calibration.conformal import MINIMUM_SIZE
 from keras_ood.datasets import DATASETS, SYNTHETIC
 from keras_ood.models import FAMILIES
 from keras_ood.models.portable import POLICIES
-from keras_ood.recipes.parts import BackgroundRecipe, EncoderRecipe, GateRecipe
+from keras_ood.recipes.encoder_recipe import EncoderRecipe
+from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
 from keras_ood.terminal.names import did_you_mean
 from keras_ood.terminal.numbers import is_between, is_whole
 
@@ -51,7 +52,7 @@ _RULES: dict[str, _Rule] = {
     "background": ("a table", lambda value: value is None or isinstance(value, BackgroundRecipe)),
     "encoder": ("a table", lambda value: value is None or isinstance(value, EncoderRecipe)),
     "beside": (
-        "a table of tables, arguments of the family by a title of its own",
+        "a table of tables, by titles of their own: arguments of the family, and an `encoder` in place of the recipe's",
         lambda value: isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()),
     ),
 }
@@ -79,6 +80,8 @@ def check(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"`attention` names an `encoder` where the recipe has none, and none where it has. Received: {attention.table()}"
         )
+    if values["encoder"] is None and any("encoder" in part for part in values["beside"].values()):
+        raise ValueError(f"Another `encoder` stands in `beside` where the recipe has one. Received: {values['beside']}")
     if values["encoder"] and (values["background"] or values["perturbed"] or values["studies"]):
         raise ValueError(
             "A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies`: those are of pixels. Received: "

@@ -20,7 +20,8 @@ from keras_ood.hub import handles, preset
 from keras_ood.loading import from_pretrained
 from keras_ood.models import FAMILIES, Detector
 from keras_ood.recipes.checks import check
-from keras_ood.recipes.parts import BackgroundRecipe, EncoderRecipe, GateRecipe
+from keras_ood.recipes.encoder_recipe import EncoderRecipe
+from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,7 +35,7 @@ alone. Features tell far from near by themselves, so that their distances count,
 every other class left out in turn and taken for out-of-distribution, the mean AUROC of distance, memory and their sum is 0.766,
 0.778 and 0.773: near each other, and the sum is the one in which what was trained counts."""
 
-_FITTED: dict[str, list[np.ndarray]] = {}  # weights of the latest feature space: all seeds of a recipe have the same
+_FITTED: dict[str, list[np.ndarray]] = {}  # weights of feature spaces: all seeds of a recipe have the same
 _NOT_DECISIVE = frozenset({"name", "seeds", "out_of_distribution", "base", "background", "studies", "beside"})
 
 
@@ -63,7 +64,8 @@ class Recipe:
         background: Background model for `likelihood_ratio`; None without.
         perturbed: Share of the pixels that are replaced by noise before the training.
         encoder: Frozen encoder that the detector looks through; None for pixels.
-        beside: `{title: arguments of the family that are others}`: trained and measured beside the preset, rows of its table.
+        beside: `{title: arguments of the family that are others, or another encoder}`: trained and measured beside the preset,
+            rows of its table.
     """
 
     name: str
@@ -140,7 +142,14 @@ class Recipe:
                 f"Received: {sorted(values)} in {path}"
             )
         try:
-            return cls(**values | _parts(values), **derived)
+            recipe = cls(**values | _parts(values), **derived)
+            recipe.others_beside()
+            if recipe.encoder is not None and recipe.encoder.network is None:
+                raise ValueError(
+                    "A preset's `encoder` has a name, by which others find it; `self_supervised` is for what stands in "
+                    f"`beside`. Received: {recipe.encoder.table()}"
+                )
+            return recipe
         except ValueError as error:
             raise ValueError(f"{error} in {path}") from error
 
@@ -169,13 +178,20 @@ class Recipe:
         return {"default_score": DEFAULT_SCORE_OF_FEATURES, "encoder": self.encoder.feature_space()}
 
     def others_beside(self) -> "dict[str, Recipe]":
-        """Return the recipes that `beside` describes, by their titles."""
-        return {
-            title: dataclasses.replace(
-                self, name=f"{self.name}-{title.replace(' ', '-')}", model=self.model | changes, beside={}
+        """Return the recipes that `beside` describes, by their titles.
+
+        Raises:
+            ValueError: An encoder that cannot be.
+        """
+        others = {}
+        for title, changes in self.beside.items():
+            arguments = {key: value for key, value in changes.items() if key != "encoder"}
+            encoder = EncoderRecipe.of(changes["encoder"]) if "encoder" in changes else self.encoder
+            name = f"{self.name}-{title.replace(' ', '-')}"
+            others[title] = dataclasses.replace(
+                self, name=name, model=self.model | arguments, encoder=encoder, attention=None, beside={}
             )
-            for title, changes in self.beside.items()
-        }
+        return others
 
     def seen(self, images: np.ndarray) -> Any:
         """Return images as the detector looks at them: the same, or their embeddings, computed once and kept on disk."""
@@ -188,7 +204,6 @@ class Recipe:
         if self.encoder is not None:
             key = json.dumps([self.dataset, self.calibration_size, self.encoder.table(), self.model["image_shape"]])
             if key not in _FITTED:
-                _FITTED.clear()
                 _FITTED[key] = self.encoder.feature_space().fit(self.seen(self.training_split()[0])).get_weights()
             detector.feature_space.set_weights(_FITTED[key])
 

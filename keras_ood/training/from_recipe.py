@@ -1,8 +1,6 @@
 """From a recipe to a preset: train, calibrate, measure, write; resumable."""
 
-import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +9,19 @@ import numpy as np
 
 from keras_ood import datasets, scores
 from keras_ood.attention import PerImageGate
-from keras_ood.backend.machine import describe_machine
-from keras_ood.backend.optimizers import cosine_adam
-from keras_ood.callbacks.checkpoints import Checkpoints
-from keras_ood.callbacks.progress import TrainingProgress
 from keras_ood.cards import card
-from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate, headline
 from keras_ood.evaluation.report import Report
 from keras_ood.evaluation.studies import CHECKS, STUDIES
 from keras_ood.hub import preset, serialization
-from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.recipes.checks import UNGATED
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import writable, write_records
+from keras_ood.training.beside import COMPARED, measured_beside, seen_sets
+from keras_ood.training.train_seed import read_log, train_seed
 
-WEIGHTS, LOG = "trained.weights.h5", "training.json"
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
-COMPARED = 2_000  # images of each set, at most, for other seeds and untrained networks
 
 
 def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) -> Path:
@@ -58,10 +50,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
         writable(place)
     preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
     _check(recipe)
-    calibration_images = recipe.calibration_images()
-    test_images, _ = datasets.load(recipe.dataset, "test")
-    sets = {name: recipe.seen(named_images(name, test_images)) for name in recipe.out_of_distribution}
-    test_images = recipe.seen(test_images)
+    calibration_images, (test_images, sets) = recipe.calibration_images(), seen_sets(recipe)
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
@@ -76,8 +65,6 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
         }
         if gate is not None and recipe.encoder is not None:
             detectors[UNGATED] = equipped(network, None, background)
-        for title, other in recipe.others_beside().items():
-            detectors[title] = equipped(train_seed(other, seed, runs / other.name / f"seed-{seed}", verbose), gate, background)
         for weights, detector in detectors.items():
             detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
@@ -89,6 +76,8 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
             records += report.records(weights=weights, seed=seed)
     assert shipped is not None, "a recipe has at least one seed"
     detector, report = shipped
+    beside, encoders = measured_beside(recipe, runs, verbose)
+    records += beside
     measurements = runs / recipe.name / "measurements"  # the preset's folder is left alone until all is there
     shutil.rmtree(measurements, ignore_errors=True)
     measurements.mkdir(parents=True)
@@ -102,6 +91,8 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     provenance |= detector.provenance(test_images, report.statistics["in_distribution"])
     if recipe.attention is not None:
         provenance["attention"] = recipe.attention_provenance()
+    if encoders:
+        provenance["encoders_beside"] = encoders
     with preset.drafted(folder) as draft:
         for file in [*measurements.iterdir(), *(folder / name for name in preset.SOURCES if (folder / name).exists())]:
             shutil.copy(file, draft)
@@ -176,64 +167,3 @@ def _provenance(
         "statistics": {name: float(np.mean(values)) for name, values in inside.items()},
         **headline(detector, report),
     }
-
-
-def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) -> Detector:
-    """Return the detector that `recipe` and `seed` give, trained now, or read from `folder` if it was before.
-
-    After each epoch the state goes to `folder`, so that a killed training goes on where it was. A loss that is not finite
-    stops it with an error; the state before stays on disk. The detector returned computes in float32, whatever the recipe's
-    `dtype_policy`.
-
-    Args:
-        recipe: What to train.
-        seed: Seed of the initial weights, of the shuffling and of the noise.
-        folder: Folder of this training alone; gets `trained.weights.h5` and `training.json`.
-        verbose: Whether to show epochs, their rate and the time left on standard error.
-    """
-    keras.utils.set_random_seed(seed)
-    detector = recipe.build(for_training=True)
-    if (folder / LOG).exists():
-        if read_log(folder)["recipe"] != recipe.digest:
-            raise ValueError(
-                f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
-            )
-        detector.load_weights(folder / WEIGHTS)
-        return detector.inference_copy("float32")
-    folder.mkdir(parents=True, exist_ok=True)
-    images = recipe.seen(recipe.images_to_train_on())
-    if recipe.encoder is None:
-        images = gather(images, detector.preprocessing)  # once, not in every epoch
-    recipe.fit_feature_space(detector)
-    detector.compile(optimizer=cosine_adam(recipe.learning_rate, len(images), recipe.batch_size, recipe.epochs))
-    start = time.monotonic()
-    states = Checkpoints(folder / "backup")
-    history = detector.fit(
-        images,
-        initial_epoch=states.restore(detector),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        verbose=0,
-        callbacks=[
-            states,
-            *([TrainingProgress(f"{recipe.name}, seed {seed}")] if verbose else []),
-        ],
-    )
-    detector.save_weights(folder / WEIGHTS)
-    log = {
-        "recipe": recipe.digest,
-        "seed": seed,
-        "epochs": recipe.epochs,
-        "training_images": len(images),
-        "seconds": round(time.monotonic() - start, 1),
-        "machine": describe_machine(),
-        "loss": [round(float(value), 4) for value in history.history["loss"]],
-    }
-    (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
-    shutil.rmtree(folder / "backup", ignore_errors=True)
-    return detector.inference_copy("float32")
-
-
-def read_log(folder: Path) -> dict[str, Any]:
-    """Return what `train_seed` noted of a finished training."""
-    return dict(json.loads((folder / LOG).read_text()))

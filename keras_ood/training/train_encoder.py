@@ -15,7 +15,7 @@ from keras_ood.callbacks.progress import TrainingProgress
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import gather
 from keras_ood.networks.residual import residual
-from keras_ood.recipes.parts import SelfSupervisedRecipe
+from keras_ood.recipes.self_supervised_recipe import SelfSupervisedRecipe
 from keras_ood.training.claim import claim
 from keras_ood.training.draws import Draws
 from keras_ood.training.self_supervised import SelfSupervised

@@ -14,6 +14,7 @@ from keras_ood.models import trainable
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records
 from keras_ood.training import from_recipe
+from keras_ood.training.train_seed import train_seed
 
 RECIPE = """
 family = "TiltedVAE"
@@ -72,6 +73,36 @@ def test_a_recipe_over_an_encoder(recipe_path, tmp_path):
     assert "**Encoder: EfficientNet-Lite0, trained on ImageNet with labels**" in text
 
 
+BESIDE = """
+[beside.gaussian]
+tilt = 0.0
+[beside."untrained encoder"]
+encoder = { network = "efficientnet-lite0-untrained", image_shape = [32, 32, 3], memory = 20 }
+[beside."self-supervised encoder"]
+encoder = { image_shape = [8, 8, 1], memory = 20, self_supervised = { epochs = 2, learning_rate = 1e-2, widths = [16, 32] } }
+"""
+
+
+@pytest.mark.once
+def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
+    """An untrained encoder and one that the recipe trains itself are rows; the card says what each was trained on."""
+    recipe_path.write_text(RECIPE.replace("[0, 1]", "[0]") + ENCODER + BESIDE)
+    folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
+    titles = {"gaussian", "untrained encoder", "self-supervised encoder"}
+    rows = [row for row in read_records(folder / "results.csv") if row["method"] == "mahalanobis"]
+    assert {row["weights"] for row in rows} == titles | {"trained", "untrained"}
+    auroc = {row["weights"]: row["auroc"] for row in rows if row["out_of_distribution"] == "inverted"}
+    assert auroc["gaussian"] == auroc["untrained"]  # the encoder alone
+    assert len(set(auroc.values())) >= 3
+    content = json.loads((folder / "preset.json").read_text())
+    assert {title: encoder["trained_on"] for title, encoder in content["encoders_beside"].items()} == {
+        "untrained encoder": "nothing",
+        "self-supervised encoder": "scikit-learn digits's training images, without labels",
+    }
+    assert (tmp_path / "runs/tiny-self-supervised-encoder/encoder/encoder.keras").exists()
+    from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)  # reads what is finished
+
+
 @pytest.mark.once
 def test_an_inflow_over_an_encoder(recipe_path, tmp_path):
     """Its gate sees the stages that the flow does not, and the flow without it stands beside."""
@@ -91,6 +122,9 @@ def test_an_inflow_over_an_encoder(recipe_path, tmp_path):
     ("further", "message"),
     [
         ("encoder = { image_shape = [32, 32, 3] }", "names a `network`"),
+        ("encoder = { self_supervised = { epochs = 1 } }", "has a name, by which others find it"),
+        (ENCODER + "\nbeside = { other = { encoder = { memory = 2 } } }", "names a `network`"),
+        ('beside = { other = { encoder = { network = "efficientnet-lite0" } } }', "where the recipe has one"),
         ('encoder = { network = "efficientnet-lite0", memory = 0 }', "names a `network`"),
         ('encoder = { network = "efficientnet-lite1" }', "Did you mean 'efficientnet-lite0'"),
         (f'{ENCODER}\nstudies = ["sample_quality"]', "those are of pixels"),
@@ -139,15 +173,15 @@ def test_finished_seeds_are_not_trained_again(recipe_path, tmp_path):
     """The second call reads the same weights back, in float32 whatever they were trained in; a changed recipe refuses them."""
     recipe_path.write_text(f'{RECIPE}dtype_policy = "mixed_bfloat16"\n')
     recipe = Recipe.read(recipe_path)
-    first = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
-    again = from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    first = train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    again = train_seed(recipe, 0, tmp_path / "run", verbose=0)
     assert not again.compiled
     assert {first.dtype_policy.name, again.decoder.layers[-1].compute_dtype} == {"float32"}
     for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     recipe_path.write_text(RECIPE.replace("epochs = 2", "epochs = 3"))
     with pytest.raises(ValueError, match=r"Received: .*of another recipe"):
-        from_recipe.train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
+        train_seed(Recipe.read(recipe_path), 0, tmp_path / "run", verbose=0)
 
 
 @pytest.mark.once
@@ -175,7 +209,7 @@ def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path, monkeypatch):
     assert len(recipe.training_split()[1]) == 200
     folder = from_recipe.train(attended, tmp_path / "runs", verbose=0)
     loaded = keras_ood.from_pretrained(folder)
-    trained = from_recipe.train_seed(recipe.base, 0, tmp_path / "runs" / "tiny" / "seed-0")
+    trained = train_seed(recipe.base, 0, tmp_path / "runs" / "tiny" / "seed-0")
     for one, other in zip(loaded.flow.get_weights(), trained.flow.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     content = json.loads((folder / "preset.json").read_text())
@@ -209,8 +243,8 @@ def test_a_killed_training_goes_on_where_it_was(recipe_path, tmp_path, monkeypat
 
     monkeypatch.setattr(trainable, "NaNGuard", Kill)
     with pytest.raises(KilledError):
-        from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
-    from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+        train_seed(recipe, 0, tmp_path / "run", verbose=0)
+    train_seed(recipe, 0, tmp_path / "run", verbose=0)
     assert epochs == [0, 1, 1]
     assert (tmp_path / "run" / "training.json").exists()
 
@@ -220,7 +254,7 @@ def test_a_loss_that_is_not_finite_stops_training(recipe_path, tmp_path):
     recipe = Recipe.read(recipe_path)
     object.__setattr__(recipe, "learning_rate", 1e30)  # none that a recipe may have
     with pytest.raises(FloatingPointError, match=r"Received: loss (nan|inf)"):
-        from_recipe.train_seed(recipe, 0, tmp_path / "run", verbose=0)
+        train_seed(recipe, 0, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "training.json").exists()
 
 

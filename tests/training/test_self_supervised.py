@@ -9,7 +9,7 @@ import pytest
 from keras_ood.callbacks.nan_guard import NaNGuard
 from keras_ood.images.views import DRAWS, view
 from keras_ood.networks.residual import residual
-from keras_ood.recipes.parts import SelfSupervisedRecipe
+from keras_ood.recipes.self_supervised_recipe import SelfSupervisedRecipe
 from keras_ood.training.draws import Draws
 from keras_ood.training.self_supervised import SelfSupervised, nt_xent
 from keras_ood.training.train_encoder import train_encoder
