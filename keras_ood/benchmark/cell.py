@@ -93,6 +93,8 @@ class Cell:
         first = {
             "preset": self.preset,
             "family": recipe.family,
+            "looks_at": recipe.looks_at,
+            "default_score": recipe.default_score,
             "in_distribution": recipe.dataset,
             "weights": self.weights,
             "seed": self.seed,

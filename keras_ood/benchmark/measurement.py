@@ -9,6 +9,8 @@ class Measurement:
 
     Attributes:
         preset: Zoo name.
+        looks_at: What the detector looks at, see `keras_ood.hub.content.looks_at`.
+        default_score: Name of the preset's default score.
         in_distribution: Name of its data set.
         weights: `trained` or `untrained`.
         out_of_distribution: Name of the set; `kind-severity` for corruptions of the in-distribution test images.
@@ -22,6 +24,8 @@ class Measurement:
     """
 
     preset: str
+    looks_at: str
+    default_score: str
     in_distribution: str
     weights: str
     out_of_distribution: str

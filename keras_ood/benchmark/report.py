@@ -14,7 +14,7 @@ from keras_ood import datasets, plots
 from keras_ood.benchmark import runner
 from keras_ood.benchmark.measurement import Measurement
 from keras_ood.tables.markdown import markdown_table, mean_cell
-from keras_ood.tables.records import CONVENTION, typed_rows, write_records
+from keras_ood.tables.records import CONVENTION, read_records, typed_rows, write_records
 
 RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
 Rows = Sequence[Measurement]
@@ -31,12 +31,13 @@ class Section:
     figure: Figure | None = None
 
 
-def write_report(folder: Path, default: str) -> None:
+def write_report(folder: Path) -> None:
     """Write `results.csv`, `README.md` and `index.html` from the finished cells of `folder`.
+
+    Rows in `results.csv` of presets that no cell is of stay: a few presets can be measured, and the rest is as it was.
 
     Args:
         folder: Where `run` kept its cells.
-        default: The zoo's default score, which the summary is of.
 
     Raises:
         ValueError: No cell is finished.
@@ -44,9 +45,13 @@ def write_report(folder: Path, default: str) -> None:
     records = runner.records(folder)
     if not records:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
-    write_records(folder / RESULTS, [{name: row[name] for name in row if name != "machine"} for row in records])
+    measured, before = {row["preset"] for row in records}, folder / RESULTS
+    if before.exists():
+        records += [row for row in read_records(before) if row["preset"] not in measured]
+    records.sort(key=lambda row: (row["looks_at"] == "pixels", row["preset"]))  # what looks through an encoder comes first
+    write_records(before, records)
     rows = typed_rows(records, Measurement)
-    sections = [_summary(rows, default), _means(rows), *_scores(rows), _corruptions(rows, default), _costs(rows)]
+    sections = [_summary(rows), _means(rows), *_scores(rows), _corruptions(rows), _costs(rows)]
     machines = ", ".join(_unique(row.machine for row in rows))
     introduction = (
         "AUROC, OOD positive, mean ± standard deviation over the training seeds, the untrained networks in brackets. "
@@ -58,19 +63,23 @@ def write_report(folder: Path, default: str) -> None:
     (folder / PAGE).write_text(_page(introduction, sections))
 
 
-def _summary(rows: Rows, default: str) -> Section:
+def _summary(rows: Rows) -> Section:
     """The default score of every preset on every pair of data sets."""
-    own = [row for row in rows if row.method in (default, "nll") and row.is_pair]
+    own = [row for row in rows if row.method in (row.default_score, "nll") and row.is_pair]
     outs = _unique(row.out_of_distribution for row in own)
     lines = []
     for preset in _unique(row.preset for row in own):
-        for method in (default, "nll"):
+        for method in _unique(row.method for row in own if row.preset == preset):
             chosen = [row for row in own if row.preset == preset and row.method == method]
             cells = [_cell(chosen, out) for out in outs]
             means = [_mean(chosen, out) for out in outs]
-            lines.append([preset, method, *cells, _average([value for value in means if value is not None])])
-    text = f"`{default}` is the default score of every preset; `nll`, the plain likelihood, stands beside it."
-    return Section("The default score", text, ["preset", "score", *outs, "mean"], lines)
+            average = _average([value for value in means if value is not None])
+            lines.append([preset, chosen[0].looks_at, method, *cells, average])
+    text = (
+        "Every preset's default score, of one rule for all that look at pixels and one for all that look through an encoder; "
+        "`nll`, the plain likelihood, stands beside it."
+    )
+    return Section("The default score", text, ["preset", "looks at", "score", *outs, "mean"], lines)
 
 
 def _means(rows: Rows) -> Section:
@@ -104,20 +113,22 @@ def _scores(rows: Rows) -> list[Section]:
                 chosen = [row for row in own if row.preset == preset and row.method == method]
                 label = chosen[0].label
                 count = max(row.in_images for row in chosen)
-                lines.append([preset, label, f"{count}", *[_cell(chosen, out) for out in outs]])
+                lines.append([preset, chosen[0].looks_at, label, f"{count}", *[_cell(chosen, out) for out in outs]])
                 labels.append(f"{preset}: {label}")
                 values.append([_mean(chosen, out) for out in outs])
         title = f"In-distribution: {datasets.get(inside).title}"
-        sections.append(Section(title, "", ["preset", "score", "images", *outs], lines, plots.heat_map(values, labels, outs)))
+        header = ["preset", "looks at", "score", "images", *outs]
+        sections.append(Section(title, "", header, lines, plots.heat_map(values, labels, outs)))
     return sections
 
 
-def _corruptions(rows: Rows, default: str) -> Section:
+def _corruptions(rows: Rows) -> Section:
     """AUROC by severity of the default score and of the plain likelihood, mean over the kinds of corruption."""
     lines: list[list[str]] = []
     curves: dict[str, list[float]] = {}
     trained = [row for row in rows if row.weights == "trained"]
     for preset in _unique(row.preset for row in rows):
+        default = next(row.default_score for row in rows if row.preset == preset)
         for method in (default, "nll"):
             chosen = [row for row in trained if row.preset == preset and row.method == method]
             found = [

@@ -10,7 +10,7 @@ from keras_ood.evaluation.metrics import NAMES
 from keras_ood.evaluation.result import Result
 from keras_ood.evaluation.studies import SECTIONS
 from keras_ood.hub import handles, manifest, preset, short_card
-from keras_ood.hub.content import Content
+from keras_ood.hub.content import Content, looks_at
 from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
 from keras_ood.models import FAMILIES
@@ -95,15 +95,10 @@ def preset_table() -> str:
         measured = {row.method for row in results}
         for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
             cells = [_beside_untrained(results, out, score) for out in _README_SETS]
-            rows.append([f"`{name}`", _looks_at(content), f"{content['parameters']:,}", f"`{score}`", *cells])
+            rows.append([f"`{name}`", looks_at(content.get("encoder")), f"{content['parameters']:,}", f"`{score}`", *cells])
     return markdown_table(
         ["preset", "looks at", "parameters", "score", *(f"→ {title}" for title in _README_SETS.values())], rows
     )
-
-
-def _looks_at(content: Content) -> str:
-    encoder = content.get("encoder")
-    return "pixels" if encoder is None else f"{encoder['title']}, trained on {encoder['trained_on']}"
 
 
 def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
@@ -162,7 +157,7 @@ def _side_by_side(zoo: Path, dataset: str) -> str:
 def _tag(content: Content, weights: str = "trained") -> str:
     """What a column's detector looks through, in brackets; nothing for pixels."""
     encoder = content.get("encoders_beside", {}).get(weights, content.get("encoder"))
-    return "" if encoder is None else f" ({encoder['title']}, trained on {encoder['trained_on']})"
+    return "" if encoder is None else f" ({looks_at(encoder)})"
 
 
 def _weak(auroc: dict[str, float]) -> list[str]:

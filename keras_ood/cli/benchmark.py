@@ -48,7 +48,6 @@ def benchmark(
         return
     with errors_in_a_line(same_command()):
         from keras_ood import benchmark, scores
-        from keras_ood.recipes.recipe import DEFAULT_SCORE
 
         for method in methods or []:
             scores.get(method)
@@ -57,7 +56,7 @@ def benchmark(
         total = 0
         for cell, number, total in benchmark.run(names, folder, runs, methods, limits):
             err.print(f"{number} of {total}: {cell.preset}, {cell.weights}, seed {cell.seed}, {cell.group}")
-        benchmark.write_report(folder, DEFAULT_SCORE)
+        benchmark.write_report(folder)
         value = {"folder": str(folder), "files": ["results.csv", "README.md", "index.html"], "cells": total}
         show(value, as_json, lambda: f"Wrote {folder}/results.csv, README.md and index.html")
 

@@ -151,3 +151,8 @@ class Content(TypedDict, total=False):
     settings: dict[str, Any]
     test_nll: dict[str, float]
     calibrated_from: str
+
+
+def looks_at(encoder: Encoder | None) -> str:
+    """Return what a detector looks at, as tables say it: pixels, or an encoder and what that was trained on."""
+    return "pixels" if encoder is None else f"{encoder['title']}, trained on {encoder['trained_on']}"

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from keras_ood.backend.settings import own_settings
 from keras_ood.datasets.synthetic import perturb
 from keras_ood.encoders import embed, trained_encoder
 from keras_ood.hub import handles, preset
+from keras_ood.hub.content import Encoder, looks_at
 from keras_ood.loading import from_pretrained
 from keras_ood.models import FAMILIES, Detector
 from keras_ood.recipes.checks import check
@@ -173,9 +174,18 @@ class Recipe:
         return detector
 
     def _beyond_the_model(self) -> dict[str, Any]:
-        if self.encoder is None:
-            return {"default_score": DEFAULT_SCORE}
-        return {"default_score": DEFAULT_SCORE_OF_FEATURES, "encoder": self.encoder.feature_space()}
+        encoder = {} if self.encoder is None else {"encoder": self.encoder.feature_space()}
+        return {"default_score": self.default_score, **encoder}
+
+    @property
+    def default_score(self) -> str:
+        """Name of the detector's default score."""
+        return str(self.model.get("default_score", DEFAULT_SCORE if self.encoder is None else DEFAULT_SCORE_OF_FEATURES))
+
+    @property
+    def looks_at(self) -> str:
+        """What the detector looks at, see `keras_ood.hub.content.looks_at`."""
+        return looks_at(None if self.encoder is None else cast(Encoder, self.encoder.frozen().provenance()))
 
     def others_beside(self) -> "dict[str, Recipe]":
         """Return the recipes that `beside` describes, by their titles.

@@ -1,12 +1,14 @@
 """The benchmark: complete, resumable, and its report."""
 
+import shutil
+
 import pytest
 
 from keras_ood import benchmark, scores
 from keras_ood.benchmark import runner
 from keras_ood.benchmark.cell import Cell, corrupted_sets, outside_sets
 from keras_ood.datasets import load
-from keras_ood.tables.records import read_records
+from keras_ood.tables.records import read_records, write_records
 
 pytestmark = pytest.mark.once  # the scores are tested on both backends
 
@@ -73,20 +75,36 @@ def test_other_limits_are_measured_anew(folder, monkeypatch):
 
 def test_report(folder):
     """One CSV of all rows, Markdown with the tables, a page with a picture for them; transductive rows say so."""
-    benchmark.write_report(folder, "density_of_states")
+    benchmark.write_report(folder)
     assert len(read_records(folder / "results.csv")) == len(runner.records(folder))
     markdown = (folder / "README.md").read_text()
-    for text in ("| tilted-vae-digits | density_of_states |", "will_it_move (transductive)", "## Corruptions", "## Cost", " ("):
+    for text in (
+        "| tilted-vae-digits | pixels | density_of_states |",
+        "will_it_move (transductive)",
+        "## Corruptions",
+        "## Cost",
+        " (",
+    ):
         assert text in markdown
     page = (folder / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert page.count("<table>") == 5
 
 
+def test_rows_of_presets_that_are_not_measured_stay(folder, tmp_path):
+    """A report of some presets leaves the others' rows in the table, and replaces its own."""
+    shutil.copytree(folder / "cells", tmp_path / "cells")
+    rows = runner.records(folder)
+    write_records(tmp_path / "results.csv", [row | {"preset": name} for name in ("another", PRESET) for row in rows])
+    benchmark.write_report(tmp_path)
+    assert len(read_records(tmp_path / "results.csv")) == 2 * len(rows)
+    assert "| another | pixels |" in (tmp_path / "README.md").read_text()
+
+
 def test_no_report_of_nothing(tmp_path):
     """An empty folder has no report."""
     with pytest.raises(ValueError, match=r"Received: .* without any"):
-        benchmark.write_report(tmp_path, "nll")
+        benchmark.write_report(tmp_path)
 
 
 def test_outside_sets_are_as_large_as_the_inside():

@@ -44,6 +44,20 @@ def test_features_are_normalised_means_of_each_stage():
     np.testing.assert_allclose(grey, keras.ops.convert_to_numpy(encoder(np.repeat(IMAGES[..., :1], 3, -1))), atol=1e-5)
 
 
+def test_the_pyramid_of_a_backbone_is_its_stages():
+    """A backbone of keras-hub has one output, and the maps of all resolutions in `pyramid_outputs`."""
+    model = network()
+
+    class Backbone(keras.Model):
+        def __init__(self):
+            super().__init__(model.inputs, model.outputs[-1])
+            self.pyramid_outputs = {"P1": model.outputs[0], "P2": model.outputs[1]}
+
+    encoder = FrozenEncoder(Backbone())
+    assert encoder.widths == (5, 7)
+    np.testing.assert_allclose(encoder(IMAGES), FrozenEncoder(model)(IMAGES), atol=1e-6)
+
+
 def test_a_configuration_is_enough_where_the_network_is_known():
     encoder = FrozenEncoder(network())
     again = FrozenEncoder.from_config(encoder.get_config())
