@@ -53,7 +53,8 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     calibration_images, (test_images, sets) = recipe.calibration_images(), seen_sets(recipe)
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
-    gate, untrained_gate = recipe.gate(trained=True), recipe.gate(trained=False)
+    gate = recipe.gate(trained=True)
+    untrained_gate = gate if recipe.encoder is not None else recipe.gate(trained=False)  # a frozen encoder is the same
     _check_measures(recipe, untrained(recipe, recipe.seeds[0], untrained_gate))
     background = _trained_background(recipe, runs, verbose)
     records, shipped = [], None
