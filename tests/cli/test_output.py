@@ -103,6 +103,7 @@ JSON = {
     "info": ([MODEL], "recipe_sha256"),
     "evaluate": ([MODEL, "--ood", "noise", "-m", "nll", "-m", "kl"], "aupr_out"),
     "demo": (["--out", "demo"], "demo/roc.png"),
+    "doctor": ([], "one image"),
     "calibrate": ([MODEL, "mine.npy", "--out", "mine", "-m", "nll"], '"images": 60'),
     "train": (["recipe.toml"], "folder"),
     "publish": ([MODEL, "--repo", "me/mine"], COMMIT),

