@@ -4,7 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import mean
 
@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from keras_ood import datasets, plots
 from keras_ood.benchmark import runner
 from keras_ood.benchmark.measurement import Measurement
+from keras_ood.hub import handles
 from keras_ood.tables.markdown import markdown_table, mean_cell
 from keras_ood.tables.records import CONVENTION, read_records, typed_rows, write_records
 
-RESULTS, MARKDOWN, PAGE = "results.csv", "README.md", "index.html"
+MARKDOWN, PAGE = "README.md", "index.html"
 Rows = Sequence[Measurement]
 
 
@@ -34,22 +35,21 @@ class Section:
 def write_report(folder: Path) -> None:
     """Write `results.csv`, `README.md` and `index.html` from the finished cells of `folder`.
 
-    Rows in `results.csv` of presets that no cell is of stay: a few presets can be measured, and the rest is as it was.
+    Rows of presets of the zoo that `results.csv` has and no cell has stay: a few presets can be measured, and the rest is as it
+    was.
 
     Args:
         folder: Where `run` kept its cells.
 
     Raises:
-        ValueError: No cell is finished.
+        ValueError: No cell is finished and no row was before, or `results.csv` is of an earlier version.
     """
     records = runner.records(folder)
+    records += _kept(folder / runner.RESULTS, records)
     if not records:
         raise ValueError(f"A report needs finished cells. Received: {folder} without any")
-    measured, before = {row["preset"] for row in records}, folder / RESULTS
-    if before.exists():
-        records += [row for row in read_records(before) if row["preset"] not in measured]
     records.sort(key=lambda row: (row["looks_at"] == "pixels", row["preset"]))  # what looks through an encoder comes first
-    write_records(before, records)
+    write_records(folder / runner.RESULTS, records)
     rows = typed_rows(records, Measurement)
     sections = [_summary(rows), _means(rows), *_scores(rows), _corruptions(rows), _costs(rows)]
     machines = ", ".join(_unique(row.machine for row in rows))
@@ -63,13 +63,31 @@ def write_report(folder: Path) -> None:
     (folder / PAGE).write_text(_page(introduction, sections))
 
 
+def _kept(path: Path, measured: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows of a table of results that stay beside those that were measured."""
+    rows = read_records(path) if path.exists() else []
+    columns = {field.name for field in fields(Measurement)}
+    if rows and not columns <= set(rows[0]):
+        raise ValueError(
+            f"Results of an earlier version cannot stay; remove the file, and all presets are measured again. "
+            f"Received: {path} without {sorted(columns - set(rows[0]))}"
+        )
+    known, again = set(handles.list_models()), {_identity(row) for row in measured}
+    return [row for row in rows if row["preset"] in known and _identity(row) not in again]
+
+
+def _identity(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("preset", "weights", "seed", "method"))
+
+
 def _summary(rows: Rows) -> Section:
     """The default score of every preset on every pair of data sets."""
     own = [row for row in rows if row.method in (row.default_score, "nll") and row.is_pair]
     outs = _unique(row.out_of_distribution for row in own)
     lines = []
     for preset in _unique(row.preset for row in own):
-        for method in _unique(row.method for row in own if row.preset == preset):
+        default = next(row.default_score for row in own if row.preset == preset)
+        for method in _unique((default, "nll")):
             chosen = [row for row in own if row.preset == preset and row.method == method]
             cells = [_cell(chosen, out) for out in outs]
             means = [_mean(chosen, out) for out in outs]
@@ -129,7 +147,7 @@ def _corruptions(rows: Rows) -> Section:
     trained = [row for row in rows if row.weights == "trained"]
     for preset in _unique(row.preset for row in rows):
         default = next(row.default_score for row in rows if row.preset == preset)
-        for method in (default, "nll"):
+        for method in _unique((default, "nll")):
             chosen = [row for row in trained if row.preset == preset and row.method == method]
             found = [
                 [row.auroc for row in chosen if row.out_of_distribution.endswith(f"-{severity}")]

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 
 from keras_ood import scores
 from keras_ood.benchmark.cell import ALL_SEEDS, CHEAP, Cell, Limits
+from keras_ood.benchmark.measurement import Measurement
 from keras_ood.hub import handles, preset
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
@@ -17,7 +18,7 @@ from keras_ood.tables.records import read_records, write_records
 from keras_ood.training.from_recipe import equipped
 from keras_ood.training.train_seed import LOG, train_seed
 
-CELLS = "cells"
+CELLS, RESULTS = "cells", "results.csv"
 
 
 def plan(presets: Sequence[str], methods: Sequence[str] | None, runs: Path) -> list[Cell]:
@@ -64,7 +65,9 @@ def run(
     """
     limits = limits or Limits()
     (folder / CELLS).mkdir(parents=True, exist_ok=True)
-    inside_sets = list(dict.fromkeys(preset.read(handles.resolve(name))["in_distribution"]["name"] for name in presets))
+    before = folder / RESULTS  # rows of other presets that the report keeps: all are measured against the same sets
+    inside_sets = {row["in_distribution"] for row in read_records(before)} if before.exists() else set()
+    inside_sets |= {preset.read(handles.resolve(name))["in_distribution"]["name"] for name in presets}
     cells = plan(presets, methods, runs)
     loaded: tuple[str, Recipe, dict[int, Detector]] | None = None
     for number, cell in enumerate(cells, 1):
@@ -72,7 +75,7 @@ def run(
         if not file.exists():
             if loaded is None or loaded[0] != cell.preset:
                 loaded = (cell.preset, *_networks(cell.preset, runs))
-            rows = cell.measure(loaded[1], loaded[2], inside_sets, limits)
+            rows = cell.measure(loaded[1], loaded[2], sorted(inside_sets), limits)
             for outdated in (folder / CELLS).glob(cell.file(folder, "*").name):
                 outdated.unlink()
             write_records(file, rows)
@@ -84,10 +87,13 @@ def records(folder: Path) -> list[dict[str, str]]:
     return [row for file in sorted((folder / CELLS).glob("*.csv")) for row in read_records(file)]
 
 
-def _key(cell: Cell, inside_sets: list[str], limits: Limits) -> str:
+def _key(cell: Cell, inside_sets: set[str], limits: Limits) -> str:
     content = preset.read(handles.resolve(cell.preset))
     weights = content["files"]["model.weights.h5"]["sha256"]
-    decisive = json.dumps([asdict(limits), sorted(inside_sets), weights, content["recipe_sha256"], version("keras-ood")])
+    columns = [field.name for field in fields(Measurement)]
+    decisive = json.dumps(
+        [asdict(limits), sorted(inside_sets), columns, weights, content["recipe_sha256"], version("keras-ood")]
+    )
     return hashlib.sha256(decisive.encode()).hexdigest()[:8]
 
 

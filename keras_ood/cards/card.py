@@ -71,7 +71,7 @@ def render(folder: Path) -> str:
     seed = content["training"]["seed"]
     computed = {
         "model_json": json.dumps(content["model"]),
-        "side_by_side": _side_by_side(folder.parent, content["in_distribution"]["name"]),
+        "side_by_side": _side_by_side(folder.parent, folder.name, content["in_distribution"]["name"]),
         "compared": max(row.in_images for row in results if row.weights == "untrained"),
         "by_score": tables.by_score(results, seed),
         "convention": CONVENTION,
@@ -135,10 +135,10 @@ def _head(content: Content, results: tables.Results) -> ModelCardData:
     )
 
 
-def _side_by_side(zoo: Path, dataset: str) -> str:
+def _side_by_side(zoo: Path, own: str, dataset: str) -> str:
     """AUROC of every score for every preset of a data set, trained, untrained and beside; mean and sd over the seeds."""
     columns = {}
-    for name in handles.list_models():
+    for name in dict.fromkeys((*handles.list_models(), own)):
         if (zoo / name / preset.PRESET).exists():
             content = preset.read(zoo / name)
             if content["in_distribution"]["name"] == dataset:

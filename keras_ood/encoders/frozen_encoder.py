@@ -21,7 +21,8 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         network: A name of `keras_ood.encoders.names()`, `"keras:<builder>"` of `keras.applications`, or a Keras model from
-            images in 0..1 to one map `(batch, height, width, channels)` or a list of them, one for each stage.
+            images in 0..1 to one map `(batch, height, width, channels)` or a list of them, one for each stage; of a backbone of
+            keras-hub its `pyramid_outputs`.
         image_shape: `(height, width, channels)` to which images are resized for the network; None for a model's own, else
             `(128, 128, 3)`.
         stages: Indices of the stages, rising; None for those that are usual for the network.

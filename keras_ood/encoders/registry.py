@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -103,6 +103,8 @@ def register_model(model: keras.Model, title: str | None = None, trained_on: str
         copy = keras.models.clone_model(model)  # what the caller does to the model from now on is another one
         copy.set_weights(model.get_weights())
         _SOURCES[name] = Source(title or model.name, trained_on, lambda shape: _of_shape(copy, shape))
+    elif title is not None:
+        _SOURCES[name] = replace(_SOURCES[name], title=title, trained_on=trained_on)
     return name
 
 

@@ -1,5 +1,6 @@
 """What the values of a recipe must be, said before anything is trained."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ UNGATED = "ungated"
 """What the rows of a gated InFlow without its gate are called."""
 
 _SETS = [*DATASETS, *SYNTHETIC]
+_TITLE = re.compile("[a-z0-9]+([ -][a-z0-9]+)*")  # of which folders get their names
 
 
 def _different(values: Any, holds: Callable[[Any], bool]) -> bool:
@@ -52,8 +54,13 @@ _RULES: dict[str, _Rule] = {
     "background": ("a table", lambda value: value is None or isinstance(value, BackgroundRecipe)),
     "encoder": ("a table", lambda value: value is None or isinstance(value, EncoderRecipe)),
     "beside": (
-        "a table of tables, by titles of their own: arguments of the family, and an `encoder` in place of the recipe's",
-        lambda value: isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()),
+        "a table of tables, by titles of their own, of small letters and digits: arguments of the family, and an `encoder` in"
+        " place of the recipe's",
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(part, dict) and _TITLE.fullmatch(title) for title, part in value.items())
+            and len({title.replace(" ", "-") for title in value}) == len(value)
+        ),
     ),
 }
 
@@ -86,6 +93,11 @@ def check(values: Mapping[str, Any]) -> None:
         raise ValueError(
             "A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies`: those are of pixels. Received: "
             f"{values['encoder'].table()}"
+        )
+    if values["beside"] and (values["attention"] or values["background"]):
+        raise ValueError(
+            "What stands in `beside` has neither gate nor background model: recipes with `attention` or `background` lack it. "
+            f"Received: {values['beside']}"
         )
     if taken := {"trained", "untrained", UNGATED} & set(values["beside"]):
         raise ValueError(f"The titles in `beside` are others than those that every preset has. Received: {sorted(taken)}")

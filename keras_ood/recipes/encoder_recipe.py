@@ -40,6 +40,8 @@ class EncoderRecipe:
             ValueError: A key is missing or unknown, or a value cannot be.
         """
         known = [key.name for key in fields(cls)]
+        if not isinstance(table, dict):
+            raise ValueError(f"`encoder` must be a table that has some of {known}. Received: {table!r}")
         lists = {key: table[key] for key in ("image_shape", "stages", "looked_at") if key in table}
         source = set(table) & {"network", "self_supervised"}
         if (
@@ -48,11 +50,13 @@ class EncoderRecipe:
             or not isinstance(table.get("network", ""), str)
             or not isinstance(table.get("self_supervised", {}), dict)
             or not all(isinstance(value, list) and all(is_whole(part, 0) for part in value) for value in lists.values())
+            or len(lists.get("image_shape", (1, 1, 1))) != 3
+            or ("self_supervised" in table and "image_shape" not in table)
             or not is_whole(table.get("memory", 1), 1)
         ):
             raise ValueError(
-                "`encoder` names a `network`, or says in `self_supervised` how one is trained, and may have more of "
-                f"{known}, as whole numbers. Received: {table}"
+                "`encoder` names a `network`, or has an `image_shape` and says in `self_supervised` how one is trained, and "
+                f"may have more of {known}, as whole numbers. Received: {table}"
             )
         trained = {key: SelfSupervisedRecipe.of(table[key]) for key in source - {"network"}}
         return cls(**table | {key: tuple(value) for key, value in lists.items()} | trained)

@@ -66,7 +66,7 @@ class Recipe:
         perturbed: Share of the pixels that are replaced by noise before the training.
         encoder: Frozen encoder that the detector looks through; None for pixels.
         beside: `{title: arguments of the family that are others, or another encoder}`: trained and measured beside the preset,
-            rows of its table.
+            columns of its card.
     """
 
     name: str
@@ -198,9 +198,7 @@ class Recipe:
             arguments = {key: value for key, value in changes.items() if key != "encoder"}
             encoder = EncoderRecipe.of(changes["encoder"]) if "encoder" in changes else self.encoder
             name = f"{self.name}-{title.replace(' ', '-')}"
-            others[title] = dataclasses.replace(
-                self, name=name, model=self.model | arguments, encoder=encoder, attention=None, beside={}
-            )
+            others[title] = dataclasses.replace(self, name=name, model=self.model | arguments, encoder=encoder, beside={})
         return others
 
     def seen(self, images: np.ndarray) -> Any:

@@ -7,7 +7,9 @@ from typing import Any
 from keras_ood import datasets
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.networks.residual import residual
 from keras_ood.recipes.recipe import Recipe
+from keras_ood.training.self_supervised import SelfSupervised
 from keras_ood.training.train_encoder import train_encoder
 from keras_ood.training.train_seed import train_seed
 
@@ -39,6 +41,20 @@ def measured_beside(recipe: Recipe, runs: Path, verbose: bool) -> tuple[list[dic
             detector.calibrate(calibration_images)
             records += evaluate(detector, test_images, sets, resamples=0).records(weights=title, seed=seed)
     return records, encoders
+
+
+def check_beside(recipe: Recipe) -> None:
+    """Refuse before anything is trained what stands in `beside` and could not be built.
+
+    Raises:
+        ValueError: Arguments that the family does not take, an encoder that is not known, or images that cannot be turned.
+    """
+    for other in recipe.others_beside().values():
+        encoder = other.encoder
+        if encoder is not None and encoder.self_supervised is not None:
+            SelfSupervised(residual(encoder.image_shape, encoder.self_supervised.widths))
+        else:
+            other.build()
 
 
 def seen_sets(recipe: Recipe, limit: int | None = None, cut_first: bool = False) -> tuple[Any, dict[str, Any]]:

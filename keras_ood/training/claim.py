@@ -11,7 +11,7 @@ import numpy as np
 _SETTINGS = "settings.json"
 
 
-def claim(state: Path, settings: dict[str, Any], arrays: Iterable[np.ndarray]) -> None:
+def claim(state: Path, settings: dict[str, Any], arrays: Iterable[np.ndarray] = ()) -> None:
     """Make a training's folder, and let nothing go on there with the training of other images or settings.
 
     Args:

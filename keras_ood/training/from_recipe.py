@@ -18,7 +18,7 @@ from keras_ood.models import Detector
 from keras_ood.recipes.checks import UNGATED
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import writable, write_records
-from keras_ood.training.beside import COMPARED, measured_beside, seen_sets
+from keras_ood.training.beside import COMPARED, check_beside, measured_beside, seen_sets
 from keras_ood.training.train_seed import read_log, train_seed
 
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
@@ -107,6 +107,7 @@ def _check(recipe: Recipe) -> None:
     if not set(recipe.studies) <= set(STUDIES):
         raise ValueError(f"`studies` are of {sorted(STUDIES)}. Received: {list(recipe.studies)} in the recipe of {recipe.name}")
     recipe.build()
+    check_beside(recipe)
 
 
 def _check_measures(recipe: Recipe, detector: Detector) -> None:

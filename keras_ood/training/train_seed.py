@@ -15,6 +15,7 @@ from keras_ood.callbacks.progress import TrainingProgress
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
+from keras_ood.training.claim import claim
 
 WEIGHTS, LOG = "trained.weights.h5", "training.json"
 
@@ -31,6 +32,10 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
         seed: Seed of the initial weights, of the shuffling and of the noise.
         folder: Folder of this training alone; gets `trained.weights.h5` and `training.json`.
         verbose: Whether to show epochs, their rate and the time left on standard error.
+
+    Raises:
+        ValueError: The folder holds a training, finished or not, of another recipe or seed.
+        FloatingPointError: The loss became NaN or infinite.
     """
     keras.utils.set_random_seed(seed)
     detector = recipe.build(for_training=True)
@@ -41,7 +46,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
             )
         detector.load_weights(folder / WEIGHTS)
         return detector.inference_copy("float32")
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, {"recipe": recipe.digest, "seed": seed})
     images = recipe.seen(recipe.images_to_train_on())
     if recipe.encoder is None:
         images = gather(images, detector.preprocessing)  # once, not in every epoch

@@ -67,7 +67,7 @@ def test_a_killed_run_goes_on_where_it_stopped(folder, monkeypatch):
 
 def test_other_limits_are_measured_anew(folder, monkeypatch):
     """Rows measured under other limits are not mixed with these."""
-    keys = {runner._key(Cell(PRESET, "trained", 0, "cheap"), ["digits"], limits) for limits in (LIMITS, benchmark.Limits())}
+    keys = {runner._key(Cell(PRESET, "trained", 0, "cheap"), {"digits"}, limits) for limits in (LIMITS, benchmark.Limits())}
     assert len(keys) == 2
     with pytest.raises(ValueError, match=r"Costly scores are .*Received: \['nll'\]"):
         benchmark.plan([PRESET], ["nll"], folder)
@@ -92,13 +92,25 @@ def test_report(folder):
 
 
 def test_rows_of_presets_that_are_not_measured_stay(folder, tmp_path):
-    """A report of some presets leaves the others' rows in the table, and replaces its own."""
+    """A report of some presets leaves the others' rows in the table, replaces its own, and says what each looks at."""
     shutil.copytree(folder / "cells", tmp_path / "cells")
     rows = runner.records(folder)
-    write_records(tmp_path / "results.csv", [row | {"preset": name} for name in ("another", PRESET) for row in rows])
+    other = {"preset": "tilted-vae-cifar10", "looks_at": "an encoder", "default_score": "typicality"}
+    before = [row | changes for changes in ({}, other, {"preset": "of no zoo"}, {"method": "kl"}) for row in rows]
+    write_records(tmp_path / "results.csv", before)
     benchmark.write_report(tmp_path)
-    assert len(read_records(tmp_path / "results.csv")) == 2 * len(rows)
-    assert "| another | pixels |" in (tmp_path / "README.md").read_text()
+    kept = read_records(tmp_path / "results.csv")
+    own = {row["method"] for row in rows} - {"kl"}
+    assert len(kept) == sum(1 + (row["method"] in {*own, "kl"}) for row in rows)
+    markdown = (tmp_path / "README.md").read_text()
+    assert markdown.index("| tilted-vae-cifar10 | an encoder | typicality |") < markdown.index(f"| {PRESET} | pixels |")
+    benchmark.write_report(tmp_path)  # once more, of what is there
+    (tmp_path / "cells").rename(tmp_path / "gone")
+    benchmark.write_report(tmp_path)
+    assert read_records(tmp_path / "results.csv") == kept
+    write_records(tmp_path / "results.csv", [{"preset": PRESET}])
+    with pytest.raises(ValueError, match=r"earlier version.*Received: .*without \['auroc'"):
+        benchmark.write_report(tmp_path)
 
 
 def test_no_report_of_nothing(tmp_path):

@@ -40,3 +40,16 @@ def test_a_name_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("own", "keras:own", ""):
         with pytest.raises(ValueError, match=r"name of its own.* Received: "):
             registry.register(name, source)
+
+
+def test_what_a_network_was_trained_on_can_be_said_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same network is the same encoder, whatever is known of it first; a title changes what tables say."""
+    monkeypatch.setattr(registry, "_SOURCES", dict(registry._SOURCES))
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, data_format="channels_last")(inputs))
+    name = registry.register_model(model)
+    assert registry.find(name).trained_on == "unknown"
+    assert registry.register_model(model, "own", "own images") == name
+    assert (registry.find(name).title, registry.find(name).trained_on) == ("own", "own images")
+    registry.register_model(model)
+    assert registry.find(name).title == "own"

@@ -93,12 +93,19 @@ def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
     assert {row["weights"] for row in rows} == titles | {"trained", "untrained"}
     auroc = {row["weights"]: row["auroc"] for row in rows if row["out_of_distribution"] == "inverted"}
     assert auroc["gaussian"] == auroc["untrained"]  # the encoder alone
-    assert len(set(auroc.values())) >= 3
     content = json.loads((folder / "preset.json").read_text())
+    assert len({encoder["digest"] for encoder in (content["encoder"], *content["encoders_beside"].values())}) == 3
     assert {title: encoder["trained_on"] for title, encoder in content["encoders_beside"].items()} == {
         "untrained encoder": "nothing",
         "self-supervised encoder": "scikit-learn digits's training images, without labels",
     }
+    heading = next(line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| OOD set | score"))
+    for part in (
+        "tiny (EfficientNet-Lite0, trained on ImageNet with labels)",
+        "tiny, untrained encoder (untrained EfficientNet-Lite0, trained on nothing)",
+        "tiny, self-supervised encoder (residual network, trained on scikit-learn digits's training images, without labels)",
+    ):
+        assert f"| {part} |" in heading
     assert (tmp_path / "runs/tiny-self-supervised-encoder/encoder/encoder.keras").exists()
     from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)  # reads what is finished
 
@@ -122,9 +129,14 @@ def test_an_inflow_over_an_encoder(recipe_path, tmp_path):
     ("further", "message"),
     [
         ("encoder = { image_shape = [32, 32, 3] }", "names a `network`"),
-        ("encoder = { self_supervised = { epochs = 1 } }", "has a name, by which others find it"),
+        ("encoder = { image_shape = [8, 8, 1], self_supervised = { epochs = 1 } }", "has a name, by which others find it"),
         (ENCODER + "\nbeside = { other = { encoder = { memory = 2 } } }", "names a `network`"),
         ('beside = { other = { encoder = { network = "efficientnet-lite0" } } }', "where the recipe has one"),
+        (f"{ENCODER}\nbeside = {{ other = {{ encoder = 5 }} }}", "must be a table"),
+        (f"{ENCODER}\nbeside = {{ other = {{ encoder = {{ self_supervised = {{ epochs = 1 }} }} }} }}", "an `image_shape`"),
+        ('beside = { "../x" = { tilt = 0.0 } }', "of small letters and digits"),
+        ('beside = { "a b" = { tilt = 0.0 }, "a-b" = { tilt = 0.0 } }', "titles of their own"),
+        ("beside = { x = { tilt = 0.0 } }\nbackground = { perturbed = 0.5, epochs = 1 }", "neither gate nor background"),
         ('encoder = { network = "efficientnet-lite0", memory = 0 }', "names a `network`"),
         ('encoder = { network = "efficientnet-lite1" }', "Did you mean 'efficientnet-lite0'"),
         (f'{ENCODER}\nstudies = ["sample_quality"]', "those are of pixels"),
@@ -135,6 +147,21 @@ def test_recipes_over_encoders_that_cannot_be(recipe_path, further, message):
     recipe_path.write_text(RECIPE + further)
     with pytest.raises(ValueError, match=message):
         Recipe.read(recipe_path).build()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("tlt = 0.0", "`model` takes"),
+        ('encoder = { network = "efficientnet-lite1" }', "Did you mean 'efficientnet-lite0'"),
+        ("encoder = { image_shape = [8, 16, 1], self_supervised = { epochs = 1 } }", "square"),
+    ],
+)
+def test_what_cannot_stand_beside_is_refused_before_anything_is_trained(recipe_path, tmp_path, other, message):
+    recipe_path.write_text(f"{RECIPE}{ENCODER}\n[beside.other]\n{other}\n")
+    with pytest.raises(ValueError, match=message):
+        from_recipe.train(recipe_path, tmp_path / "runs")
+    assert not list((tmp_path / "runs").iterdir())
 
 
 @pytest.mark.once
