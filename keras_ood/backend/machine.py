@@ -7,9 +7,11 @@ from pathlib import Path
 
 import keras
 
+from keras_ood.backend.devices import gpu_name
+
 
 def describe_machine() -> str:
-    """Return processor, cores, backend and its version, in a line."""
+    """Return processor, cores, the GPU where one computes, backend and its version, in a line."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -17,4 +19,5 @@ def describe_machine() -> str:
         processor = models[0] if models else processor
     backend = keras.backend.backend()
     version = importlib.import_module(backend).__version__
-    return f"{os.cpu_count()} cores of {processor}, {platform.system()}, {backend} {version}, Keras {keras.__version__}"
+    parts = [f"{os.cpu_count()} cores of {processor}", gpu_name(), platform.system(), f"{backend} {version}"]
+    return ", ".join(part for part in [*parts, f"Keras {keras.__version__}"] if part)

@@ -63,6 +63,16 @@ class Encoder(TypedDict):
     digest: str
 
 
+class EncoderBeside(Encoder, total=False):
+    """An encoder that a recipe has measured beside the preset's own.
+
+    Attributes:
+        training: What its training noted, where the recipe trains it: epochs, images, seconds, machine.
+    """
+
+    training: dict[str, Any]
+
+
 class FalseAlarms(TypedDict, total=False):
     """In-distribution test images flagged by the default score.
 
@@ -133,7 +143,7 @@ class Content(TypedDict, total=False):
     recipe_sha256: str
     model: dict[str, Any]
     encoder: Encoder
-    encoders_beside: dict[str, Encoder]
+    encoders_beside: dict[str, EncoderBeside]
     seeds: list[int]
     training: dict[str, Any]
     statistics: dict[str, float]

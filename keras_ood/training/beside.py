@@ -1,6 +1,7 @@
 """What a recipe has trained and measured beside its preset: other arguments, other encoders."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.networks.residual import residual
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.training.self_supervised import SelfSupervised
-from keras_ood.training.train_encoder import train_encoder
+from keras_ood.training.train_encoder import NOTE, train_encoder
 from keras_ood.training.train_seed import train_seed
 
 COMPARED = 2_000
@@ -31,9 +32,12 @@ def measured_beside(recipe: Recipe, runs: Path, verbose: bool) -> tuple[list[dic
     records: list[dict[str, Any]] = []
     encoders: dict[str, Any] = {}
     for title, described in recipe.others_beside().items():
-        other = _with_its_network(described, runs, verbose)
+        folder = runs / described.name / "encoder"
+        other = _with_its_network(described, folder, verbose)
         if other.encoder is not None and other.encoder != recipe.encoder:
             encoders[title] = other.encoder.frozen().provenance()
+            if (folder / NOTE).exists():
+                encoders[title]["training"] = json.loads((folder / NOTE).read_text())
         calibration_images = other.calibration_images()
         test_images, sets = seen_sets(other, COMPARED, cut_first=title in encoders)
         for seed in other.seeds:
@@ -74,13 +78,12 @@ def seen_sets(recipe: Recipe, limit: int | None = None, cut_first: bool = False)
     return seen(test_images), sets
 
 
-def _with_its_network(recipe: Recipe, runs: Path, verbose: bool) -> Recipe:
+def _with_its_network(recipe: Recipe, folder: Path, verbose: bool) -> Recipe:
     """The recipe with its encoder trained, where it trains one of its own: once, for all seeds."""
     encoder = recipe.encoder
     if encoder is None or encoder.self_supervised is None:
         return recipe
     images, _ = recipe.training_split()
-    folder = runs / recipe.name / "encoder"
     network = train_encoder(images, encoder.image_shape, encoder.self_supervised, folder, recipe.seeds[0], verbose)
     trained_on = f"{datasets.get(recipe.dataset).title}'s training images, without labels"
     return dataclasses.replace(recipe, encoder=encoder.over(network, trained_on))

@@ -1,11 +1,14 @@
 """An encoder trained on in-distribution images alone."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ood.backend.loops import give_variables_back
+from keras_ood.backend.machine import describe_machine
 from keras_ood.backend.optimizers import cosine_adam
 from keras_ood.backend.settings import own_settings
 from keras_ood.callbacks.checkpoints import Checkpoints
@@ -20,7 +23,7 @@ from keras_ood.training.claim import claim
 from keras_ood.training.draws import Draws
 from keras_ood.training.self_supervised import SelfSupervised
 
-ENCODER, LOG = "encoder.keras", "training.csv"
+ENCODER, LOG, NOTE = "encoder.keras", "training.csv", "training.json"
 
 
 def train_encoder(
@@ -40,7 +43,8 @@ def train_encoder(
         images: Any accepted source of in-distribution images.
         image_shape: `(side, side, channels)` of what the encoder takes.
         settings: How to train.
-        folder: Folder of this training alone; gets `encoder.keras`, the log `training.csv` and its curves.
+        folder: Folder of this training alone; gets `encoder.keras`, the log `training.csv` and its curves, and at the end
+            `training.json`: epochs, images, seconds, machine.
         seed: Seed of the initial weights, of the order and of the views.
         verbose: Whether to show epochs, their rate and the time left on standard error.
 
@@ -54,7 +58,8 @@ def train_encoder(
         pixels = gather(images, Preprocessing(image_shape))
         if len(pixels) < settings.batch_size:
             raise ValueError(f"Images must fill a batch of {settings.batch_size}. Received: {len(pixels)}")
-        claim(folder, {**settings.table(), "seed": seed}, [pixels])
+        rounded = (pixels * 65_535).round().astype(np.uint16)  # alike on every machine: a training may go on at another one
+        claim(folder, {**settings.table(), "seed": seed}, [rounded])
         log = TrainingLog(folder / LOG)
         states = Checkpoints(folder / "epochs", log, monitor="loss")
         steps = len(pixels) // settings.batch_size
@@ -72,6 +77,13 @@ def train_encoder(
                     verbose=0,
                     callbacks=[NaNGuard(), log, states, written, *([TrainingProgress("encoder")] if verbose else [])],
                 )
+            note = {
+                "epochs": settings.epochs,
+                "training_images": len(pixels),
+                "seconds": round(sum(row["seconds"] for row in log.rows), 1),
+                "machine": describe_machine(),
+            }
+            (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n")
         return _in_float32(model.encoder, settings)
 
 

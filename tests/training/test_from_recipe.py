@@ -99,7 +99,13 @@ def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
         "untrained encoder": "nothing",
         "self-supervised encoder": "scikit-learn digits's training images, without labels",
     }
-    heading = next(line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| OOD set | score"))
+    training = content["encoders_beside"]["self-supervised encoder"]["training"]
+    assert training["epochs"] == 2
+    assert "Keras" in training["machine"]
+    card = (folder / "README.md").read_text()
+    assert 'The encoder of the columns "self-supervised encoder": 2 epochs,' in card
+    assert training["machine"] in card
+    heading = next(line for line in card.splitlines() if line.startswith("| OOD set | score"))
     for part in (
         "tiny (EfficientNet-Lite0, trained on ImageNet with labels)",
         "tiny, untrained encoder (untrained EfficientNet-Lite0, trained on nothing)",
