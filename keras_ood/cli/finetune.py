@@ -51,7 +51,7 @@ def finetune(
 
     Needs at least 100 images. Killed or stopped with Ctrl-C, the same command goes on where it was.
 
-    Example: keras-ood finetune --from tilted-vae-cifar10-pixels --data my_images/ --out my-detector
+    Example: keras-ood finetune --from tilted-vae-cifar10 --data my_images/ --out my-detector
     """
     with errors_in_a_line(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
