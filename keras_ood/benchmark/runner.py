@@ -16,7 +16,8 @@ from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
 from keras_ood.training.from_recipe import equipped
-from keras_ood.training.train_seed import LOG, train_seed
+from keras_ood.training.note import NOTE
+from keras_ood.training.train_seed import train_seed
 
 CELLS, RESULTS = "cells", "results.csv"
 
@@ -105,7 +106,7 @@ def _networks(name: str, runs: Path) -> tuple[Recipe, dict[int, Detector]]:
     networks: dict[int, Detector] = {recipe.seeds[0]: from_pretrained(name)}
     for seed in recipe.seeds[1:]:
         finished = runs / base.name / f"seed-{seed}"
-        if (finished / LOG).exists():
+        if (finished / NOTE).exists():
             gate, background = networks[recipe.seeds[0]].gate, networks[recipe.seeds[0]].background
             networks[seed] = equipped(train_seed(base, seed, finished), gate, background)
     return recipe, networks

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_ood import plots
+from keras_ood.backend.machine import describe_machine
 from keras_ood.tables.records import write_records
 
 _PAUSE = 5.0  # seconds at least from one picture to the next
@@ -41,6 +42,11 @@ class TrainingLog(keras.callbacks.Callback):  # type: ignore[misc]
         """Return the epoch, from 1, with the least finite value of a metric; None where there is none."""
         finite = [row for row in self.rows if math.isfinite(row[metric])]
         return int(min(finite, key=lambda row: row[metric])["epoch"]) if finite else None
+
+    def note(self) -> dict[str, Any]:
+        """Return what a card says of the training: its `epochs`, their `seconds` together, the `machine`."""
+        seconds = round(sum(row["seconds"] for row in self.rows), 1)
+        return {"epochs": len(self.rows), "seconds": seconds, "machine": describe_machine()}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock (called by Keras)."""

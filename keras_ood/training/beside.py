@@ -1,7 +1,6 @@
 """What a recipe has trained and measured beside its preset: other arguments, other encoders."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.networks.residual import residual
 from keras_ood.recipes.recipe import Recipe
+from keras_ood.training.note import read_note
 from keras_ood.training.self_supervised import SelfSupervised
-from keras_ood.training.train_encoder import NOTE, train_encoder
+from keras_ood.training.train_encoder import train_encoder
 from keras_ood.training.train_seed import train_seed
 
 COMPARED = 2_000
@@ -36,8 +36,8 @@ def measured_beside(recipe: Recipe, runs: Path, verbose: bool) -> tuple[list[dic
         other = _with_its_network(described, folder, verbose)
         if other.encoder is not None and other.encoder != recipe.encoder:
             encoders[title] = other.encoder.frozen().provenance()
-            if (folder / NOTE).exists():
-                encoders[title]["training"] = json.loads((folder / NOTE).read_text())
+            if other is not described:  # the recipe trains it
+                encoders[title]["training"] = read_note(folder)
         calibration_images = other.calibration_images()
         test_images, sets = seen_sets(other, COMPARED, cut_first=title in encoders)
         for seed in other.seeds:

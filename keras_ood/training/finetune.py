@@ -12,7 +12,6 @@ import numpy as np
 
 from keras_ood import datasets, plots, scores
 from keras_ood.attention import PerImageGate
-from keras_ood.backend.machine import describe_machine
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
 from keras_ood.datasets.named import named_images, named_sets
@@ -208,7 +207,7 @@ def _write(
     plots.training_curves(log.history()).savefig(folder / PICTURE)
     detector = detectors["trained"]
     measured = _numbers(detector, reports)
-    training = {"settings": dataclasses.asdict(settings), "training": _training(log)}
+    training = {"settings": dataclasses.asdict(settings), "training": log.note() | {"best_epoch": log.best("val_loss")}}
     serialization.write(detector, folder, provenance | training | measured)
     card.write(folder, provenance["name"])
 
@@ -232,12 +231,3 @@ def _describe(source: Any, original: Detector) -> str:
     if isinstance(source, Detector):
         return f"a {type(original).__name__} in memory"
     return Path(source).resolve().name if Path(source).is_dir() else str(source)
-
-
-def _training(log: TrainingLog) -> dict[str, Any]:
-    return {
-        "epochs": len(log.rows),
-        "best_epoch": log.best("val_loss"),
-        "seconds": round(sum(row["seconds"] for row in log.rows), 1),
-        "machine": describe_machine(),
-    }

@@ -19,7 +19,8 @@ from keras_ood.recipes.checks import UNGATED
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import writable, write_records
 from keras_ood.training.beside import COMPARED, check_beside, measured_beside, seen_sets
-from keras_ood.training.train_seed import read_log, train_seed
+from keras_ood.training.note import read_note
+from keras_ood.training.train_seed import train_seed
 
 RESAMPLES = 100  # of the bootstrap, for the weights that are shipped
 
@@ -83,11 +84,11 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     shutil.rmtree(measurements, ignore_errors=True)
     measurements.mkdir(parents=True)
     write_records(measurements / card.RESULTS, records)
-    log = read_log(runs / base.name / f"seed-{recipe.seeds[0]}")
+    log = read_note(runs / base.name / f"seed-{recipe.seeds[0]}")
     measured = {name: STUDIES[name](detector, recipe.dataset, measurements, runs) for name in recipe.studies}
     provenance = _provenance(recipe, log, detector, report, len(calibration_images))
     if recipe.background is not None:
-        background_log = read_log(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
+        background_log = read_note(runs / f"{recipe.name}-background" / f"seed-{recipe.seeds[0]}")
         provenance["background"] = recipe.background.table() | background_log
     provenance |= detector.provenance(test_images, report.statistics["in_distribution"])
     if recipe.attention is not None:

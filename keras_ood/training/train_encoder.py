@@ -1,6 +1,5 @@
 """An encoder trained on in-distribution images alone."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import keras
 import numpy as np
 
 from keras_ood.backend.loops import give_variables_back
-from keras_ood.backend.machine import describe_machine
 from keras_ood.backend.optimizers import cosine_adam
 from keras_ood.backend.settings import own_settings
 from keras_ood.callbacks.checkpoints import Checkpoints
@@ -21,9 +19,10 @@ from keras_ood.networks.residual import residual
 from keras_ood.recipes.self_supervised_recipe import SelfSupervisedRecipe
 from keras_ood.training.claim import claim
 from keras_ood.training.draws import Draws
+from keras_ood.training.note import NOTE, write_note
 from keras_ood.training.self_supervised import SelfSupervised
 
-ENCODER, LOG, NOTE = "encoder.keras", "training.csv", "training.json"
+ENCODER, LOG = "encoder.keras", "training.csv"
 
 
 def train_encoder(
@@ -77,13 +76,8 @@ def train_encoder(
                     verbose=0,
                     callbacks=[NaNGuard(), log, states, written, *([TrainingProgress("encoder")] if verbose else [])],
                 )
-            note = {
-                "epochs": settings.epochs,
-                "training_images": len(pixels),
-                "seconds": round(sum(row["seconds"] for row in log.rows), 1),
-                "machine": describe_machine(),
-            }
-            (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n")
+        if not (folder / NOTE).exists():
+            write_note(folder, log.note() | {"training_images": len(pixels)})
         return _in_float32(model.encoder, settings)
 
 

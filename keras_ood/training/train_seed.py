@@ -1,10 +1,8 @@
 """One training of a recipe: from a seed to a detector; resumable."""
 
-import json
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -16,8 +14,9 @@ from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.training.claim import claim
+from keras_ood.training.note import NOTE, read_note, write_note
 
-WEIGHTS, LOG = "trained.weights.h5", "training.json"
+WEIGHTS = "trained.weights.h5"
 
 
 def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) -> Detector:
@@ -39,8 +38,8 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
     """
     keras.utils.set_random_seed(seed)
     detector = recipe.build(for_training=True)
-    if (folder / LOG).exists():
-        if read_log(folder)["recipe"] != recipe.digest:
+    if (folder / NOTE).exists():
+        if read_note(folder)["recipe"] != recipe.digest:
             raise ValueError(
                 f"A finished training must come from the recipe as it is now. Received: {folder}, of another recipe"
             )
@@ -66,7 +65,7 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
         ],
     )
     detector.save_weights(folder / WEIGHTS)
-    log = {
+    noted = {
         "recipe": recipe.digest,
         "seed": seed,
         "epochs": recipe.epochs,
@@ -75,11 +74,6 @@ def train_seed(recipe: Recipe, seed: int, folder: Path, verbose: bool = True) ->
         "machine": describe_machine(),
         "loss": [round(float(value), 4) for value in history.history["loss"]],
     }
-    (folder / LOG).write_text(json.dumps(log, indent=2) + "\n")
+    write_note(folder, noted)
     shutil.rmtree(folder / "backup", ignore_errors=True)
     return detector.inference_copy("float32")
-
-
-def read_log(folder: Path) -> dict[str, Any]:
-    """Return what `train_seed` noted of a finished training."""
-    return dict(json.loads((folder / LOG).read_text()))
