@@ -131,16 +131,20 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         gate.reference_features.assign(ops.convert_to_numpy(gate.project(held_out))[: gate.reference])
         return gate
 
-    def refitted(self, encoder: keras.Sequential, training: np.ndarray, held_out: np.ndarray) -> "PerImageGate":
+    def refitted(self, encoder: keras.Sequential | None, training: np.ndarray, held_out: np.ndarray) -> "PerImageGate":
         """Return a gate with these settings, as far as the number of images allows, fitted to others.
 
         Args:
-            encoder: As in the constructor.
-            training: Images for the mean and the principal directions, `(N, height, width, channels)`.
-            held_out: Images for the p-values, `(n, height, width, channels)`.
+            encoder: As in the constructor; None for a gate that is given features.
+            training: Images for the mean and the principal directions, `(N, height, width, channels)`, or features of such.
+            held_out: Images or features for the p-values, `(n, ...)`.
         """
-        components, alpha = min(self.components, len(training) - 1), max(self.alpha, 1 / (len(held_out) + 1))
-        return PerImageGate.from_images(encoder, training, held_out, components=components, alpha=alpha, mode=self.mode)
+        settings: dict[str, Any] = {"alpha": max(self.alpha, 1 / (len(held_out) + 1)), "mode": self.mode}
+        components = min(self.components, len(training) - 1)
+        if encoder is None:
+            components = min(components, training.shape[-1] - 1)
+            return PerImageGate.from_features(training, held_out, self.reference, components=components, **settings)
+        return PerImageGate.from_images(encoder, training, held_out, components=components, **settings)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """As any Keras layer; float32 whatever `keras.config.set_floatx` says."""

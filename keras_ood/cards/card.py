@@ -107,7 +107,8 @@ def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
 
 
 def _citation(content: Content) -> str:
-    return FAMILIES[content["family"]].citation if content["family"] in FAMILIES else ""
+    family = getattr(models, content["family"], None)
+    return str(getattr(family, "citation", ""))
 
 
 def _head(content: Content, results: tables.Results) -> ModelCardData:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import ModelCardData
 
@@ -13,7 +14,7 @@ from keras_ood.tables.markdown import markdown_table
 from keras_ood.tables.records import CONVENTION
 
 _TEMPLATE = Path(__file__).parent / "templates" / "finetuned.md.jinja"
-_WEIGHTS = {"trained": "fine-tuned", "source": "source, recalibrated", "untrained": "untrained"}
+_WEIGHTS = {"trained": "this detector", "source": "source, recalibrated", "untrained": "untrained"}
 
 
 def render(content: Content, results: tables.Results, handle: str, citation: str) -> str:
@@ -37,13 +38,23 @@ def render(content: Content, results: tables.Results, handle: str, citation: str
     computed = {
         "handle": handle,
         "citation": citation,
+        "chosen": "choice" in content,
         "settings_json": json.dumps(content["settings"]),
         "losses": [f"{_WEIGHTS[weights]} {value:.2f}" for weights, value in content["test_nll"].items()],
         "compared": _compared(results, content["default_score"]),
         "by_score": tables.by_score(results, content["settings"]["seed"]),
+        "densities": _densities(content.get("choice")),
         "convention": CONVENTION,
     }
     return render_card(data, _TEMPLATE, {**content, **computed})
+
+
+def _densities(choice: dict[str, Any] | None) -> str:
+    """The held-out log-density by the size of the memory, in nats."""
+    if choice is None:
+        return ""
+    found = choice["held_out_log_density"]
+    return markdown_table(["centres", *found], [["log-density, nats", *(f"{value:.1f}" for value in found.values())]])
 
 
 def _compared(results: tables.Results, score: str) -> str:

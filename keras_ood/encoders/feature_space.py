@@ -59,7 +59,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         self.columns = self._columns_of(self.stages)
         width = len(self.columns)
         self.mean = self._state("mean", (width,))
-        self._whitening = self._state("whitening", (width * (width + 1) // 2,))  # triangles: half of the numbers are 0
+        self.whitening = self._state("whitening", (width * (width + 1) // 2,))  # triangles: half of the numbers are 0
         self._within = self._state("within", (width * (width + 1) // 2,))
         self.centres = self._state("centres", (memory, width))
         self.built = True
@@ -85,7 +85,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
     @property
     def fitted(self) -> bool:
         """Whether in-distribution images have been seen."""
-        return bool(np.any(ops.convert_to_numpy(self._whitening)))
+        return bool(np.any(ops.convert_to_numpy(self.whitening)))
 
     def fit(self, embeddings: Embeddings, seed: int = 0) -> "FeatureSpace":
         """Take mean, covariances and memory from in-distribution images; returns itself.
@@ -97,31 +97,53 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         Raises:
             ValueError: Too few images, or embeddings of another encoder.
         """
-        from sklearn.cluster import MiniBatchKMeans
         from sklearn.covariance import LedoitWolf
 
+        features = self.looked_at(embeddings, seed)
+        mean = features.mean(axis=0)
+        covariance = LedoitWolf(assume_centered=True).fit(features - mean).covariance_
+        whitening = inverse_root(covariance)
+        whitened = (features - mean) @ whitening
+        centres, nearest = self.clustered(features, whitened, seed)
+        about = whitened - centres[nearest]
+        within = inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
+        return self.hold(mean, whitening, within, centres @ within)
+
+    def looked_at(self, embeddings: Embeddings, seed: int) -> np.ndarray:
+        """Return the features that a fit takes, float64 `(N, width)`, of at most 50,000 images.
+
+        Raises:
+            ValueError: Too few images, or embeddings of another encoder.
+        """
         self.require(embeddings)
         if len(embeddings) < IMAGES_EACH * self.memory:
             raise ValueError(
                 f"`memory` takes {IMAGES_EACH} images for each centre. Received: {len(embeddings)}, memory={self.memory}"
             )
         chosen = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:_MOST])
-        features = embeddings[chosen].values()[:, self.columns].astype(np.float64)
-        mean = features.mean(axis=0)
-        covariance = LedoitWolf(assume_centered=True).fit(features - mean).covariance_
-        whitening = _inverse_root(covariance)
-        whitened = (features - mean) @ whitening
+        return embeddings[chosen].values()[:, self.columns].astype(np.float64)
+
+    def clustered(self, features: np.ndarray, placed: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the means, `(clusters, width)`, of `placed` over the clusters of `features`, and the cluster of each, `(N,)`.
+
+        Of the `memory` clusters some may have no member: those are not there.
+        """
+        from sklearn.cluster import MiniBatchKMeans
+
+        if self.memory == 1:
+            return placed.mean(axis=0, keepdims=True), np.zeros(len(placed), np.int64)
         batch = min(2_048, len(features))
         clusters = MiniBatchKMeans(self.memory, batch_size=batch, n_init=3, max_iter=30, random_state=seed).fit_predict(
             features
         )
-        members = np.unique(clusters)  # some may have none
-        centres = np.stack([whitened[clusters == member].mean(axis=0) for member in members])
-        about = whitened - centres[np.searchsorted(members, clusters)]
-        within = _inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
+        members = np.unique(clusters)
+        return np.stack([placed[clusters == member].mean(axis=0) for member in members]), np.searchsorted(members, clusters)
+
+    def hold(self, mean: np.ndarray, whitening: np.ndarray, within: np.ndarray, centres: np.ndarray) -> "FeatureSpace":
+        """Keep what a fit found: `m`, `L^-1`, `B^-1` and at most `memory` centres, the first repeated for what is missing."""
         centres = np.concatenate([centres, np.repeat(centres[:1], self.memory - len(centres), axis=0)])
-        values = (mean, _pack(whitening), _pack(within), centres @ within)
-        for weight, value in zip((self.mean, self._whitening, self._within, self.centres), values, strict=True):
+        values = (mean, _pack(whitening), _pack(within), centres)
+        for weight, value in zip((self.mean, self.whitening, self._within, self.centres), values, strict=True):
             weight.assign(value.astype(np.float32))
         return self
 
@@ -150,7 +172,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, features: Any) -> Any:
         """Return `w`, `(batch, width)`, of the encoder's features `(batch, encoder.width)`."""
-        return ops.matmul(_take(features, self.columns) - self.mean, _unpack(self._whitening, self.width))
+        return ops.matmul(_take(features, self.columns) - self.mean, _unpack(self.whitening, self.width))
 
     def others(self, features: Any) -> Any:
         """Return the encoder's features at the other stages, `(batch, ...)`, see `other_columns`."""
@@ -158,14 +180,18 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
     def statistics(self, whitened: Any) -> dict[str, Any]:
         """Return `mahalanobis` and `knn`, `(batch,)` each, of `w`."""
+        return {
+            "mahalanobis": ops.sqrt(ops.sum(ops.square(whitened), axis=-1)),
+            "knn": ops.sqrt(ops.min(self.squared_distances(whitened), axis=-1)),
+        }
+
+    def squared_distances(self, whitened: Any) -> Any:
+        """Return `|B^-1 (w - r_k)|^2`, `(batch, memory)`, of `w`."""
         about = ops.matmul(whitened, _unpack(self._within, self.width))
         centres = ops.convert_to_tensor(self.centres)
         products = ops.matmul(about, ops.transpose(centres))
-        squared = ops.min(ops.sum(ops.square(centres), axis=-1) - 2 * products, axis=-1) + ops.sum(ops.square(about), axis=-1)
-        return {
-            "mahalanobis": ops.sqrt(ops.sum(ops.square(whitened), axis=-1)),
-            "knn": ops.sqrt(ops.maximum(squared, 0.0)),
-        }
+        squared = ops.sum(ops.square(centres), axis=-1) - 2 * products + ops.sum(ops.square(about), axis=-1, keepdims=True)
+        return ops.maximum(squared, 0.0)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -177,7 +203,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         }
 
 
-def _inverse_root(covariance: np.ndarray) -> np.ndarray:
+def inverse_root(covariance: np.ndarray) -> np.ndarray:
     """The upper triangle `W` with `W^T S W = I`."""
     try:
         return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)).T)

@@ -50,10 +50,30 @@ def evaluate(
     options |= passes._asdict()
     inside = named_images(in_distribution)
     statistics = {IN_DISTRIBUTION: detector.statistics(inside, methods=methods, **options)}
-    in_scores = {method: detector.score_statistics(statistics[IN_DISTRIBUTION], method) for method in methods}
-    rows = []
     for name, images in sets.items():
         statistics[name] = detector.statistics(named_images(images, inside), methods=methods, **options)
+    return compare(detector, statistics, methods, resamples=resamples)
+
+
+def compare(
+    detector: Detector, statistics: dict[str, dict[str, np.ndarray]], methods: Sequence[str], *, resamples: int = 100
+) -> Report:
+    """Compare in-distribution with out-of-distribution statistics that are at hand.
+
+    Args:
+        detector: Whose scores they become.
+        statistics: `{set name: {statistic: (N,)}}`, the in-distribution set under the name `in_distribution`.
+        methods: Scores to compare.
+        resamples: As in `evaluate`.
+
+    Raises:
+        ValueError: Scores that are not finite.
+    """
+    in_scores = {method: detector.score_statistics(statistics[IN_DISTRIBUTION], method) for method in methods}
+    rows = []
+    for name in statistics:
+        if name == IN_DISTRIBUTION:
+            continue
         for method in methods:
             out_scores = detector.score_statistics(statistics[name], method)
             try:

@@ -125,6 +125,7 @@ class Content(TypedDict, total=False):
         transfer: How its weights were taken over, in words.
         settings: How it was fine-tuned.
         test_nll: Mean nll of the test images, fine-tuned, source and untrained.
+        choice: What was chosen by cross-validation for few images: memory, folds, mean held-out log-density by memory.
         calibrated_from: Source of a detector that was only calibrated again.
     """
 
@@ -160,6 +161,7 @@ class Content(TypedDict, total=False):
     transfer: str
     settings: dict[str, Any]
     test_nll: dict[str, float]
+    choice: dict[str, Any]
     calibrated_from: str
 
 

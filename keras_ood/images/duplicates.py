@@ -20,12 +20,16 @@ _MANY = 0.05  # share of near-duplicates that is worth a warning
 class Duplicates:
     """Tells exact and near-duplicates among images that pass by, `_CELLS**2 + 40` bytes an image kept.
 
+    Args:
+        near: Whether near-duplicates are asked for; features, of which all is kept for that, take less memory without.
+
     Attributes:
         seen: Number of images so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, near: bool = True) -> None:
         self.seen = 0
+        self._near = near
         self._first: dict[bytes, int] = {}
         self._thumbnails: list[np.ndarray] = []
 
@@ -34,7 +38,8 @@ class Duplicates:
         for image in images:
             self._first.setdefault(hashlib.sha256(image.tobytes()).digest(), self.seen)
             self.seen += 1
-        self._thumbnails.append(_thumbnails(images))
+        if self._near:
+            self._thumbnails.append(_thumbnails(images))
 
     @property
     def first(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from keras_ood.backend.optimizers import cosine_adam
 from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.callbacks.early_stopping import EarlyStopping
 from keras_ood.callbacks.log import TrainingLog
+from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector
 from keras_ood.training.claim import claim
 from keras_ood.training.settings import Settings
@@ -32,13 +33,14 @@ def train(
 
     Args:
         detector: Is trained.
-        split: Images as `detector.preprocessing` gives them.
+        split: Images as `detector.preprocessing` gives them, or their embeddings.
         settings: See `Settings`.
         state: A folder for what the training reaches: log, curves, best weights, and what is needed to go on.
         callbacks: Further ones of Keras.
         verbose: As in `keras.Model.fit`.
     """
-    claim(state, dataclasses.asdict(settings), [split.training, split.validation, *detector.get_weights()])
+    images = [part.array if isinstance(part, Embeddings) else part for part in (split.training, split.validation)]
+    claim(state, dataclasses.asdict(settings), [*images, *detector.get_weights()])
     log = TrainingLog(state / LOG)
     states = Checkpoints(state / "epochs", log)
     stopping = EarlyStopping(log, monitor="val_loss", patience=settings.patience)
@@ -50,7 +52,7 @@ def train(
     if done < settings.epochs and not stopping.reached(detector):
         detector.fit(
             split.training,
-            validation_data=(split.validation,),
+            validation_data=split.validation,
             initial_epoch=done,
             epochs=settings.epochs,
             batch_size=settings.batch_size,

@@ -1,13 +1,19 @@
-"""One folder of images cut into the parts that an honest training needs."""
+"""One set of images cut into the parts that an honest training needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from keras_ood.images.duplicates import Duplicates
+from keras_ood.images.embeddings import Embeddings
 
 MINIMUM = 100  # images
 _CALIBRATION, _OTHER = (0.2, 40, 5_000), (0.1, 20, 2_000)  # share, least and largest number
+_EMBEDDINGS = 200_000  # to train on, at most: they are held in memory
+_BATCH = 4_096
+
+Seen = np.ndarray | Embeddings
+"""Images as a detector's networks see them: prepared, `(N, height, width, channels)`, or the features of its encoder."""
 
 
 @dataclass(frozen=True)
@@ -15,42 +21,54 @@ class Split:
     """Four parts of a set of images, no image in two of them.
 
     Attributes:
-        training: For the weights: what the others leave, 60 % unless the set is small or large.
+        training: For the weights: what the others leave, 60 % unless the set is small or large; of embeddings 200,000 at most.
         validation: For the moment to stop.
         calibration: For p-values; nothing is chosen by these.
         test: For the numbers on the card; nothing at all is decided by these.
         duplicates: How many images were left out because the set held them before.
+        test_places: Where in the set the test part is.
     """
 
-    training: np.ndarray
-    validation: np.ndarray
-    calibration: np.ndarray
-    test: np.ndarray
+    training: Seen
+    validation: Seen
+    calibration: Seen
+    test: Seen
     duplicates: int
+    test_places: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
-    def of(cls, images: np.ndarray, seed: int = 0, calibrations: int = 1) -> "Split":
+    def of(cls, images: Seen, seed: int = 0, calibrations: int = 1) -> "Split":
         """Cut a set in four at random: 20 % for calibration, 10 % each for validation and test.
 
         Args:
-            images: `(N, height, width, channels)`, at least 100 different ones. Images that depend on each other (frames of one
-                video) make the held-out parts look better than new images will.
+            images: Images `(N, height, width, channels)` or embeddings, at least 100 different ones. Images that depend on each
+                other (frames of one video) make the held-out parts look better than new images will.
             seed: Seed of the shuffle.
             calibrations: How many calibrations share that part, each with as many images as one would get.
 
         Raises:
             ValueError: Too few images.
         """
-        duplicates = Duplicates()
-        duplicates.add(images)
-        first = duplicates.first
+        first = distinct(images)
         required = MINIMUM * calibrations
         if len(first) < required:
             raise ValueError(f"A split takes at least {required} different images. Received: {len(first)}, of {len(images)}")
         order = np.random.default_rng(seed).permutation(first)
         sizes = [calibrations * _size(len(first), *_CALIBRATION), _size(len(first), *_OTHER), _size(len(first), *_OTHER)]
-        calibration, validation, test, training = np.split(images[order], np.cumsum(sizes))
-        return cls(training, validation, calibration, test, len(images) - len(first))
+        calibration, validation, test, training = np.split(order, np.cumsum(sizes))
+        duplicates = len(images) - len(first)
+        if isinstance(images, Embeddings):
+            training = training[:_EMBEDDINGS]
+        return cls(images[training], images[validation], images[calibration], images[test], duplicates, test)
+
+
+def distinct(images: Seen) -> np.ndarray:
+    """Return the indices of the different images, each where it came first, in order."""
+    duplicates = Duplicates(near=False)
+    for start in range(0, len(images), _BATCH):
+        part = images[start : start + _BATCH]
+        duplicates.add(part.values() if isinstance(part, Embeddings) else part)
+    return duplicates.first
 
 
 def _size(images: int, share: float, least: int, largest: int) -> int:

@@ -1,0 +1,56 @@
+"""The features of a frozen encoder as a mixture of normal distributions."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.encoders.feature_space import FeatureSpace, inverse_root
+from keras_ood.images.embeddings import Embeddings
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class MixtureSpace(FeatureSpace):
+    """Features whitened by how images of one kind vary, and their density: for few images.
+
+    With `c_1 .. c_K` the means of `K` clusters of the features `h` of `N` images, and `C = B B^T` the Ledoit-Wolf covariance of
+    the features about their own mean, times `N / (N - K)`:
+
+        whitened     w(x) = B^-1 (h - m)
+        mahalanobis  |w(x)|
+        knn          min_k |B^-1 (h - c_k)|
+        log-density  log 1/K sum_k N(h; c_k, C)
+
+    One covariance is estimated, and the density is a proper one, so that its value on held-out images says how large a memory
+    they bear. `K = 1` is the shrunk Mahalanobis distance.
+
+    Args:
+        encoder: As in `FeatureSpace`.
+        stages: As in `FeatureSpace`.
+        memory: `K`.
+    """
+
+    def __init__(self, encoder: Any, stages: Any = None, memory: int = 1, **kwargs: Any) -> None:
+        super().__init__(encoder, stages, memory, **kwargs)
+
+    def fit(self, embeddings: Embeddings, seed: int = 0) -> "MixtureSpace":
+        """Take centres and covariance from in-distribution images, see `FeatureSpace.fit`."""
+        from sklearn.covariance import LedoitWolf
+
+        features = self.looked_at(embeddings, seed)
+        mean = features.mean(axis=0)
+        centres, nearest = self.clustered(features, features, seed)
+        unbiased = len(features) / (len(features) - len(centres))
+        covariance = LedoitWolf(assume_centered=True).fit(features - centres[nearest]).covariance_ * unbiased
+        whitening = inverse_root(covariance)
+        self.hold(mean, whitening, np.eye(self.width), (centres - mean) @ whitening)
+        return self
+
+    def log_density(self, whitened: Any) -> Any:
+        """Return the log-density of the features looked at, in nats, `(batch,)`, of `w`."""
+        diagonal = np.cumsum([0, *range(self.width, 1, -1)])  # places of a triangle's diagonal among its numbers
+        log_volume = ops.sum(ops.log(ops.take(self.whitening, diagonal)))
+        kernels = ops.logsumexp(-self.squared_distances(whitened) / 2, axis=-1) - math.log(self.memory)
+        return kernels + log_volume - self.width / 2 * math.log(2 * math.pi)

@@ -1,0 +1,159 @@
+"""The density of a frozen encoder's features, for as few images as thirty."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ood.encoders.feature_space import FeatureSpace
+from keras_ood.encoders.mixture_space import MixtureSpace
+from keras_ood.images.embeddings import Embeddings
+from keras_ood.models.detector import Detector
+from keras_ood.terminal.numbers import is_whole
+
+_CITATION = """Lee, Lee, Lee, Shin: "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial \
+Attacks", NeurIPS 2018, arXiv 1807.03888, without labels; the memory after Roth et al., "Towards Total Recall in Industrial \
+Anomaly Detection", CVPR 2022, arXiv 2106.08265; p-values by cross-conformal prediction: Vovk, "Cross-conformal predictors", \
+Annals of Mathematics and Artificial Intelligence 74, 2015, arXiv 1208.0806."""
+
+
+MINIMUM = 30  # images of a cross fit
+IMAGES_EACH = 5  # at least, for each centre
+
+
+@keras.saving.register_keras_serializable(package="keras_ood")
+class FeatureMixture(Detector):
+    """Normal distributions of one shrunk covariance about a few centres, over the features of a frozen encoder.
+
+    Nothing is trained by gradients, so that a few dozen images suffice, and none is lost to a split: `cross_fit` cuts the
+    images in folds, fits the density (`keras_ood.encoders.MixtureSpace`) once without each of them, and calibrates every image
+    against the fit that has not seen it. A new image gets the mean over the fits.
+
+    Statistics, `(batch,)` float32, means over the fits: `nll` in nats, the negative log-density of the features; `mahalanobis`
+    and `knn`, see `MixtureSpace`.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        encoder: A `MixtureSpace`, or what that takes as `encoder`, such as `"efficientnet-lite0"`.
+        default_score: The score that methods use when none is named.
+        folds: Number of fits, at least 2.
+        **kwargs: What `keras.Model` takes.
+
+    Raises:
+        ValueError: No encoder, or fewer than two folds.
+
+    Source: Lee et al., arXiv 1807.03888; Vovk, "Cross-conformal predictors", arXiv 1208.0806. The p-value is that of the mean
+    score over the fits; how many images are flagged is measured in `benchmark/few-images.csv`.
+    """
+
+    citation = _CITATION
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        encoder: Any,
+        default_score: str = "nll",
+        folds: int = 10,
+        **kwargs: Any,
+    ) -> None:
+        if encoder is None or kwargs.get("background") is not None or not is_whole(folds, 2):
+            raise ValueError(
+                "A FeatureMixture takes an `encoder`, no background, and `folds`, a whole number of at least 2. "
+                f"Received: encoder={encoder!r}, folds={folds!r}, {kwargs}"
+            )
+        given = keras.saving.deserialize_keras_object(encoder) if isinstance(encoder, dict) else encoder
+        space = given if isinstance(given, MixtureSpace) else MixtureSpace(given)
+        super().__init__(image_shape, default_score, encoder=space, **kwargs)
+        self.folds = folds
+        self.spaces = [space, *(MixtureSpace(space.encoder, space.stages, space.memory) for _ in range(folds - 1))]
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Return the statistics of a batch of images, see above."""
+        features = self.entrance.prepared(inputs)
+        each = [_statistics(space, features) for space in self.spaces]
+        return {name: ops.mean(ops.stack([one[name] for one in each]), axis=0) for name in each[0]}
+
+    def cross_fit(self, images: Any, seed: int = 0) -> dict[str, np.ndarray]:
+        """Fit and calibrate with the same in-distribution images: each is calibrated by the fit that has not seen it.
+
+        Args:
+            images: Different images, any accepted source, or their `Embeddings`; at least 30.
+            seed: Of the folds and of the memory.
+
+        Returns:
+            The statistics of each image by the fit without it, `{name: (N,)}`.
+
+        Raises:
+            ValueError: Too few images.
+        """
+        from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
+
+        embeddings = self.entrance.embed(images)
+        self.require_enough(len(embeddings))
+        parts, places = [], []
+        folds = KFold(self.folds, shuffle=True, random_state=seed).split(np.arange(len(embeddings)))
+        for space, (kept, out) in zip(self.spaces, folds, strict=True):
+            space.fit(embeddings[kept], seed)
+            statistics = _statistics(space, embeddings[out].values())
+            parts.append({name: ops.convert_to_numpy(values) for name, values in statistics.items()})
+            places.append(out)
+        order = np.argsort(np.concatenate(places))
+        found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+        self.calibrate_statistics(found)
+        return found
+
+    def require_enough(self, images: int) -> None:
+        """Check that there are enough different images for a cross fit.
+
+        Raises:
+            ValueError: There are not.
+        """
+        if images < max(MINIMUM, self.folds):
+            raise ValueError(f"A cross fit takes at least {max(MINIMUM, self.folds)} different images. Received: {images}")
+
+    def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """Refuse: nothing here is trained by gradients."""
+        raise NotImplementedError("A FeatureMixture has nothing to train: `cross_fit(images)` fits and calibrates it")
+
+    @property
+    def feature_spaces(self) -> list[FeatureSpace]:
+        """The fits, one for each fold."""
+        return list(self.spaces)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return super().get_config() | {"folds": self.folds}
+
+
+def choose_memory(encoder: MixtureSpace, embeddings: Embeddings, folds: int = 10, seed: int = 0) -> dict[int, float]:
+    """Return the mean held-out log-density, in nats, by the size of the memory: the largest says which one to take.
+
+    Sizes are powers of two from one, the shrunk Mahalanobis distance, to as many as leave five images for each centre. Each is
+    measured by cross-validation on these images alone.
+
+    Args:
+        encoder: Whose encoder and stages they are.
+        embeddings: Of in-distribution images.
+        folds: Of the cross-validation.
+        seed: Of the folds and of the clusters.
+    """
+    from sklearn.model_selection import KFold
+
+    densities: dict[int, float] = {}
+    memory = 1
+    while memory == 1 or IMAGES_EACH * memory <= len(embeddings) * (folds - 1) // folds:
+        space = MixtureSpace(encoder.encoder, encoder.stages, memory)
+        held_out = [
+            ops.convert_to_numpy(space.log_density(space.fit(embeddings[kept], seed)(embeddings[out].values())))
+            for kept, out in KFold(folds, shuffle=True, random_state=seed).split(np.arange(len(embeddings)))
+        ]
+        densities[memory] = float(np.mean(np.concatenate(held_out)))
+        memory *= 2
+    return densities
+
+
+def _statistics(space: MixtureSpace, features: Any) -> dict[str, Any]:
+    whitened = space(features)
+    return {"nll": -space.log_density(whitened)} | space.statistics(whitened)
