@@ -25,6 +25,8 @@ class ReadAhead:
 
     Headers are read in the thread that takes the images, since warnings are kept still for all threads at once or for none.
     What goes wrong in a thread is done again where the images are taken: there it has its turn, its words, and no warning.
+    JPEG is decoded at its full size: `Image.draft`, even to 1/2 and fifteen times the size asked for, moves scores by more than
+    1e-3 of their spread, since colours outside of RGB are cut off after the mean, not before (`benchmark/decoding-scores.csv`).
     At most two files for each thread are open. A context manager: leaving it closes them and ends the threads.
 
     Args:
@@ -55,15 +57,11 @@ class ReadAhead:
             self._waiting.append(self._begin(following))
             if len(self._waiting) > self._ahead:
                 break
-        begun = self._waiting.popleft()
-        if begun is not None:
-            try:
-                image = begun.result()
-            except (*DECODING_ERRORS, Warning):
-                pass  # once more, below
-            else:
-                yield image
-                return
+        image = _image(self._waiting[0])
+        self._waiting.popleft()  # only now: whoever interrupts the wait finds the file to close
+        if image is not None:
+            yield image
+            return
         for image in self._decoding.images(path, left_out):
             yield resize_large(image, self._size)
 
@@ -78,8 +76,9 @@ class ReadAhead:
             with quiet():
                 if "exif" in image.info:
                     image.getexif()  # which Pillow keeps
+            levels = grey_levels(image)
             file = files.pop_all()
-            decode = partial(self._decode, file, image, grey_levels(image))
+            decode = partial(self._decode, file, image, levels)
             if 3 * pixels > LARGE:
                 return _Begun(file, self._pool.submit(decode).result)
             return _Begun(file, quiet()(decode))
@@ -96,3 +95,13 @@ class _Begun:
 
     file: ExitStack
     result: Callable[[], np.ndarray]
+
+
+def _image(begun: _Begun | None) -> np.ndarray | None:
+    """The image of a file; None where it has to be read once more."""
+    if begun is None:
+        return None
+    try:
+        return begun.result()
+    except (*DECODING_ERRORS, Warning):
+        return None

@@ -169,7 +169,7 @@ def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:
     return (check_images(images_of(batch)) for batch in batches if has_images(batch))
 
 
-def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:
+def convert(images: Iterable[np.ndarray], preprocess: Any, most: int = 256) -> Iterator[np.ndarray]:
     """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size and dtype are converted together.
 
     Always a power of two of them: JAX compiles for each shape.
@@ -180,7 +180,8 @@ def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most
         most: How many to read ahead.
     """
     for (shape, _), alike in groupby(images, lambda image: (image.shape, image.dtype)):
-        while together := list(islice(alike, max(1, min(most, LARGE // math.prod(shape))))):
+        few = most if shape == preprocess.image_shape else max(1, min(most, LARGE // math.prod(shape)))
+        while together := list(islice(alike, few)):
             while together:
                 size = 1 << (len(together).bit_length() - 1)
                 yield keras.ops.convert_to_numpy(preprocess(np.stack(together[:size])))
