@@ -10,6 +10,14 @@ import keras
 from keras_ood.backend.devices import gpu_name
 
 
+def usable_cores() -> int:
+    """Return the number of cores on which this process may run."""
+    count = getattr(os, "process_cpu_count", None)  # of Python 3.13
+    if count is None and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return (count or os.cpu_count)() or 1
+
+
 def describe_machine() -> str:
     """Return processor, cores, the GPU where one computes, backend and its version, in a line."""
     processor = platform.processor() or platform.machine()

@@ -21,6 +21,8 @@ from keras_ood.terminal.progress import track_images
 FOLDER = "KERAS_OOD_EMBEDDINGS"
 """Environment variable: the folder of embeddings; `~/.cache/keras_ood/embeddings` without."""
 
+_READING = 2  # another number once image files are read to other pixels: embeddings on disk then no longer count
+
 
 def embed(
     images: Any,
@@ -114,7 +116,7 @@ def _key(source: Any, settings: dict[str, Any]) -> str | None:
     """Name of the embeddings of images that can be told apart before they are read; None for others."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     if isinstance(source, ImageFiles):
-        digest.update(f"{source.decoding!r}{source.unreadable}{len(source)}".encode())
+        digest.update(f"{_READING}{source.decoding!r}{source.unreadable}{len(source)}".encode())
         for path in source.paths:
             status = os.stat(path)
             digest.update(f"{os.path.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())

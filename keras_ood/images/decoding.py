@@ -104,20 +104,20 @@ class Decoding:
         Raises:
             Exception: The file cannot be read; `keras_ood.images.decoding.DECODING_ERRORS` names what Pillow raises.
         """
-        with _opened(file) as image:
-            at, frames, levels = image.tell(), _frames(image), _grey_levels(image)
+        with opened_file(file) as image:
+            at, frames, levels = image.tell(), frames_of(image), grey_levels(image)
             if self.frames == "first" and len(frames) > 1 and (at == frames[0] or not isinstance(file, Image.Image)):
                 self._report(file, len(frames) - 1, left_out)
             pixels = 0
             first = [at] if isinstance(file, Image.Image) else frames[:1]
             for frame in frames if self.frames == "all" else first:
-                with _quiet():
+                with quiet():
                     if frame != image.tell():
                         image.seek(frame)
                     pixels += image.width * image.height
                     if self.most_pixels is not None and pixels > self.most_pixels:
                         raise ValueError(f"An image file may have {self.most_pixels:,} pixels. Received: {pixels:,}")
-                    decoded = self._decode(image, levels)
+                    decoded = self.decode(image, levels)
                 yield decoded
 
     def image(self, file: File) -> np.ndarray:
@@ -128,8 +128,8 @@ class Decoding:
         """Return how many images `images` yields, without decoding them; raises `DECODING_ERRORS` likewise."""
         if self.frames == "first":
             return 1
-        with _opened(file) as image:
-            return len(_frames(image))
+        with opened_file(file) as image:
+            return len(frames_of(image))
 
     def _report(self, file: File, others: int, left_out: Callable[[int], None] | None) -> None:
         if left_out is not None:
@@ -139,8 +139,8 @@ class Decoding:
         message = f'Only the first of {others + 1:,} frames is read; Decoding(frames="all") takes each. Received: {name}'
         warnings.warn(message, ImageWarning, stacklevel=3)
 
-    def _decode(self, image: Image.Image, levels: int) -> np.ndarray:
-        """Return the pixels of the frame at which an image is."""
+    def decode(self, image: Image.Image, levels: int) -> np.ndarray:
+        """Return the pixels of the frame at which an image is; `levels` are its `grey_levels` before it was loaded."""
         image.load()
         tags = getattr(image, "tag_v2", {})
         upright = _upright(image)
@@ -197,15 +197,16 @@ class Decoding:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings: of large images, whose limit is its error, and of metadata."""
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings: of large images, whose limit is its error, and of metadata. Not for several threads."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @contextmanager
-def _opened(file: File) -> Iterator[Image.Image]:
+def opened_file(file: File) -> Iterator[Image.Image]:
+    """An image file, its header read; an image opened with Pillow is at its frame again afterwards."""
     if isinstance(file, Image.Image):
         at, name = file.tell(), getattr(file, "filename", "")
         if file.format == "TIFF":
@@ -220,15 +221,15 @@ def _opened(file: File) -> Iterator[Image.Image]:
     # As a stream: Pillow maps a grey TIFF file that has a name into memory with the sides swapped, if its orientation swaps
     # them (12.3).
     with open(file, "rb") if isinstance(file, (str, os.PathLike)) else nullcontext(file) as stream:
-        with _quiet():
+        with quiet():
             image = Image.open(stream, formats=formats.readable())
         with image:
             yield image
 
 
-def _frames(image: Image.Image) -> Sequence[int]:
+def frames_of(image: Image.Image) -> Sequence[int]:
     """The numbers of the frames that are no previews, layers or masks of another."""
-    with _quiet():
+    with quiet():
         at, count = image.tell(), getattr(image, "n_frames", 1)
         if count == 1 or image.format in _ONE_IMAGE:
             return [at]
@@ -251,7 +252,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _grey_levels(image: Image.Image) -> int:
+def grey_levels(image: Image.Image) -> int:
     """The value of white in a PNG file's own count, in which its transparent grey is given; pixels are spread over 0..255."""
     if image.mode == "1":
         return 1

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, repeat
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from keras_ood.images import formats
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.path_list import PathList
+from keras_ood.images.read_ahead import ReadAhead
 from keras_ood.terminal.errors import ImageWarning
 
 UNREADABLE = ("raise", "skip")
@@ -65,16 +66,23 @@ class ImageFiles:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield each image, `(height, width, 1 or 3)`, uint8 in 0..255 or float32 in 0..1."""
+        return self._images(self.decoding.images)
+
+    def resized(self, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """Yield each image as iteration does, large ones resized to `(height, width)`, float32 in 0..1.
+
+        Large ones (see `keras_ood.images.large_images`) are decoded and resized in threads, a few files ahead.
+        """
+        with ReadAhead(self.decoding, (path for path, _, _ in self._wanted()), size) as ahead:
+            yield from self._images(ahead.images)
+
+    def _images(self, read: Callable[[Path, Callable[[int], None]], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
         self.skipped.clear()
         self.frames_left_out = 0
-        first = self._first
-        for path, count in self._with_counts():
-            if first >= count:
-                first -= count
-                continue
+        for path, count, first in self._wanted():
             done = 0
             try:
-                for image in islice(self.decoding.images(path, self._leave_out), count):
+                for image in islice(read(path, self._leave_out), count):
                     done += 1
                     if done > first:
                         yield image
@@ -83,7 +91,6 @@ class ImageFiles:
             else:
                 if done < count:
                     self._pass_over(path, count, max(done, first), ValueError("the file changed while it was read"))
-            first = 0
         if self.frames_left_out:
             message = (
                 f"{self.frames_left_out:,} further frames of image files were left out; "
@@ -111,6 +118,14 @@ class ImageFiles:
     def start_at(self, first: int) -> None:
         """Leave out the first images, so many, from now on."""
         self._first = first
+
+    def _wanted(self) -> Iterator[tuple[Path, int, int]]:
+        """Yield each file that is read, how many images it gives, and how many of them are left out at the start."""
+        first = self._first
+        for path, count in self._with_counts():
+            if first < count:
+                yield path, count, first
+            first = max(0, first - count)
 
     def _with_counts(self) -> Iterator[tuple[Path, int]]:
         """Yield each file and how many images it gives."""

@@ -17,11 +17,10 @@ from keras_ood.images.array_file import DAMAGED, ArrayFile
 from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of, warn_of_mask
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.large_images import LARGE
 
 Item = TypeVar("Item")
 Started = TypeVar("Started")
-
-_TOGETHER = 1 << 18  # numbers of the images that are converted together
 
 
 def iterate_batches(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
@@ -128,11 +127,11 @@ def is_endless(source: Any) -> bool:
     return isinstance(source, (itertools.cycle, itertools.count, itertools.repeat))
 
 
-def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> Iterator[np.ndarray]:
+def _chunks(source: Any, batch_size: int, preprocess: Any) -> Iterator[np.ndarray]:
     """Yield checked arrays of any length."""
     source = opened(source)
     if isinstance(source, ImageFiles):
-        yield from convert(source, preprocess, batch_size)
+        yield from convert(source.resized(preprocess.image_shape[:2]), preprocess, batch_size)
     elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
         if len(source.shape) != 4 or source.shape[0] == 0:
             check_images(source)
@@ -141,7 +140,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Callable[[Any], Any]) -> I
         empty = True
         for is_image, items in groupby(_items(source), _is_image):
             one_by_one = iter(items)
-            for chunk in convert(_read(one_by_one), preprocess, batch_size) if is_image else _checked(one_by_one):
+            for chunk in convert(_read(one_by_one, preprocess), preprocess, batch_size) if is_image else _checked(one_by_one):
                 empty = False
                 yield chunk
         if empty:
@@ -156,11 +155,11 @@ def _is_image(item: Any) -> bool:
     return isinstance(item, (str, os.PathLike, Image.Image)) or (len(shape) == 3 and shape[-1] in (1, 3))
 
 
-def _read(items: Iterable[Any]) -> Iterator[np.ndarray]:
+def _read(items: Iterable[Any], preprocess: Any) -> Iterator[np.ndarray]:
     """Yield the images of files, folders, PIL images and arrays of one image each."""
     for item in items:
         if isinstance(item, (str, os.PathLike)):
-            yield from ImageFiles(item)
+            yield from ImageFiles(item).resized(preprocess.image_shape[:2])
         else:
             yield Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
 
@@ -170,7 +169,7 @@ def _checked(batches: Iterable[Any]) -> Iterator[np.ndarray]:
     return (check_images(images_of(batch)) for batch in batches if has_images(batch))
 
 
-def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most: int = 256) -> Iterator[np.ndarray]:
+def convert(images: Iterable[np.ndarray], preprocess: Any, most: int = 256) -> Iterator[np.ndarray]:
     """Yield images of any sizes in their order as `(n, *image_shape)`; neighbours of one size and dtype are converted together.
 
     Always a power of two of them: JAX compiles for each shape.
@@ -181,7 +180,8 @@ def convert(images: Iterable[np.ndarray], preprocess: Callable[[Any], Any], most
         most: How many to read ahead.
     """
     for (shape, _), alike in groupby(images, lambda image: (image.shape, image.dtype)):
-        while together := list(islice(alike, max(1, min(most, _TOGETHER // math.prod(shape))))):
+        few = most if shape == preprocess.image_shape else max(1, min(most, LARGE // math.prod(shape)))
+        while together := list(islice(alike, few)):
             while together:
                 size = 1 << (len(together).bit_length() - 1)
                 yield keras.ops.convert_to_numpy(preprocess(np.stack(together[:size])))

@@ -328,7 +328,7 @@ def test_pixels_are_counted_before_they_are_decoded(monkeypatch):
     assert len(list(Decoding(frames="all", most_pixels=3 * one).images(stream))) == 3
     with pytest.raises(ValueError, match=rf"{3 * one - 1:,} pixels. Received: {3 * one:,}$"):
         list(Decoding(frames="all", most_pixels=3 * one - 1).images(stream))
-    monkeypatch.setattr(Decoding, "_decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(Decoding, "decode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"pixels. Received: "):
         list(Decoding(most_pixels=one - 1).images(stream, int))
 

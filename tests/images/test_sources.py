@@ -26,6 +26,9 @@ def unchanged(images):
     return images
 
 
+unchanged.image_shape = SHAPE
+
+
 def chunks(images, lengths=(3,)):
     """Cut images into chunks of the given lengths, the last one repeated."""
     lengths, start = list(lengths), 0
