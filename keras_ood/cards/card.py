@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from keras_ood import models
 from keras_ood.cards import finetuned, tables
 from keras_ood.evaluation.metrics import NAMES
 from keras_ood.evaluation.result import Result
@@ -13,7 +14,6 @@ from keras_ood.hub import handles, manifest, preset, short_card
 from keras_ood.hub.content import Content, looks_at
 from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
-from keras_ood.models import FAMILIES
 from keras_ood.tables.markdown import markdown_table, mean_cell
 from keras_ood.tables.records import CONVENTION, read_rows
 

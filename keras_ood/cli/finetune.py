@@ -1,6 +1,7 @@
 """The command that fine-tunes a detector on somebody's own images."""
 
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,20 +14,32 @@ from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unr
 from keras_ood.hub import preset
 
 
+class Family(str, Enum):
+    """What can be made over an encoder."""
+
+    MIXTURE = "FeatureMixture"
+    TILTED_VAE = "TiltedVAE"
+    INFLOW = "InFlow"
+
+
 def finetune(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            help="Where to start: zoo name, preset folder or user/repo on the Hub.",
-            autocompletion=completion.models,
-        ),
-    ],
     data: Annotated[
         list[str],
         typer.Option("--data", help="In-distribution images: folders and image files, repeatable, or one array file."),
     ],
     out_folder: Annotated[Path, typer.Option("--out", "-o", help="The new preset folder.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Where to start: an encoder, or a detector: zoo name, preset folder or user/repo on the Hub.",
+            autocompletion=completion.models,
+        ),
+    ] = "efficientnet-lite0",
+    family: Annotated[
+        Family | None,
+        typer.Option(help="Over an encoder; if absent, what suits the number of images."),
+    ] = None,
     ood: Annotated[
         list[str] | None,
         typer.Option(help="Images to tell from yours, repeatable: folder, array file or data set. Measured, not trained on."),
@@ -47,19 +60,22 @@ def finetune(
     value_range: ValueRange = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a detector on your own in-distribution images: trained, calibrated, measured and saved with a card.
+    """Make a detector for your own in-distribution images: fitted, calibrated, measured and saved with a card.
 
-    Needs at least 100 images. Killed or stopped with Ctrl-C, the same command goes on where it was.
+    Takes 30 images or more, of any sizes; from a detector 100. Killed or stopped with Ctrl-C, the same command goes on where it
+    was.
 
-    Example: keras-ood finetune --from tilted-vae-cifar10 --data my_images/ --out my-detector
+    Example: keras-ood finetune --data my_photos/ --out my-detector
     """
     with errors_in_a_line(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
         from keras_ood.training import finetune
         from keras_ood.training.settings import Settings
+        from keras_ood.training.start import as_encoder
 
         settings = Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
-        shape = preset.read(locate(source))["input_shape"]
+        encoder = as_encoder(source)
+        shape = preset.read(locate(source))["input_shape"] if encoder is None else encoder.image_shape
         keep_compilations()
         reading = Reading(unreadable, background, frames, value_range)
         images, _ = reading.open(data)
@@ -68,6 +84,7 @@ def finetune(
             source,
             images,
             out_folder,
+            family=None if family is None else family.value,
             settings=settings,
             image_shape=(height, width, shape[2] if channels is None else channels),
             title=title,
@@ -79,8 +96,9 @@ def finetune(
         content = preset.read(out_folder)
         value: dict[str, Any] = {"folder": str(out_folder)} | {
             key: content[key]
-            for key in ("default_score", "transfer", "in_distribution", "training", "false_positive_rate", "auroc")
+            for key in ("family", "default_score", "transfer", "in_distribution", "false_positive_rate", "auroc")
         }
+        value |= {key: content[key] for key in ("choice", "training") if key in content}
         value.update(reading.omitted)
         show(
             value,
@@ -102,9 +120,9 @@ def _render(value: dict[str, Any], omitted: str) -> Group:
     alarms, inside = value["false_positive_rate"], value["in_distribution"]
     rows = [{"OOD set": name, f"AUROC, {value['default_score']}": auroc} for name, auroc in value["auroc"].items()]
     return Group(
-        table(rows, f"{value['folder']}: {value['transfer']}"),
-        f"{alarms['measured']:.1%} of {alarms['images']} test images flagged, {alarms['nominal']:.0%} promised.",
-        f"Wrote {value['folder']}: trained on {inside['training_images']} images, calibrated on {inside['calibration_images']}"
+        table(rows, f"{value['folder']}, a {value['family']}: {value['transfer']}"),
+        f"{alarms['measured']:.1%} of {alarms['images']} images kept apart flagged, {alarms['nominal']:.0%} promised.",
+        f"Wrote {value['folder']}: fitted to {inside['training_images']} images, calibrated on {inside['calibration_images']}"
         f"{omitted}",
     )
 

@@ -4,6 +4,7 @@ from keras_ood.encoders.embed import embed
 from keras_ood.encoders.encode import encode
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.encoders.frozen_encoder import FrozenEncoder
+from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.encoders.random_encoder import random_encoder
 from keras_ood.encoders.registry import Source, names, register
 from keras_ood.encoders.trained_encoder import trained_encoder
@@ -13,6 +14,7 @@ __all__ = [
     "Embeddings",
     "FeatureSpace",
     "FrozenEncoder",
+    "MixtureSpace",
     "Source",
     "embed",
     "encode",

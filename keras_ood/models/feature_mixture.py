@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ood.calibration.conformal import MINIMUM_SIZE
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.images.embeddings import Embeddings
@@ -18,7 +19,6 @@ Anomaly Detection", CVPR 2022, arXiv 2106.08265; p-values by cross-conformal pre
 Annals of Mathematics and Artificial Intelligence 74, 2015, arXiv 1208.0806."""
 
 
-MINIMUM = 30  # images of a cross fit
 IMAGES_EACH = 5  # at least, for each centre
 
 
@@ -79,7 +79,7 @@ class FeatureMixture(Detector):
         """Fit and calibrate with the same in-distribution images: each is calibrated by the fit that has not seen it.
 
         Args:
-            images: Different images, any accepted source, or their `Embeddings`; at least 30.
+            images: Different images, any accepted source, or their `Embeddings`; at least 20.
             seed: Of the folds and of the memory.
 
         Returns:
@@ -91,7 +91,10 @@ class FeatureMixture(Detector):
         from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
 
         embeddings = self.entrance.embed(images)
-        self.require_enough(len(embeddings))
+        if len(embeddings) < max(MINIMUM_SIZE, self.folds):
+            raise ValueError(
+                f"A cross fit takes at least {max(MINIMUM_SIZE, self.folds)} different images. Received: {len(embeddings)}"
+            )
         parts, places = [], []
         folds = KFold(self.folds, shuffle=True, random_state=seed).split(np.arange(len(embeddings)))
         for space, (kept, out) in zip(self.spaces, folds, strict=True):
@@ -103,15 +106,6 @@ class FeatureMixture(Detector):
         found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
         self.calibrate_statistics(found)
         return found
-
-    def require_enough(self, images: int) -> None:
-        """Check that there are enough different images for a cross fit.
-
-        Raises:
-            ValueError: There are not.
-        """
-        if images < max(MINIMUM, self.folds):
-            raise ValueError(f"A cross fit takes at least {max(MINIMUM, self.folds)} different images. Received: {images}")
 
     def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """Refuse: nothing here is trained by gradients."""

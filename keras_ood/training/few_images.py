@@ -15,6 +15,7 @@ from keras_ood.evaluation.report import Report
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.models.feature_mixture import FeatureMixture, choose_memory
 
+MINIMUM = 30  # images: a fit without a fifth of them still bears a threshold of 5 %
 _OUTER = 5  # folds that are left out as a whole, to count false alarms
 
 
@@ -41,10 +42,11 @@ class FewImages:
     """
 
     def __init__(self, encoder: FrozenEncoder, image_shape: tuple[int, int, int], images: Embeddings, seed: int = 0) -> None:
+        if len(images) < MINIMUM:
+            raise ValueError(f"A detector takes at least {MINIMUM} different images. Received: {len(images)}")
         start = time.monotonic()
         self._images, self._seed = images, seed
         self.detector = FeatureMixture(image_shape, encoder)
-        self.detector.require_enough(len(images))
         self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed)
         self.memory = max(self.densities, key=lambda memory: self.densities[memory])
         self.detector = self._fresh()

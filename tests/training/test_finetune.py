@@ -80,7 +80,7 @@ def test_a_folder_of_photos_becomes_a_preset(mine, tmp_path):
     assert measured == [*SYNTHETIC, "digits"]  # named or not, a synthetic set is measured once
     assert "digits" in content["auroc"]
     card = (out / "README.md").read_text()
-    for words in ("digits in a mirror", f"fine-tuned from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
+    for words in ("digits in a mirror", f"made from `{MODEL}`", "untrained", "20 test images flagged", "training.png"):
         assert words in card
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "photos"]
     with pytest.raises(FileExistsError, match=r"absent or empty. Received: .*mine"):
