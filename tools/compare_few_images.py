@@ -1,7 +1,7 @@
 """How good a detector of 30, 100, 300 or 1,000 images is, and how many fresh images it flags.
 
 Images of a data set's training split, drawn by seed, become a detector as `keras_ood.finetune` makes one from an encoder;
-its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each set of images and each OOD set.
+its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each set of images and OOD set.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from keras_ood.training.start import ENCODER, Start
 
 SETS = ("gtsrb", "cifar10", "fashion_mnist", "mnist")
 SIZES = {30: 10, 100: 10, 300: 5, 1_000: 3}  # images: seeds
-TESTED = 2_000
+DRAWN, TESTED = 4_000, 2_000  # images of each training split that are drawn from, of each test split
 FPR = 0.1  # thirty images bear no smaller one than 1 / 31
 
 
@@ -38,10 +38,9 @@ def main() -> None:
     arguments = parser.parse_args()
     start = Start.of(FrozenEncoder(ENCODER), None, None, Settings())
     entrance = start.moved.detector.entrance
-    training, test = ({name: entrance.embed(datasets.load(name, part)[0]) for name in SETS} for part in ("train", "test"))
-    outside = {
-        name: images[np.sort(np.random.default_rng(0).permutation(len(images))[:TESTED])] for name, images in test.items()
-    }
+    training, outside = (
+        {name: entrance.embed(some(name, part, count)) for name in SETS} for part, count in (("train", DRAWN), ("test", TESTED))
+    )
     rows: list[dict[str, Any]] = []
     for inside in SETS:
         for images, seeds in SIZES.items():
@@ -50,6 +49,12 @@ def main() -> None:
                 rows += measure(start, training[inside][chosen], inside, outside, seed)
                 write_records(arguments.out / "few-images.csv", rows)
                 print(rows[-1], flush=True)
+
+
+def some(name: str, part: str, count: int) -> np.ndarray:
+    """Return so many images of a split, by a fixed shuffle."""
+    images, _ = datasets.load(name, part)
+    return images[np.random.default_rng(0).permutation(len(images))[:count]]
 
 
 def measure(start: Start, images: Embeddings, inside: str, sets: dict[str, Embeddings], seed: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Images to embeddings, computed once and kept on disk."""
 
+import copy
 import hashlib
 import json
 import os
@@ -36,8 +37,9 @@ def embed(
     """Return the embeddings of images, from disk where they were computed before.
 
     Of arrays and image files the embeddings stay in `folder`, under a name that images and encoder decide: the bytes of an
-    array; paths, sizes and times of files. Of streams, which nothing tells apart before they are read, they are held in memory;
-    and of all where the folder cannot be written.
+    array; paths, sizes and times of files. Killed, the same call goes on where it was, unless unreadable files are skipped. Of
+    streams, which nothing tells apart before they are read, they are held in memory; and of all where the folder cannot be
+    written.
 
     Args:
         images: Any accepted source.
@@ -58,19 +60,19 @@ def embed(
     source = opened(images)
     shape = encoder.image_shape if image_shape is None else image_shape
     identity = encoder.identity | {"given_shape": list(shape)}
-    parts = _parts(source, Preprocessing(shape), encoder, batch_size, progress)
+    preprocess = Preprocessing(shape)
     precision = {} if encoder.compute_dtype == "float32" else {"computed_in": encoder.compute_dtype}
     key = _key(source, identity | {"dtype": dtype} | precision)
     place = embeddings_folder() if folder is None else Path(folder)
     if key is None or not _writable(place):
-        return Embeddings(np.concatenate([part.astype(dtype) for part in parts]), identity)
+        parts = [part.astype(dtype) for part in _parts(source, preprocess, encoder, batch_size, progress)]
+        return Embeddings(np.concatenate(parts), identity)
     path = place / f"{key}.npy"
     with FileLock(f"{path}.lock"):
         if not path.exists():
             unfinished = path.with_suffix(".unfinished")
-            array = np.lib.format.open_memmap(unfinished, "w+", np.dtype(dtype), (len(source), encoder.width))
-            start = 0
-            for part in parts:
+            array, start = _begun(unfinished, source, batch_size, (len(source), encoder.width), np.dtype(dtype))
+            for part in _parts(source, preprocess, encoder, batch_size, progress, start):
                 array[start : start + len(part)] = part
                 start += len(part)
             if start < len(source):  # images that could not be read: another time they may
@@ -96,8 +98,35 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def _parts(source: Any, preprocess: Preprocessing, encoder: FrozenEncoder, batch_size: int, progress: bool | None) -> Any:
+def _begun(path: Path, source: Any, batch_size: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Any, int]:
+    """The array of a file and how many of its rows are there: whole batches, that of the last row that is not zero left out."""
+    skips = isinstance(source, ImageFiles) and source.unreadable == "skip"  # rows are then not at their images' places
+    if path.exists() and not skips:
+        try:
+            array = np.lib.format.open_memmap(path, "r+")
+        except ValueError:  # killed before its head was whole
+            array = None
+        if array is not None and (array.shape, array.dtype) == (shape, dtype):
+            rows = np.fromiter((np.any(row) for row in array), bool, len(array))
+            begun = len(rows) if rows.all() else int(np.argmin(rows))
+            return array, max(0, begun - 1) // batch_size * batch_size
+    return np.lib.format.open_memmap(path, "w+", dtype, shape), 0
+
+
+def _parts(
+    source: Any,
+    preprocess: Preprocessing,
+    encoder: FrozenEncoder,
+    batch_size: int,
+    progress: bool | None,
+    first: int = 0,
+) -> Any:
     """Yield the features of one batch after the other; a batch is read while the one before is computed."""
+    if first and isinstance(source, ImageFiles):
+        source = copy.copy(source)
+        source.start_at(first)
+    elif first:
+        source = source[first:]
     encoder.ready()
     with own_settings():
         launched = launch(lambda batch: {"features": encoder(preprocess(batch))}, encoder)

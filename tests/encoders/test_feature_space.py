@@ -1,5 +1,7 @@
 """Frozen encoders, the space of their features, and embeddings on disk."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from sklearn.covariance import LedoitWolf
 
 from keras_ood.encoders import Embeddings, FeatureSpace, FrozenEncoder, Source, embed, registry
 from keras_ood.images import ImageFiles, ImageWarning
+from keras_ood.images.sources import one_ahead
 
 SHAPE = (16, 16, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (96, 8, 8, 3), dtype=np.uint8)
@@ -255,3 +258,38 @@ def test_a_damaged_file_of_embeddings_is_named(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"Expected embeddings as `keras_ood.encoders.embed` writes them\. Received: .*npy"):
         embed(IMAGES, encoder)
+
+
+@pytest.mark.parametrize("as_files", [False, True])
+def test_a_killed_embedding_goes_on(tmp_path, as_files):
+    """What was computed before a kill is not computed again, and the result is that of one call."""
+    encoder, images = FrozenEncoder(network()), IMAGES
+    if as_files:
+        images = tmp_path / "photos"
+        images.mkdir()
+        for index, image in enumerate(IMAGES):
+            Image.fromarray(image).save(images / f"{index:02}.png")
+    expected = embed(images, encoder, folder=tmp_path / "once").values()
+    seen = []
+
+    def killed(items, start):
+        for number, item in enumerate(one_ahead(items, start)):
+            if number == 2:
+                raise ArithmeticError("killed")
+            yield item
+
+    def counted(items, start):
+        def noted(batch):
+            seen.append(len(batch))
+            return start(batch)
+
+        return one_ahead(items, noted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["keras_ood.encoders.embed"], "one_ahead", killed)
+        with pytest.raises(ArithmeticError):
+            embed(images, encoder, folder=tmp_path / "twice", batch_size=16)
+        patch.setattr(sys.modules["keras_ood.encoders.embed"], "one_ahead", counted)
+        found = embed(images, encoder, folder=tmp_path / "twice", batch_size=16).values()
+    assert sum(seen) == 96 - 16  # the batch that was being written is computed again
+    np.testing.assert_allclose(found, expected, atol=1e-3)
