@@ -1,7 +1,7 @@
 """How good a detector of 30, 100, 300 or 1,000 images is, and how many fresh images it flags.
 
 Images of a data set's training split, drawn by seed, become a detector as `keras_ood.finetune` makes one from an encoder;
-its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each set of images and OOD set.
+its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each draw and OOD set.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from keras_ood.training.split import Split
 from keras_ood.training.start import ENCODER, Start
 
 SETS = ("gtsrb", "cifar10", "fashion_mnist", "mnist")
-SIZES = {30: 10, 100: 10, 300: 5, 1_000: 3}  # images: seeds
+SIZES = {30: 10, 100: 5, 300: 3, 1_000: 3}  # images: seeds
 DRAWN, TESTED = 4_000, 2_000  # images of each training split that are drawn from, of each test split
 FPR = 0.1  # thirty images bear no smaller one than 1 / 31
 

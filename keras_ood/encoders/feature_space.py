@@ -97,16 +97,15 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         Raises:
             ValueError: Too few images, or embeddings of another encoder.
         """
-        from sklearn.covariance import LedoitWolf
+        from sklearn.covariance import ledoit_wolf
 
         features = self.looked_at(embeddings, seed)
         mean = features.mean(axis=0)
-        covariance = LedoitWolf(assume_centered=True).fit(features - mean).covariance_
-        whitening = inverse_root(covariance)
+        whitening = inverse_root(ledoit_wolf(features - mean, assume_centered=True)[0])
         whitened = (features - mean) @ whitening
         centres, nearest = self.clustered(features, whitened, seed)
         about = whitened - centres[nearest]
-        within = inverse_root(LedoitWolf(assume_centered=True).fit(about).covariance_)
+        within = inverse_root(ledoit_wolf(about, assume_centered=True)[0])
         return self.hold(mean, whitening, within, centres @ within)
 
     def looked_at(self, embeddings: Embeddings, seed: int) -> np.ndarray:

@@ -37,14 +37,14 @@ class MixtureSpace(FeatureSpace):
 
     def fit(self, embeddings: Embeddings, seed: int = 0) -> "MixtureSpace":
         """Take centres and covariance from in-distribution images, see `FeatureSpace.fit`."""
-        from sklearn.covariance import LedoitWolf
+        from sklearn.covariance import ledoit_wolf
 
         features = self.looked_at(embeddings, seed)
         mean = features.mean(axis=0)
         centres, nearest = self.clustered(features, features, seed)
         unbiased = len(features) / (len(features) - len(centres))
-        covariance = LedoitWolf(assume_centered=True).fit(features - centres[nearest]).covariance_ * unbiased
-        whitening = inverse_root(covariance)
+        covariance, _ = ledoit_wolf(features - centres[nearest], assume_centered=True)
+        whitening = inverse_root(covariance * unbiased)
         self.hold(mean, whitening, np.eye(self.width), (centres - mean) @ whitening)
         return self
 
