@@ -1,7 +1,8 @@
 """How good a detector of 30, 100, 300 or 1,000 images is, and how many fresh images it flags.
 
 Images of a data set's training split, drawn by seed, become a detector as `keras_ood.finetune` makes one from an encoder;
-its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each draw and OOD set.
+its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each draw and OOD set; draws that
+it has are not measured again.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from keras_ood.encoders import FrozenEncoder
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector
-from keras_ood.tables.records import write_records
+from keras_ood.tables.records import read_records, write_records
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.finetune import FEW
 from keras_ood.training.resumable import train
@@ -25,6 +26,7 @@ from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
 from keras_ood.training.start import ENCODER, Start
 
+INSIDE = ("gtsrb", "cifar10")
 SETS = ("gtsrb", "cifar10", "fashion_mnist", "mnist")
 SIZES = {30: 10, 100: 5, 300: 3, 1_000: 3}  # images: seeds
 DRAWN, TESTED = 4_000, 2_000  # images of each training split that are drawn from, of each test split
@@ -39,15 +41,20 @@ def main() -> None:
     start = Start.of(FrozenEncoder(ENCODER), None, None, Settings())
     entrance = start.moved.detector.entrance
     training, outside = (
-        {name: entrance.embed(some(name, part, count)) for name in SETS} for part, count in (("train", DRAWN), ("test", TESTED))
+        {name: entrance.embed(some(name, part, count)) for name in names}
+        for part, count, names in (("train", DRAWN, INSIDE), ("test", TESTED, SETS))
     )
-    rows: list[dict[str, Any]] = []
-    for inside in SETS:
+    table = arguments.out / "few-images.csv"
+    rows: list[dict[str, Any]] = [dict(row) for row in read_records(table)] if table.exists() else []
+    done = {(row["in_distribution"], int(row["images"]), int(row["seed"])) for row in rows}
+    for inside in INSIDE:
         for images, seeds in SIZES.items():
             for seed in range(seeds):
+                if (inside, images, seed) in done:
+                    continue
                 chosen = np.random.default_rng(seed).permutation(len(training[inside]))[:images]
                 rows += measure(start, training[inside][chosen], inside, outside, seed)
-                write_records(arguments.out / "few-images.csv", rows)
+                write_records(table, rows)
                 print(rows[-1], flush=True)
 
 

@@ -13,6 +13,7 @@ from keras_ood import plots
 from keras_ood.attention import PerImageGate
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
+from keras_ood.encoders import FrozenEncoder
 from keras_ood.encoders import names as encoder_names
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.report import Report
@@ -115,20 +116,20 @@ def _from_few(
     space, shape = start.moved.detector.feature_space, start.moved.detector.image_shape
     places, seed = distinct(own.seen), said["settings"]["seed"]
     pixels = own.pixels(places)
-    made = {}
-    for weights, network in {"trained": space.encoder.network, "untrained": f"{space.encoder.network}-untrained"}.items():
-        if weights == "trained" or network in encoder_names():
-            encoder = space.encoder if weights == "trained" else type(space.encoder)(network, space.encoder.image_shape)
-            few_start = Start.of(encoder, shape, None, Settings())
-            entrance = few_start.moved.detector.entrance
-            few = FewImages(encoder, shape, entrance.embed(pixels), seed)
-            sets = measured_sets(pixels, outside, entrance)
-            made[weights] = (few, few.report(sets, _RESAMPLES if weights == "trained" else 0))
-    few, reports = made["trained"][0], {name: report for name, (_, report) in made.items()}
+    few = FewImages(space.encoder, shape, own.seen[places], seed)
+    reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
+    random = f"{space.encoder.network}-untrained"
+    if random in encoder_names():
+        untrained = FeatureMixture(shape, FrozenEncoder(random, space.encoder.image_shape)).entrance
+        other = FewImages(untrained.feature_space.encoder, shape, untrained.embed(pixels), seed)
+        reports["untrained"] = other.report(measured_sets(pixels, outside, untrained), 0)
     measured = numbers(few.detector, reports)
     measured["false_positive_rate"]["measured"] = few.false_alarms()
     sizes = {"training_images": len(places), "calibration_images": len(places), "test_images": len(places)}
-    said |= {"transfer": "nothing trained", "in_distribution": about | sizes | {"duplicates": len(own.seen) - len(places)}}
+    said |= {
+        "transfer": f"centres: {few.memory}, fits: {few.detector.folds}",
+        "in_distribution": about | sizes | {"duplicates": len(own.seen) - len(places)},
+    }
     written = _written(state, reports, seed)
     serialization.write(few.detector, written, said | few.provenance() | measured)
     return few.detector, written

@@ -45,6 +45,20 @@ def test_a_folder_becomes_a_preset(photos):
     assert "absent or empty" in run("--from", "tilted-vae-digits", *options, "--unreadable", "skip", code=1).stderr
 
 
+@pytest.mark.slow
+def test_thirty_images_become_a_preset_from_nothing_else(photos, monkeypatch):
+    """No start is named: the encoder is one, and what was chosen is said."""
+    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(photos / "embeddings"))
+    few = [option for index in range(30) for option in ("--data", photos / "photos" / f"{index:03}.png")]
+    value = json.loads(run(*few, "--out", photos / "mine", "--ood", photos / "strange", "--json").stdout)
+    assert (value["family"], value["in_distribution"]["calibration_images"]) == ("FeatureMixture", 30)
+    assert set(value["choice"]) == {"memory", "folds", "held_out_log_density"}
+    assert value["auroc"]["strange"] > 0.9
+    assert np.mean(keras_ood.from_pretrained(photos / "mine").detect(photos / "strange", fpr=0.05)) > 0.8
+    short = run(*few[:20], "--out", photos / "other", code=1)
+    assert "at least 30 different images. Received: 10" in short.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
