@@ -1,8 +1,8 @@
 """How good a detector of 30, 100, 300 or 1,000 images is, and how many fresh images it flags.
 
 Images of a data set's training split, drawn by seed, become a detector as `keras_ood.finetune` makes one from an encoder;
-its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each draw and OOD set; draws that
-it has are not measured again.
+its test split and the other sets' are what it is measured on. Writes `few-images.csv`, a row for each draw and OOD set;
+draws that it has are not measured again.
 """
 
 import argparse

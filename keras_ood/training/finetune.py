@@ -126,10 +126,8 @@ def _from_few(
     measured = numbers(few.detector, reports)
     measured["false_positive_rate"]["measured"] = few.false_alarms()
     sizes = {"training_images": len(places), "calibration_images": len(places), "test_images": len(places)}
-    said |= {
-        "transfer": f"centres: {few.memory}, fits: {few.detector.folds}",
-        "in_distribution": about | sizes | {"duplicates": len(own.seen) - len(places)},
-    }
+    sizes["duplicates"] = len(own.seen) - len(places)
+    said |= {"transfer": f"centres: {few.memory}, fits: {few.detector.folds}", "in_distribution": about | sizes}
     written = _written(state, reports, seed)
     serialization.write(few.detector, written, said | few.provenance() | measured)
     return few.detector, written
