@@ -115,7 +115,7 @@ def _from_few(
     """A cross-fitted detector and the folder of its preset, without card."""
     space, shape = start.moved.detector.feature_space, start.moved.detector.image_shape
     places, seed = distinct(own.seen), said["settings"]["seed"]
-    pixels = own.pixels(places)
+    pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
     few = FewImages(space.encoder, shape, own.seen[places], seed)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
