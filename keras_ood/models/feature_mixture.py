@@ -44,7 +44,7 @@ class FeatureMixture(Detector):
         ValueError: No encoder, or fewer than two folds.
 
     Source: Lee et al., arXiv 1807.03888; Vovk, "Cross-conformal predictors", arXiv 1208.0806. The p-value is that of the mean
-    score over the fits; how many images are flagged is measured in `benchmark/few-images.csv`.
+    score over the fits, close to valid from a hundred images on and without a guarantee: `benchmark/few-images.csv`.
     """
 
     citation = _CITATION
