@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmark"))
     arguments = parser.parse_args()
-    start = Start.of(FrozenEncoder(ENCODER), None, None, Settings())
+    start = Start.of(FrozenEncoder(ENCODER), None, None, None, Settings())
     entrance = start.moved.detector.entrance
     training, outside = (
         {name: entrance.embed(some(name, part, count)) for name in names}
@@ -86,7 +86,7 @@ def made(start: Start, images: Embeddings, seed: int) -> tuple[Detector, int]:
     """Return the detector of these images and the size of its memory."""
     blank = start.moved.detector
     if len(images) < FEW:
-        few = FewImages(blank.feature_space.encoder, blank.image_shape, images, seed)
+        few = FewImages(blank.feature_space.encoder, blank.preprocessing, images, seed)
         return few.detector, few.memory
     keras.utils.set_random_seed(seed)
     split = Split.of(images, seed)

@@ -14,6 +14,7 @@ from keras_ood.tables.markdown import markdown_table
 from keras_ood.tables.records import CONVENTION
 
 _TEMPLATE = Path(__file__).parent / "templates" / "finetuned.md.jinja"
+_PLACED = {"stretch": "stretched", "crop": "cropped in the middle, then resized", "pad": "resized, padded with grey"}
 _WEIGHTS = {"trained": "this detector", "source": "source, recalibrated", "untrained": "untrained"}
 
 
@@ -39,6 +40,7 @@ def render(content: Content, results: tables.Results, handle: str, citation: str
         "handle": handle,
         "citation": citation,
         "chosen": "choice" in content,
+        "placed": _PLACED[content.get("aspect", "stretch")],
         "settings_json": json.dumps(content["settings"]),
         "losses": [f"{_WEIGHTS[weights]} {value:.2f}" for weights, value in content["test_nll"].items()],
         "compared": _compared(results, content["default_score"]),

@@ -14,6 +14,14 @@ from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unr
 from keras_ood.hub import preset
 
 
+class Aspect(str, Enum):
+    """Rules for images of another ratio of the sides."""
+
+    STRETCH = "stretch"
+    CROP = "crop"
+    PAD = "pad"
+
+
 class Family(str, Enum):
     """What can be made over an encoder."""
 
@@ -53,6 +61,10 @@ def finetune(
     freeze_encoder: Annotated[bool, typer.Option("--freeze-encoder", help="Keep the encoder's weights (VAEs).")] = False,
     size: Annotated[str | None, typer.Option(help="Height x width that the new detector sees, such as 64x64.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 for grey, 3 for RGB.")] = None,
+    aspect: Annotated[
+        Aspect | None,
+        typer.Option(help="Images of other ratios are stretched, cropped in the middle or padded; if absent, as the start's."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the shuffling and the noise.")] = 0,
     unreadable: UnreadableOption = Unreadable.RAISE,
     frames: FramesOption = Frames.FIRST,
@@ -87,6 +99,7 @@ def finetune(
             family=None if family is None else family.value,
             settings=settings,
             image_shape=(height, width, shape[2] if channels is None else channels),
+            aspect=None if aspect is None else aspect.value,
             title=title,
             licence=licence,
             out_of_distribution={name: reading.open_set(given) for name, given in _names_of(ood or []).items()},

@@ -33,6 +33,7 @@ def embed(
     batch_size: int = 256,
     dtype: str = "float16",
     progress: bool | None = None,
+    aspect: str = "stretch",
 ) -> Embeddings:
     """Return the embeddings of images, from disk where they were computed before.
 
@@ -51,6 +52,7 @@ def embed(
         batch_size: Images per pass.
         dtype: Of the embeddings, `"float16"` or `"float32"`.
         progress: Whether to show a bar on standard error; None: on a terminal, once the work takes long.
+        aspect: Of the detector, for images whose sides have another ratio; see `keras_ood.images.preprocessing.Preprocessing`.
 
     Raises:
         ValueError: Images that are not accepted.
@@ -59,8 +61,8 @@ def embed(
         raise ValueError(f'`dtype` must be "float16" or "float32". Received: {dtype!r}')
     source = opened(images)
     shape = encoder.image_shape if image_shape is None else image_shape
-    identity = encoder.identity | {"given_shape": list(shape)}
-    preprocess = Preprocessing(shape)
+    preprocess = Preprocessing(shape, aspect)
+    identity = encoder.identity | {"given_shape": list(shape)} | ({} if aspect == "stretch" else {"aspect": aspect})
     precision = {} if encoder.compute_dtype == "float32" else {"computed_in": encoder.compute_dtype}
     key = _key(source, identity | {"dtype": dtype} | precision)
     place = embeddings_folder() if folder is None else Path(folder)

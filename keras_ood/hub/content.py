@@ -98,6 +98,7 @@ class Content(TypedDict, total=False):
         family: Name of the detector's class.
         input_shape: `[height, width, channels]`.
         parameters: Number of trainable ones.
+        aspect: What becomes of images whose sides have another ratio; stretched where absent.
         default_score: Score that methods use when none is named.
         calibration_size: Number of calibration images by score.
         golden_scores: Scores of eight fixed images, checked after loading.
@@ -134,6 +135,7 @@ class Content(TypedDict, total=False):
     family: str
     input_shape: list[int]
     parameters: int
+    aspect: str
     default_score: str
     calibration_size: dict[str, int]
     golden_scores: list[float]

@@ -49,6 +49,8 @@ def describe(detector: Any) -> Content:
         "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
         "golden_scores": [float(score) for score in golden_scores(exact)],
     }
+    if detector.preprocessing.aspect != "stretch":
+        content |= {"aspect": detector.preprocessing.aspect}
     return content if space is None else content | {"encoder": space.encoder.provenance()}
 
 

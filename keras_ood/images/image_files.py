@@ -68,12 +68,12 @@ class ImageFiles:
         """Yield each image, `(height, width, 1 or 3)`, uint8 in 0..255 or float32 in 0..1."""
         return self._images(self.decoding.images)
 
-    def resized(self, size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """Yield each image as iteration does, large ones resized to `(height, width)`, float32 in 0..1.
+    def resized(self, size: tuple[int, int], aspect: str = "stretch") -> Iterator[np.ndarray]:
+        """Yield each image as iteration does, large ones resized to `(height, width)` by a rule, float32 in 0..1.
 
         Large ones (see `keras_ood.images.large_images`) are decoded and resized in threads, a few files ahead.
         """
-        with ReadAhead(self.decoding, (path for path, _, _ in self._wanted()), size) as ahead:
+        with ReadAhead(self.decoding, (path for path, _, _ in self._wanted()), size, aspect) as ahead:
             yield from self._images(ahead.images)
 
     def _images(self, read: Callable[[Path, Callable[[int], None]], Iterator[np.ndarray]]) -> Iterator[np.ndarray]:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from keras_ood.images.aspect import PADDING, Placement
+
 LARGE = 1 << 18  # numbers of an image; from smaller ones several are converted together
 _BAND = 8  # targets summed at once: what a photo is as float32 is never in memory as a whole
 
 
-def resize_large(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a large image at a height and width, float32 in 0..1, as `Preprocessing` resizes; any other image as it is.
+def resize_large(image: np.ndarray, size: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
+    """Return a large image at a height and width, float32 in 0..1, as `Preprocessing` places and resizes; others as they are.
 
     The weights are those of `keras_ood.images.preprocessing.resize`, the sums agree up to rounding in float32: with `s` the
     larger of 1 and `length / target`, pixel `k` weighs `1 - |k + 1/2 - (i + 1/2) length / target| / s`, where that is
@@ -21,16 +23,21 @@ def resize_large(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Args:
         image: `(height, width, 1 or 3)`, uint8 in 0..255 or float32 in 0..1.
         size: `(height, width)`.
+        aspect: The rule for another ratio of the sides, see `keras_ood.images.aspect`.
     """
-    height, width, channels = image.shape
-    if image.size <= LARGE or (height, width) == size:
+    if image.size <= LARGE or image.shape[:2] == size:
         return image
-    rows = _shrunk(image.reshape(height, -1), size[0]).reshape(size[0], width, channels)
-    columns = _shrunk(rows.swapaxes(0, 1).reshape(width, -1), size[1])
-    resized = columns.reshape(size[1], size[0], channels).swapaxes(0, 1)
+    place = Placement.of((image.shape[0], image.shape[1]), size, aspect)
+    top, left, height, width = place.window
+    channels, inner = image.shape[2], place.inner
+    image = image[top : top + height, left : left + width]
+    rows = _shrunk(image.reshape(height, -1), inner[0]).reshape(inner[0], width, channels)
+    columns = _shrunk(rows.swapaxes(0, 1).reshape(width, -1), inner[1])
+    resized = columns.reshape(inner[1], inner[0], channels).swapaxes(0, 1)
     if image.dtype == np.uint8:
         resized /= np.float32(255)
-    return np.asarray(np.clip(resized, 0, 1))  # the weights sum to 1 only up to rounding
+    resized = np.clip(resized, 0, 1)  # the weights sum to 1 only up to rounding
+    return np.pad(resized, (*place.margins, (0, 0)), constant_values=PADDING)
 
 
 def _shrunk(lines: np.ndarray, target: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_ood.backend.settings import own_settings
+from keras_ood.images.aspect import PADDING, Placement, check_aspect
 from keras_ood.images.checks import ACCEPTED
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601
@@ -22,18 +23,24 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
 
     `uint8` is divided by 255. RGB becomes grey by luminance (0.299 R + 0.587 G + 0.114 B, ITU-R BT.601), grey becomes RGB by
     repetition. Sizes are changed by bilinear interpolation, with anti-aliasing when an image shrinks; an image that has
-    the right size already is left as it is.
+    the right size already is left as it is. What becomes of another ratio of the sides is a rule, see
+    `keras_ood.images.aspect.Placement`: the image is stretched, cropped in the middle, or padded with grey of 0.5.
 
     Args:
         image_shape: `(height, width, channels)` of the output, channels 1 or 3.
+        aspect: `"stretch"`, `"crop"` or `"pad"`.
+
+    Raises:
+        ValueError: Another shape or rule.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], **kwargs: Any) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], aspect: str = "stretch", **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
         shape = tuple(int(size) for size in image_shape)
         if len(shape) != 3 or min(shape) < 1 or shape[2] not in (1, 3):
             raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
         self.image_shape: tuple[int, int, int] = shape
+        self.aspect = check_aspect(aspect)
         self.resize = resize  # an export puts its own in this place
         self.built = True
 
@@ -58,8 +65,13 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
             images = ops.sum(images * ops.array(LUMINANCE, "float32"), axis=-1, keepdims=True)
         elif channels == 3 and images.shape[-1] == 1:
             images = ops.repeat(images, 3, axis=-1)
-        if tuple(images.shape[1:3]) != (height, width):
-            images = ops.clip(self.resize(images, (height, width)), 0.0, 1.0)  # the weights sum to 1 only up to rounding
+        place = Placement.of(tuple(images.shape[1:3]), (height, width), self.aspect)
+        top, left, rows, columns = place.window
+        images = images[:, top : top + rows, left : left + columns]
+        if (rows, columns) != place.inner:
+            images = ops.clip(self.resize(images, place.inner), 0.0, 1.0)  # the weights sum to 1 only up to rounding
+        if place.inner != (height, width):
+            images = ops.pad(images, ((0, 0), *place.margins, (0, 0)), constant_values=PADDING)
         return images
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -68,4 +80,4 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"image_shape": list(self.image_shape), "name": self.name}
+        return {"image_shape": list(self.image_shape), "aspect": self.aspect, "name": self.name}

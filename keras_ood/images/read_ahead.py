@@ -33,10 +33,12 @@ class ReadAhead:
         decoding: How files become images.
         paths: The files that will be asked for, in their order.
         size: `(height, width)` to which `resize_large` brings images.
+        aspect: By which rule.
     """
 
-    def __init__(self, decoding: Decoding, paths: Iterable[Path], size: tuple[int, int]) -> None:
-        self._decoding, self._size = decoding, size
+    def __init__(self, decoding: Decoding, paths: Iterable[Path], size: tuple[int, int], aspect: str = "stretch") -> None:
+        self._decoding = decoding
+        self._resize = partial(resize_large, size=size, aspect=aspect)
         threads = min(usable_cores(), MOST_THREADS)
         self._pool = ThreadPoolExecutor(threads, "keras_ood-decode")
         self._ahead = 2 * threads
@@ -63,7 +65,7 @@ class ReadAhead:
             yield image
             return
         for image in self._decoding.images(path, left_out):
-            yield resize_large(image, self._size)
+            yield self._resize(image)
 
     def _begin(self, path: Path) -> "_Begun | None":
         """Open a file of one image and have it decoded, where it is large; None where it has to wait for its turn."""
@@ -86,7 +88,7 @@ class ReadAhead:
 
     def _decode(self, file: ExitStack, image: Image.Image, levels: int) -> np.ndarray:
         with file:
-            return resize_large(self._decoding.decode(image, levels), self._size)
+            return self._resize(self._decoding.decode(image, levels))
 
 
 @dataclass

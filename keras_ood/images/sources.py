@@ -131,7 +131,7 @@ def _chunks(source: Any, batch_size: int, preprocess: Any) -> Iterator[np.ndarra
     """Yield checked arrays of any length."""
     source = opened(source)
     if isinstance(source, ImageFiles):
-        yield from convert(source.resized(preprocess.image_shape[:2]), preprocess, batch_size)
+        yield from convert(source.resized(preprocess.image_shape[:2], preprocess.aspect), preprocess, batch_size)
     elif hasattr(source, "shape") and hasattr(source, "__getitem__"):
         if len(source.shape) != 4 or source.shape[0] == 0:
             check_images(source)
@@ -159,7 +159,7 @@ def _read(items: Iterable[Any], preprocess: Any) -> Iterator[np.ndarray]:
     """Yield the images of files, folders, PIL images and arrays of one image each."""
     for item in items:
         if isinstance(item, (str, os.PathLike)):
-            yield from ImageFiles(item).resized(preprocess.image_shape[:2])
+            yield from ImageFiles(item).resized(preprocess.image_shape[:2], preprocess.aspect)
         else:
             yield Decoding().image(item) if isinstance(item, Image.Image) else np.asarray(check_images(item[None])[0])
 

@@ -32,6 +32,7 @@ class Detector(Family, Calibratable, Trainable):
             alone.
         encoder: What a detector over the features of a frozen network looks through: a `keras_ood.encoders.FeatureSpace`, or
             what that takes as `encoder`, such as `"efficientnet-lite0"`. None for pixels.
+        aspect: What becomes of images whose sides have another ratio, `"stretch"`, `"crop"` or `"pad"`, see `Preprocessing`.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Detector(Family, Calibratable, Trainable):
         default_score: str = "nll",
         background: Any = None,
         encoder: Any = None,
+        aspect: str = "stretch",
         **kwargs: Any,
     ) -> None:
         super().__init__(over_encoder=encoder is not None, autocast=False, **kwargs)
         self.default_score = scores.get(default_score).name
-        self.preprocessing = Preprocessing(image_shape, name="preprocessing")
+        self.preprocessing = Preprocessing(image_shape, aspect, name="preprocessing")
         self.image_shape = self.preprocessing.image_shape
         if encoder is not None and background is not None:
             raise ValueError(f"A background model is for pixels, not for an encoder's features. Received: {background!r}")
@@ -115,6 +117,7 @@ class Detector(Family, Calibratable, Trainable):
         return {
             "image_shape": list(self.image_shape),
             "default_score": self.default_score,
+            "aspect": self.preprocessing.aspect,
             "background": background,
             "encoder": None if self.feature_space is None else keras.saving.serialize_keras_object(self.feature_space),
             "name": self.name,

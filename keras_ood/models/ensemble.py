@@ -82,7 +82,7 @@ class Ensemble(Detector):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = super().get_config()
-        del config["image_shape"], config["encoder"]
+        del config["image_shape"], config["encoder"], config["aspect"]
         return config | {"members": [keras.saving.serialize_keras_object(member) for member in self.members]}
 
 

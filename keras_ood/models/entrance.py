@@ -70,10 +70,11 @@ class Entrance:
         if self.feature_space is None:
             raise ValueError(f"This detector looks at pixels: it takes images. Received: embeddings of {embeddings.encoder}")
         self.feature_space.require(embeddings)
-        given = embeddings.encoder.get("given_shape")
-        if given != list(self.preprocessing.image_shape):
+        given = embeddings.encoder.get("given_shape"), embeddings.encoder.get("aspect", "stretch")
+        wanted = list(self.preprocessing.image_shape), self.preprocessing.aspect
+        if given != wanted:
             raise ValueError(
-                f"Embeddings must be those of images of the detector's shape {list(self.preprocessing.image_shape)}. "
+                f"Embeddings must be those of images of the detector's shape and rule {wanted}. "
                 f"Received: embeddings of images of {given}"
             )
         return embeddings
@@ -88,4 +89,5 @@ class Entrance:
             return self.require(images)
         if self.feature_space is None:
             raise ValueError("This detector looks at pixels: there is nothing to embed. Received: a detector without encoder")
-        return embed(images, self.feature_space.encoder, self.preprocessing.image_shape, **options)
+        preprocessing, encoder = self.preprocessing, self.feature_space.encoder
+        return embed(images, encoder, preprocessing.image_shape, aspect=preprocessing.aspect, **options)

@@ -36,7 +36,7 @@ class Transfer:
         return "; ".join([f"{self.share:.1%} of the parameters reused", *parts])
 
 
-def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) -> Transfer:
+def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None, aspect: str | None = None) -> Transfer:
     """Return a copy of a detector for images of another shape.
 
     Convolutions fit images of any size. Where the number of channels changes between 1 and 3, the first layer that reads an
@@ -45,13 +45,15 @@ def transfer(source: Detector, image_shape: tuple[int, int, int] | None = None) 
     Args:
         source: Any detector; unchanged.
         image_shape: `(height, width, channels)` of the new one; None for the source's.
+        aspect: Its rule for another ratio of the sides, see `Detector`; None for the source's.
 
     Raises:
         ValueError: The architecture does not fit images of that shape, or a flow shall have other channels.
     """
     source = source.ungated()
     shape = Preprocessing(source.image_shape if image_shape is None else image_shape).image_shape
-    detector = source.remade(**source.resized_config(shape))
+    rule = {} if aspect is None else {"aspect": aspect}
+    detector = source.remade(**source.resized_config(shape) | rule)
     kinds: dict[str, list[str]] = {"reused": [], "converted": [], "fresh": []}
     readers = {id(variable) for variable in (detector if detector.encoder is None else detector.encoder).variables}
     counted = {id(variable) for variable in detector.trainable_variables}

@@ -205,7 +205,8 @@ class Recipe:
         """Return images as the detector looks at them: the same, or their embeddings, computed once and kept on disk."""
         if self.encoder is None:
             return images
-        return embed(images, self.encoder.frozen(), tuple(self.model["image_shape"]))
+        shape, aspect = tuple(self.model["image_shape"]), self.model.get("aspect", "stretch")
+        return embed(images, self.encoder.frozen(), shape, aspect=aspect)
 
     def fit_feature_space(self, detector: Detector) -> None:
         """Whiten the features of a fresh detector by the training images, where it looks through an encoder."""

@@ -13,6 +13,7 @@ from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.evaluation.evaluate import compare
 from keras_ood.evaluation.report import Report
 from keras_ood.images.embeddings import Embeddings
+from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.feature_mixture import FeatureMixture, choose_memory
 
 MINIMUM = 30  # images: a fit without a fifth of them still bears a threshold of 5 %
@@ -27,7 +28,7 @@ class FewImages:
 
     Args:
         encoder: The frozen encoder.
-        image_shape: `(height, width, channels)` of the detector.
+        preprocessing: Of the detector: its shape and rule.
         images: Embeddings of 30 or more different images.
         seed: Of folds and clusters.
 
@@ -41,12 +42,12 @@ class FewImages:
         ValueError: Too few images.
     """
 
-    def __init__(self, encoder: FrozenEncoder, image_shape: tuple[int, int, int], images: Embeddings, seed: int = 0) -> None:
+    def __init__(self, encoder: FrozenEncoder, preprocessing: Preprocessing, images: Embeddings, seed: int = 0) -> None:
         if len(images) < MINIMUM:
             raise ValueError(f"A detector takes at least {MINIMUM} different images. Received: {len(images)}")
         start = time.monotonic()
         self._images, self._seed = images, seed
-        self.detector = FeatureMixture(image_shape, encoder)
+        self.detector = FeatureMixture(preprocessing.image_shape, encoder, aspect=preprocessing.aspect)
         self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed)
         self.memory = max(self.densities, key=lambda memory: self.densities[memory])
         self.detector = self._fresh()
@@ -54,8 +55,9 @@ class FewImages:
         self.seconds = round(time.monotonic() - start, 1)
 
     def _fresh(self) -> FeatureMixture:
-        space = self.detector.spaces[0]
-        return FeatureMixture(self.detector.image_shape, MixtureSpace(space.encoder, space.stages, self.memory))
+        space, preprocessing = self.detector.spaces[0], self.detector.preprocessing
+        chosen = MixtureSpace(space.encoder, space.stages, self.memory)
+        return FeatureMixture(preprocessing.image_shape, chosen, aspect=preprocessing.aspect)
 
     def false_alarms(self) -> float:
         """Return the share of images flagged at the nominal rate by detectors that were fitted without them."""

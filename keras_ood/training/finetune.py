@@ -13,13 +13,14 @@ from keras_ood import plots
 from keras_ood.attention import PerImageGate
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
-from keras_ood.encoders import FrozenEncoder
+from keras_ood.encoders import FrozenEncoder, MixtureSpace
 from keras_ood.encoders import names as encoder_names
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.report import Report
 from keras_ood.hub import serialization
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector, FeatureMixture
+from keras_ood.models.entrance import Entrance
 from keras_ood.tables.records import writable, write_records
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.measuring import measured_sets, numbers, outside_sets
@@ -42,6 +43,7 @@ def finetune(
     family: str | None = None,
     settings: Settings | None = None,
     image_shape: tuple[int, int, int] | None = None,
+    aspect: str | None = None,
     title: str = "images of one's own",
     licence: str = "not stated",
     out_of_distribution: Any = None,
@@ -72,6 +74,8 @@ def finetune(
         family: From an encoder: `"FeatureMixture"`, `"TiltedVAE"` or `"InFlow"`; None for what suits the number of images.
         settings: None for the defaults of `Settings`.
         image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
+        aspect: What becomes of images whose sides have another ratio, `"stretch"`, `"crop"` or `"pad"`, see
+            `keras_ood.images.preprocessing.Preprocessing`; None for the source's, which of an encoder is `"stretch"`.
         title: What the images are, for the card.
         licence: Licence of the images, for the card.
         out_of_distribution: What to measure on, as in `evaluate`, beside the synthetic sets, which are measured anyway and may
@@ -92,7 +96,7 @@ def finetune(
     check_family(family)
     keras.utils.set_random_seed(settings.seed)
     is_mixture = family == FeatureMixture.__name__
-    start = Start.of(source, image_shape, None if is_mixture else family, settings)
+    start = Start.of(source, image_shape, aspect, None if is_mixture else family, settings)
     entrance = start.moved.detector.entrance
     outside = outside_sets(out_of_distribution, entrance)
     own = OwnImages(images, entrance)
@@ -113,15 +117,16 @@ def _from_few(
     own: OwnImages, start: Start, outside: Mapping[str, Any], state: Path, said: dict[str, Any], about: dict[str, Any]
 ) -> tuple[Detector, Path]:
     """A cross-fitted detector and the folder of its preset, without card."""
-    space, shape = start.moved.detector.feature_space, start.moved.detector.image_shape
+    space, preprocessing = start.moved.detector.feature_space, start.moved.detector.preprocessing
     places, seed = distinct(own.seen), said["settings"]["seed"]
     pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
-    few = FewImages(space.encoder, shape, own.seen[places], seed)
+    few = FewImages(space.encoder, preprocessing, own.seen[places], seed)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
-        untrained = FeatureMixture(shape, FrozenEncoder(random, space.encoder.image_shape)).entrance
-        other = FewImages(untrained.feature_space.encoder, shape, untrained.embed(pixels), seed)
+        encoder = FrozenEncoder(random, space.encoder.image_shape)
+        untrained = Entrance(preprocessing, MixtureSpace(encoder))
+        other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed)
         reports["untrained"] = other.report(measured_sets(pixels, outside, untrained), 0)
     measured = numbers(few.detector, reports)
     measured["false_positive_rate"]["measured"] = few.false_alarms()

@@ -41,7 +41,14 @@ class Start:
     from_encoder: bool = False
 
     @classmethod
-    def of(cls, source: Source, image_shape: tuple[int, int, int] | None, family: str | None, settings: Settings) -> "Start":
+    def of(
+        cls,
+        source: Source,
+        image_shape: tuple[int, int, int] | None,
+        aspect: str | None,
+        family: str | None,
+        settings: Settings,
+    ) -> "Start":
         """Return the start from an encoder, or from a detector; nothing is trained, no image read.
 
         Raises:
@@ -49,14 +56,14 @@ class Start:
         """
         encoder = as_encoder(source)
         if encoder is not None:
-            made = _fresh(encoder, image_shape or encoder.image_shape, family or TRAINED[0])
+            made = _fresh(encoder, image_shape or encoder.image_shape, aspect or "stretch", family or TRAINED[0])
             names = tuple(weight.path for weight in made.trainable_variables)
             return cls(made, Transfer(made.ungated(), (), (), names, 0.0), encoder.network, from_encoder=True)
         if family is not None:
             raise ValueError(f"`family` is for an encoder of {encoders.names()}: a detector has its own. Received: {family!r}")
         original = source if isinstance(source, Detector) else from_pretrained(source)
         _check(original, settings)
-        return cls(original, transfer(original, image_shape), _describe(source, original))
+        return cls(original, transfer(original, image_shape, aspect), _describe(source, original))
 
     def over(self, training: Any) -> Detector:
         """Return the detector to train: over an encoder in its features as these images fill them."""
@@ -70,7 +77,8 @@ class Start:
     @property
     def is_comparable(self) -> bool:
         """Whether the source itself can stand beside what it becomes: it sees the same images with the same weights."""
-        same = self.original.image_shape == self.moved.detector.image_shape
+        before, after = self.original.preprocessing, self.moved.detector.preprocessing
+        same = (before.image_shape, before.aspect) == (after.image_shape, after.aspect)
         return not self.from_encoder and same and self.moved.share == 1 and not self.moved.converted
 
 
@@ -94,12 +102,13 @@ def check_family(family: str | None) -> None:
         raise ValueError(f"`family` must be None or one of {names}.{did_you_mean(family, names)} Received: {family!r}")
 
 
-def _fresh(encoder: FrozenEncoder, image_shape: tuple[int, int, int], family: str) -> Detector:
+def _fresh(encoder: FrozenEncoder, image_shape: tuple[int, int, int], aspect: str, family: str) -> Detector:
     """An untrained detector over an encoder, with the settings of the zoo's."""
+    common: dict[str, Any] = {"default_score": "fusion", "aspect": aspect}
     if family == "TiltedVAE":
-        return TiltedVAE(image_shape, latent_dim=64, tilt=20.0, default_score="fusion", encoder=FeatureSpace(encoder))
+        return TiltedVAE(image_shape, latent_dim=64, tilt=20.0, encoder=FeatureSpace(encoder), **common)
     last = len(encoder.widths) - 1
-    flow = InFlow(image_shape, default_score="fusion", encoder=FeatureSpace(encoder, [last]))
+    flow = InFlow(image_shape, encoder=FeatureSpace(encoder, [last]), **common)
     width = len(flow.feature_space.other_columns)
     gate = PerImageGate(None, features=width, components=min(64, width - 1), held_out=20, reference=20)
     return flow.with_attention(gate)
