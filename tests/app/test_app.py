@@ -119,7 +119,7 @@ def test_what_cannot_be_judged_is_said(opened, files, monkeypatch):
 
 def test_images_of_many_sizes_keep_their_order(opened, pretrained, monkeypatch):
     """Converting images of one size together changes neither scores nor order, wherever the groups end."""
-    monkeypatch.setattr(sources, "_TOGETHER", 300)
+    monkeypatch.setattr(sources, "LARGE", 300)
     generator = np.random.default_rng(0)
     shapes = [(8, 8, 1)] * 7 + [(9, 7, 3)] * 2 + [(8, 8, 1)] * 3 + [(40, 40, 3)]
     images = [generator.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
