@@ -74,8 +74,7 @@ def finetune(
 ) -> None:
     """Make a detector for your own in-distribution images: fitted, calibrated, measured and saved with a card.
 
-    Takes 30 images or more, of any sizes; from a detector 100. Killed or stopped with Ctrl-C, the same command goes on where it
-    was.
+    Takes 30 images or more, of any sizes; from a detector 100. Killed or stopped with Ctrl-C, the same command goes on.
 
     Example: keras-ood finetune --data my_photos/ --out my-detector
     """
