@@ -26,7 +26,7 @@ def unchanged(images):
     return images
 
 
-unchanged.image_shape = SHAPE
+unchanged.image_shape, unchanged.aspect = SHAPE, "stretch"
 
 
 def chunks(images, lengths=(3,)):
