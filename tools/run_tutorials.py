@@ -44,7 +44,8 @@ async def run(path: Path, keep: bool) -> None:
     start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     try:
-        await NotebookClient(notebook, timeout=LONGEST, kernel_name="python3", record_timing=False).async_execute()
+        client = NotebookClient(notebook, timeout=LONGEST, kernel_name="python3", record_timing=False, coalesce_streams=True)
+        await client.async_execute()
     except Exception:
         print(f"{path.name}: failed", flush=True)
         raise

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from keras_ood.cli.app import serve
 from keras_ood.cli.benchmark import benchmark, sweep
-from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, printable, show
+from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, printable, show, table
 from keras_ood.cli.evaluate import evaluate
 from keras_ood.cli.export import export
 from keras_ood.cli.finetune import finetune
@@ -84,6 +86,29 @@ def demo(
         show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {model} YOUR_IMAGES/")
 
 
+def photographs(
+    folder: Annotated[Path, typer.Argument(help="Where to write them: absent or empty.")] = Path("photographs"),
+    as_json: Json = False,
+) -> None:
+    """Get photographs to try the commands on: landmarks, what is near them, and what is far. 44 MB are downloaded, once.
+
+    Example: keras-ood photographs
+    """
+    with errors_in_a_line():
+        from keras_ood import datasets
+
+        found = datasets.photographs(folder)
+        sets = {part.name: sum(path.is_file() for path in part.rglob("*")) for part in sorted(found.iterdir()) if part.is_dir()}
+        value = {"folder": str(folder), "sets": sets, "licences": str(folder / "LICENCES.txt")}
+        rows = [{"set": f"{folder / name}/", "photographs": count} for name, count in sets.items()]
+        show(
+            value,
+            as_json,
+            lambda: Group(table(rows, "Sample photographs"), Text(f"Licences, of each file: {value['licences']}")),
+            f"keras-ood finetune --data {folder / 'landmarks'} --ood {folder / 'animals'} --out landmarks-detector",
+        )
+
+
 def doctor(as_json: Json = False) -> None:
     """Show what this installation is and whether it works: for a bug report.
 
@@ -103,6 +128,7 @@ app.command("info")(info)
 app.command("score")(score)
 app.command("evaluate")(evaluate)
 app.command("demo")(demo)
+app.command("photographs")(photographs)
 app.command("calibrate")(calibrate)
 app.command("train")(train)
 app.command("finetune")(finetune)

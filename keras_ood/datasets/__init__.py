@@ -2,6 +2,7 @@
 
 from keras_ood.datasets.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from keras_ood.datasets.named import named_images
+from keras_ood.datasets.photographs import photographs
 from keras_ood.datasets.registry import DATASETS, DataSet, get, load, local_file
 from keras_ood.datasets.synthetic import SYNTHETIC, synthesize
 
@@ -16,5 +17,6 @@ __all__ = [
     "load",
     "local_file",
     "named_images",
+    "photographs",
     "synthesize",
 ]

@@ -88,24 +88,39 @@ class FeatureMixture(Detector):
         Raises:
             ValueError: Too few images.
         """
-        from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
-
         embeddings = self.entrance.embed(images)
         if len(embeddings) < max(MINIMUM_SIZE, self.folds):
             raise ValueError(
                 f"A cross fit takes at least {max(MINIMUM_SIZE, self.folds)} different images. Received: {len(embeddings)}"
             )
-        parts, places = [], []
-        folds = KFold(self.folds, shuffle=True, random_state=seed).split(np.arange(len(embeddings)))
-        for space, (kept, out) in zip(self.spaces, folds, strict=True):
+        for space, (kept, _) in zip(self.spaces, _split(len(embeddings), self.folds, seed), strict=True):
             space.fit(embeddings[kept], seed)
-            statistics = _statistics(space, embeddings[out].values())
-            parts.append({name: ops.convert_to_numpy(values) for name, values in statistics.items()})
-            places.append(out)
-        order = np.argsort(np.concatenate(places))
-        found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+        found = self.held_out(embeddings, len(embeddings), seed)
         self.calibrate_statistics(found)
         return found
+
+    def held_out(self, images: Any, fitted: int, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return the statistics of images, each by the fit without the image in its place: of the fitted ones or variants.
+
+        A rotated copy of an image that a fit has seen would look more familiar to it than it is.
+
+        Args:
+            images: As many as were fitted, or the first of them, any accepted source or `Embeddings`.
+            fitted: Number of images of the cross fit.
+            seed: Of the cross fit.
+
+        Returns:
+            `{name: (N,)}`, float32.
+        """
+        embeddings = self.entrance.embed(images)
+        parts, places = [], []
+        for space, (_, out) in zip(self.spaces, _split(fitted, self.folds, seed), strict=True):
+            if len(here := out[out < len(embeddings)]):
+                statistics = _statistics(space, embeddings[here].values())
+                parts.append({name: ops.convert_to_numpy(values) for name, values in statistics.items()})
+                places.append(here)
+        order = np.argsort(np.concatenate(places))
+        return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
     def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """Refuse: nothing here is trained by gradients."""
@@ -133,19 +148,24 @@ def choose_memory(encoder: MixtureSpace, embeddings: Embeddings, folds: int = 10
         folds: Of the cross-validation.
         seed: Of the folds and of the clusters.
     """
-    from sklearn.model_selection import KFold
-
     densities: dict[int, float] = {}
     memory = 1
     while memory == 1 or IMAGES_EACH * memory <= len(embeddings) * (folds - 1) // folds:
         space = MixtureSpace(encoder.encoder, encoder.stages, memory)
         held_out = [
             ops.convert_to_numpy(space.log_density(space.fit(embeddings[kept], seed)(embeddings[out].values())))
-            for kept, out in KFold(folds, shuffle=True, random_state=seed).split(np.arange(len(embeddings)))
+            for kept, out in _split(len(embeddings), folds, seed)
         ]
         densities[memory] = float(np.mean(np.concatenate(held_out)))
         memory *= 2
     return densities
+
+
+def _split(count: int, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of the images kept and of those left out, for each fold."""
+    from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
+
+    return list(KFold(folds, shuffle=True, random_state=seed).split(np.arange(count)))
 
 
 def _statistics(space: MixtureSpace, features: Any) -> dict[str, Any]:

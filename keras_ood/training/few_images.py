@@ -8,6 +8,7 @@ from sklearn.model_selection import KFold
 
 from keras_ood.backend.machine import describe_machine
 from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.datasets.synthetic import SYNTHETIC
 from keras_ood.encoders.frozen_encoder import FrozenEncoder
 from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.evaluation.evaluate import compare
@@ -68,10 +69,15 @@ class FewImages:
         return float(np.mean(np.concatenate(flagged)))
 
     def report(self, sets: dict[str, Embeddings], resamples: int) -> Report:
-        """Return what `evaluate` would, the in-distribution images measured by the fits without them."""
-        found = {name: self.detector.statistics(images, progress=False) for name, images in sets.items()}
+        """Return what `evaluate` would; the images, and the synthetic sets made from them, by the fits without them."""
+        found = {name: self._measured(name, images) for name, images in sets.items()}
         methods = [name for name in ("nll", "knn", "mahalanobis") if name in self.detector.calibrated_scores()]
         return compare(self.detector, {"in_distribution": self.statistics} | found, methods, resamples=resamples)
+
+    def _measured(self, name: str, images: Embeddings) -> dict[str, np.ndarray]:
+        if name in SYNTHETIC:
+            return self.detector.held_out(images, len(self._images), self._seed)
+        return self.detector.statistics(images, progress=False)
 
     def provenance(self) -> dict[str, Any]:
         """Return what `preset.json` says of choice and fit, JSON values."""

@@ -47,6 +47,16 @@ def test_each_image_is_calibrated_by_the_fit_without_it(fitted):
     np.testing.assert_allclose(detector.score(IMAGES, "nll"), each.mean(axis=0), rtol=1e-3)
 
 
+def test_a_variant_is_measured_by_the_fit_without_its_image(fitted):
+    """The images themselves get their own statistics again, also the first of them alone; by the mean they look familiar."""
+    detector, statistics, _ = fitted
+    for count in (3, 40):
+        found = detector.held_out(IMAGES[:count], fitted=40)
+        np.testing.assert_allclose(found["nll"], statistics["nll"][:count], rtol=1e-5)
+    brighter = np.clip(IMAGES, 0, 252) + 3
+    assert np.all(detector.held_out(brighter, fitted=40)["nll"] > detector.score(brighter, "nll"))
+
+
 def test_it_comes_back_from_disk(fitted, tmp_path):
     detector, _, _ = fitted
     detector.save_pretrained(tmp_path)
