@@ -60,6 +60,7 @@ COMMANDS = [
     "export",
     "app",
     "doctor",
+    "photographs",
 ]
 
 

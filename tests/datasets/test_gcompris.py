@@ -1,6 +1,8 @@
 """Sample photographs out of a package as Debian's: a small one, made here in the formats of `ar`, tar and Qt."""
 
 import io
+import json
+import re
 import struct
 import tarfile
 import zlib
@@ -8,10 +10,12 @@ from pathlib import Path
 
 import keras
 import pytest
+from typer.testing import CliRunner
 
-from keras_ood.datasets import photographs as module
+from keras_ood.cli.main import app
+from keras_ood.datasets import gcompris
 from keras_ood.datasets.debian_package import read_package
-from keras_ood.datasets.photographs import photographs
+from keras_ood.datasets.gcompris import photographs
 from keras_ood.datasets.qt_resources import read_resources
 
 # Activity -> files in it, those wanted and some that are not.
@@ -109,13 +113,30 @@ def test_photographs_lie_in_a_folder_a_set(deb, tmp_path, monkeypatch):
     folder = photographs(tmp_path / "new" / "photos")
     assert found(folder) == WANTED
     assert (folder / "animals/wild/horse.webp").read_bytes() == b"gcompris/src/activities/erase/resource/horse.webp"
-    assert {settings["file_hash"] for settings in asked} == {module.SHA256}
+    assert {settings["file_hash"] for settings in asked} == {gcompris.SHA256}
     kept = photographs()
     assert kept == deb.with_name("photographs")
     assert found(kept) == WANTED
     (kept / "LICENCES.txt").unlink()
     assert found(photographs()) == WANTED - {"LICENCES.txt"}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.once
+def test_the_command_gets_them(deb, tmp_path, monkeypatch):
+    """A table of the sets for people, with what to try next; a document with --json; an error in a line."""
+    monkeypatch.setattr(keras.utils, "get_file", lambda **settings: print("progress") or str(deb))
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["photographs"])
+    assert shown.exit_code == 0, shown.output
+    assert found("photographs") == WANTED
+    assert re.search("photographs/landmarks/ +│ +8 ", shown.stdout)
+    assert "keras-ood finetune --data photographs/landmarks --ood photographs/animals" in shown.stderr
+    document = json.loads(CliRunner().invoke(app, ["photographs", "again", "--json"]).stdout)
+    assert document["sets"]["animals"] == 3
+    again = CliRunner().invoke(app, ["photographs"])
+    assert (again.exit_code, again.stderr.count("\n")) == (1, 1)
+    assert "absent or empty. Received: " in again.stderr
 
 
 def test_what_holds_something_is_left_alone(deb, tmp_path, monkeypatch):
@@ -140,7 +161,7 @@ def test_another_package_is_refused(tmp_path):
     """Nothing is left of it."""
     other = package(tmp_path / "other.deb", {"usr/bin/other": b"no"})
     with pytest.raises(ValueError, match=r"Expected GCompris' package with .*Received: .*other\.deb without \['land"):
-        module.unpack(other, tmp_path / "photos")
+        gcompris.unpack(other, tmp_path / "photos")
     assert list(tmp_path.iterdir()) == [other]
 
 
