@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from huggingface_hub import ModelCardData
 
@@ -45,10 +45,16 @@ def render(content: Content, results: tables.Results, handle: str, citation: str
         "losses": [f"{_WEIGHTS[weights]} {value:.2f}" for weights, value in content["test_nll"].items()],
         "compared": _compared(results, content["default_score"]),
         "by_score": tables.by_score(results, content["settings"]["seed"]),
+        "together": _together(cast("dict[str, Any]", content["in_distribution"]).get("groups")),
         "densities": _densities(content.get("choice")),
         "convention": CONVENTION,
     }
     return render_card(data, _TEMPLATE, {**content, **computed})
+
+
+def _together(groups: int | None) -> str:
+    """Which images were kept on one side of each split."""
+    return "" if groups is None else f", in {groups:,} groups that were kept together"
 
 
 def _densities(choice: dict[str, Any] | None) -> str:

@@ -12,6 +12,7 @@ from keras_ood.cli import completion
 from keras_ood.cli.console import Json, errors_in_a_line, keep_compilations, locate, same_command, show, table
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.hub import preset
+from keras_ood.images.groups import BY_FOLDER
 
 
 class Aspect(str, Enum):
@@ -65,6 +66,13 @@ def finetune(
         Aspect | None,
         typer.Option(help="Images of other ratios are stretched, cropped in the middle or padded; if absent, as the start's."),
     ] = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--keep-folders-together",
+            help="A folder is one photograph, video or day: none trains what others of it calibrate or measure.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split, the shuffling and the noise.")] = 0,
     unreadable: UnreadableOption = Unreadable.RAISE,
     frames: FramesOption = Frames.FIRST,
@@ -99,6 +107,7 @@ def finetune(
             settings=settings,
             image_shape=(height, width, shape[2] if channels is None else channels),
             aspect=None if aspect is None else aspect.value,
+            groups=BY_FOLDER if together else None,
             title=title,
             licence=licence,
             out_of_distribution={name: reading.open_set(given) for name, given in _names_of(ood or []).items()},

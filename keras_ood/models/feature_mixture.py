@@ -10,6 +10,7 @@ from keras_ood.calibration.conformal import MINIMUM_SIZE
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.images.embeddings import Embeddings
+from keras_ood.images.groups import leave_out
 from keras_ood.models.detector import Detector
 from keras_ood.terminal.numbers import is_whole
 
@@ -67,6 +68,7 @@ class FeatureMixture(Detector):
         super().__init__(image_shape, default_score, encoder=space, **kwargs)
         self.folds = folds
         self.spaces = [space, *(MixtureSpace(space.encoder, space.stages, space.memory) for _ in range(folds - 1))]
+        self._left_out: list[np.ndarray] = []
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -75,46 +77,53 @@ class FeatureMixture(Detector):
         each = [_statistics(space, features) for space in self.spaces]
         return {name: ops.mean(ops.stack([one[name] for one in each]), axis=0) for name in each[0]}
 
-    def cross_fit(self, images: Any, seed: int = 0) -> dict[str, np.ndarray]:
+    def cross_fit(self, images: Any, seed: int = 0, groups: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Fit and calibrate with the same in-distribution images: each is calibrated by the fit that has not seen it.
 
         Args:
             images: Different images, any accepted source, or their `Embeddings`; at least 20.
             seed: Of the folds and of the memory.
+            groups: Labels `(N,)`, equal for images that belong together, such as those of one video: the fit that calibrates
+                one of them has seen none. None where each stands alone.
 
         Returns:
             The statistics of each image by the fit without it, `{name: (N,)}`.
 
         Raises:
-            ValueError: Too few images.
+            ValueError: Too few images, or groups.
         """
         embeddings = self.entrance.embed(images)
         if len(embeddings) < max(MINIMUM_SIZE, self.folds):
             raise ValueError(
                 f"A cross fit takes at least {max(MINIMUM_SIZE, self.folds)} different images. Received: {len(embeddings)}"
             )
-        for space, (kept, _) in zip(self.spaces, _split(len(embeddings), self.folds, seed), strict=True):
+        folds = leave_out(np.arange(len(embeddings)) if groups is None else groups, self.folds, seed)
+        for space, (kept, _) in zip(self.spaces, folds, strict=True):
             space.fit(embeddings[kept], seed)
-        found = self.held_out(embeddings, len(embeddings), seed)
+        self._left_out = [out for _, out in folds]
+        found = self.held_out(embeddings)
         self.calibrate_statistics(found)
         return found
 
-    def held_out(self, images: Any, fitted: int, seed: int = 0) -> dict[str, np.ndarray]:
-        """Return the statistics of images, each by the fit without the image in its place: of the fitted ones or variants.
+    def held_out(self, images: Any) -> dict[str, np.ndarray]:
+        """Return statistics after `cross_fit`, each by the fit without the image in its place: of its images or variants.
 
         A rotated copy of an image that a fit has seen would look more familiar to it than it is.
 
         Args:
             images: As many as were fitted, or the first of them, any accepted source or `Embeddings`.
-            fitted: Number of images of the cross fit.
-            seed: Of the cross fit.
 
         Returns:
             `{name: (N,)}`, float32.
+
+        Raises:
+            RuntimeError: Before `cross_fit`; which image is in which fold is not saved.
         """
+        if not self._left_out:
+            raise RuntimeError("Which fit has seen which image is known after `cross_fit` alone")
         embeddings = self.entrance.embed(images)
         parts, places = [], []
-        for space, (_, out) in zip(self.spaces, _split(fitted, self.folds, seed), strict=True):
+        for space, out in zip(self.spaces, self._left_out, strict=True):
             if len(here := out[out < len(embeddings)]):
                 statistics = _statistics(space, embeddings[here].values())
                 parts.append({name: ops.convert_to_numpy(values) for name, values in statistics.items()})
@@ -136,7 +145,9 @@ class FeatureMixture(Detector):
         return super().get_config() | {"folds": self.folds}
 
 
-def choose_memory(encoder: MixtureSpace, embeddings: Embeddings, folds: int = 10, seed: int = 0) -> dict[int, float]:
+def choose_memory(
+    encoder: MixtureSpace, embeddings: Embeddings, folds: int = 10, seed: int = 0, groups: np.ndarray | None = None
+) -> dict[int, float]:
     """Return the mean held-out log-density, in nats, by the size of the memory: the largest says which one to take.
 
     Sizes are powers of two from one, the shrunk Mahalanobis distance, to as many as leave five images for each centre. Each is
@@ -147,25 +158,20 @@ def choose_memory(encoder: MixtureSpace, embeddings: Embeddings, folds: int = 10
         embeddings: Of in-distribution images.
         folds: Of the cross-validation.
         seed: Of the folds and of the clusters.
+        groups: See `FeatureMixture.cross_fit`.
     """
     densities: dict[int, float] = {}
+    parts = leave_out(np.arange(len(embeddings)) if groups is None else groups, folds, seed)
     memory = 1
     while memory == 1 or IMAGES_EACH * memory <= len(embeddings) * (folds - 1) // folds:
         space = MixtureSpace(encoder.encoder, encoder.stages, memory)
         held_out = [
             ops.convert_to_numpy(space.log_density(space.fit(embeddings[kept], seed)(embeddings[out].values())))
-            for kept, out in _split(len(embeddings), folds, seed)
+            for kept, out in parts
         ]
         densities[memory] = float(np.mean(np.concatenate(held_out)))
         memory *= 2
     return densities
-
-
-def _split(count: int, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Indices of the images kept and of those left out, for each fold."""
-    from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
-
-    return list(KFold(folds, shuffle=True, random_state=seed).split(np.arange(count)))
 
 
 def _statistics(space: MixtureSpace, features: Any) -> dict[str, Any]:

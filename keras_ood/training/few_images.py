@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from keras_ood.backend.machine import describe_machine
 from keras_ood.calibration import NOMINAL_FPR
@@ -14,10 +13,12 @@ from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.evaluation.evaluate import compare
 from keras_ood.evaluation.report import Report
 from keras_ood.images.embeddings import Embeddings
+from keras_ood.images.groups import leave_out
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.feature_mixture import FeatureMixture, choose_memory
 
 MINIMUM = 30  # images: a fit without a fifth of them still bears a threshold of 5 %
+_GROUPS = 13  # least number: without a fifth of them there is still one for each of ten folds
 _OUTER = 5  # folds that are left out as a whole, to count false alarms
 
 
@@ -32,6 +33,7 @@ class FewImages:
         preprocessing: Of the detector: its shape and rule.
         images: Embeddings of 30 or more different images.
         seed: Of folds and clusters.
+        groups: Labels of those that belong together, `(N,)`; None where each stands alone.
 
     Attributes:
         detector: The detector.
@@ -40,19 +42,29 @@ class FewImages:
         seconds: How long it took.
 
     Raises:
-        ValueError: Too few images.
+        ValueError: Too few images, or groups.
     """
 
-    def __init__(self, encoder: FrozenEncoder, preprocessing: Preprocessing, images: Embeddings, seed: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: FrozenEncoder,
+        preprocessing: Preprocessing,
+        images: Embeddings,
+        seed: int = 0,
+        groups: np.ndarray | None = None,
+    ) -> None:
         if len(images) < MINIMUM:
             raise ValueError(f"A detector takes at least {MINIMUM} different images. Received: {len(images)}")
+        groups = np.arange(len(images)) if groups is None else groups
+        if (found := len(np.unique(groups))) < _GROUPS:
+            raise ValueError(f"A detector of so few images takes at least {_GROUPS} groups of them. Received: {found}")
         start = time.monotonic()
-        self._images, self._seed = images, seed
+        self._images, self._groups, self._seed = images, groups, seed
         self.detector = FeatureMixture(preprocessing.image_shape, encoder, aspect=preprocessing.aspect)
-        self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed)
+        self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed, groups)
         self.memory = max(self.densities, key=lambda memory: self.densities[memory])
         self.detector = self._fresh()
-        self.statistics = self.detector.cross_fit(images, seed)
+        self.statistics = self.detector.cross_fit(images, seed, groups)
         self.seconds = round(time.monotonic() - start, 1)
 
     def _fresh(self) -> FeatureMixture:
@@ -63,8 +75,8 @@ class FewImages:
     def false_alarms(self) -> float:
         """Return the share of images flagged at the nominal rate by detectors that were fitted without them."""
         flagged, detector = [], self._fresh()  # one, compiled once
-        for kept, out in KFold(_OUTER, shuffle=True, random_state=self._seed + 1).split(np.arange(len(self._images))):
-            detector.cross_fit(self._images[kept], self._seed)
+        for kept, out in leave_out(self._groups, _OUTER, self._seed + 1):
+            detector.cross_fit(self._images[kept], self._seed, self._groups[kept])
             flagged.append(detector.detect(self._images[out], NOMINAL_FPR, progress=False))
         return float(np.mean(np.concatenate(flagged)))
 
@@ -76,7 +88,7 @@ class FewImages:
 
     def _measured(self, name: str, images: Embeddings) -> dict[str, np.ndarray]:
         if name in SYNTHETIC:
-            return self.detector.held_out(images, len(self._images), self._seed)
+            return self.detector.held_out(images)
         return self.detector.statistics(images, progress=False)
 
     def provenance(self) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def finetune(
     settings: Settings | None = None,
     image_shape: tuple[int, int, int] | None = None,
     aspect: str | None = None,
+    groups: Any = None,
     title: str = "images of one's own",
     licence: str = "not stated",
     out_of_distribution: Any = None,
@@ -76,6 +77,9 @@ def finetune(
         image_shape: `(height, width, channels)` of the new detector; None for the source's. See `keras_ood.models.transfer`.
         aspect: What becomes of images whose sides have another ratio, `"stretch"`, `"crop"` or `"pad"`, see
             `keras_ood.images.preprocessing.Preprocessing`; None for the source's, which of an encoder is `"stretch"`.
+        groups: Images that belong together, so that none of them trains what others calibrate or measure: `"folder"` for files
+            of one folder (one photograph, video, day or machine each), or labels, one an image; None: each stands alone. Crops
+            of one photograph in several parts make p-values and card look far better than new photographs will.
         title: What the images are, for the card.
         licence: Licence of the images, for the card.
         out_of_distribution: What to measure on, as in `evaluate`, beside the synthetic sets, which are measured anyway and may
@@ -84,8 +88,8 @@ def finetune(
         verbose: As in `keras.Model.fit`.
 
     Raises:
-        ValueError: Too few images, a setting or an out-of-distribution set that cannot be, or a training at `<folder>.training`
-            of other images or settings.
+        ValueError: Too few images or groups, a setting or an out-of-distribution set that cannot be, or a training at
+            `<folder>.training` of other images or settings.
         FileExistsError: `folder` holds something.
         OSError: `folder` cannot be written.
     """
@@ -99,7 +103,7 @@ def finetune(
     start = Start.of(source, image_shape, aspect, None if is_mixture else family, settings)
     entrance = start.moved.detector.entrance
     outside = outside_sets(out_of_distribution, entrance)
-    own = OwnImages(images, entrance)
+    own = OwnImages(images, entrance, groups)
     state = folder.with_name(f"{folder.name}.training")
     said = {"name": folder.name, "finetuned_from": start.name, "settings": dataclasses.asdict(settings)}
     about = {"title": title, "licence": licence}
@@ -120,18 +124,19 @@ def _from_few(
     space, preprocessing = start.moved.detector.feature_space, start.moved.detector.preprocessing
     places, seed = distinct(own.seen), said["settings"]["seed"]
     pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
-    few = FewImages(space.encoder, preprocessing, own.seen[places], seed)
+    groups = own.groups[places]
+    few = FewImages(space.encoder, preprocessing, own.seen[places], seed, groups)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
         encoder = FrozenEncoder(random, space.encoder.image_shape)
         untrained = Entrance(preprocessing, MixtureSpace(encoder))
-        other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed)
+        other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed, groups[: len(pixels)])
         reports["untrained"] = other.report(measured_sets(pixels, outside, untrained), 0)
     measured = numbers(few.detector, reports)
     measured["false_positive_rate"]["measured"] = few.false_alarms()
     sizes = {"training_images": len(places), "calibration_images": len(places), "test_images": len(places)}
-    sizes["duplicates"] = len(own.seen) - len(places)
+    sizes |= {"duplicates": len(own.seen) - len(places)} | own.number_of_groups()
     said |= {"transfer": f"centres: {few.memory}, fits: {few.detector.folds}", "in_distribution": about | sizes}
     written = _written(state, reports, seed)
     serialization.write(few.detector, written, said | few.provenance() | measured)
@@ -150,7 +155,7 @@ def _trained(
     verbose: int | str,
 ) -> tuple[Detector, Path]:
     """A trained detector and the folder of its preset, without card."""
-    split = Split.of(own.seen, settings.seed, calibrations=1 if start.original.gate is None else 2)
+    split = Split.of(own.seen, settings.seed, 1 if start.original.gate is None else 2, own.groups if own.are_grouped else None)
     fresh = start.over(split.training)
     trained, log = train(fresh, split, settings, state, callbacks, verbose)
     detectors = _calibrated(trained, fresh, start, split, settings.seed)
@@ -159,7 +164,11 @@ def _trained(
     written = _written(state, reports, settings.seed)
     write_records(written / LOG, log.rows)
     plots.training_curves(log.history()).savefig(written / PICTURE)
-    said |= {"transfer": str(start.moved), "in_distribution": about | _sizes(split), "training": _note(log)}
+    said |= {
+        "transfer": str(start.moved),
+        "in_distribution": about | _sizes(split) | own.number_of_groups(),
+        "training": _note(log),
+    }
     serialization.write(detector, written, said | numbers(detector, reports))
     return detector, written
 
@@ -186,7 +195,8 @@ def _calibrate(detector: Detector, gate: PerImageGate | None, encoder: Any, spli
     """A detector calibrated with what its gate leaves: the source's gate, where there is one, fitted anew on `encoder`."""
     images = split.calibration
     if gate is not None:
-        kept, images = images[0::2], images[1::2]
+        half = len(images) // 2  # groups of images stay whole, but for one
+        kept, images = images[:half], images[half:]
         columns = None if detector.feature_space is None else detector.feature_space.other_columns
         seen = [part.values()[:, columns] if isinstance(part, Embeddings) else part for part in (split.training, kept)]
         detector = detector.with_attention(gate.refitted(encoder, *seen))

@@ -51,16 +51,28 @@ def test_a_variant_is_measured_by_the_fit_without_its_image(fitted):
     """The images themselves get their own statistics again, also the first of them alone; by the mean they look familiar."""
     detector, statistics, _ = fitted
     for count in (3, 40):
-        found = detector.held_out(IMAGES[:count], fitted=40)
+        found = detector.held_out(IMAGES[:count])
         np.testing.assert_allclose(found["nll"], statistics["nll"][:count], rtol=1e-5)
     brighter = np.clip(IMAGES, 0, 252) + 3
-    assert np.all(detector.held_out(brighter, fitted=40)["nll"] > detector.score(brighter, "nll"))
+    assert np.all(detector.held_out(brighter)["nll"] > detector.score(brighter, "nll"))
+
+
+def test_a_group_is_left_out_as_a_whole():
+    """Every image twice, a little brighter: familiar where its twin was fitted, not where groups are kept together."""
+    twins, groups = np.concatenate([IMAGES, np.clip(IMAGES, 0, 252) + 3]), np.tile(np.arange(40), 2)
+    detector = FeatureMixture(SHAPE, encoder(), folds=4)
+    alone, together = (detector.cross_fit(twins, groups=given)["nll"] for given in (None, groups))
+    assert np.median(together - alone) > 20
+    with pytest.raises(ValueError, match=r"4 folds take at least as many groups of images\. Received: 2"):
+        detector.cross_fit(twins, groups=np.arange(80) % 2)
 
 
 def test_it_comes_back_from_disk(fitted, tmp_path):
     detector, _, _ = fitted
     detector.save_pretrained(tmp_path)
     loaded = keras_ood.from_pretrained(tmp_path)
+    with pytest.raises(RuntimeError, match="known after `cross_fit` alone"):
+        loaded.held_out(IMAGES)
     np.testing.assert_allclose(loaded.p_values(OTHERS), detector.p_values(OTHERS))
     np.testing.assert_allclose(loaded.inference_copy().score(OTHERS), detector.score(OTHERS), rtol=1e-5)
 

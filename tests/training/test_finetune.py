@@ -264,6 +264,25 @@ def test_a_split_shares_no_image():
         Split.of(np.concatenate([images[:99]] * 2))
 
 
+def test_a_split_keeps_groups_together():
+    """No group is in two parts, parts are about as large as without groups, the same every time; duplicates count once."""
+    rng = np.random.default_rng(0)
+    images, groups = rng.random((1000, 2, 2, 1)), rng.integers(0, 40, 1000)
+    images[-10:], groups[-10:] = images[:10], groups[:10]
+    numbers = {image.tobytes(): group for image, group in zip(images, groups, strict=True)}
+    split = Split.of(images, seed=3, groups=groups)
+    parts = [split.training, split.validation, split.calibration, split.test]
+    held = [{numbers[image.tobytes()] for image in part} for part in parts]
+    assert len(set.union(*held)) == sum(map(len, held)) == 40
+    assert sum(map(len, parts)) == 990
+    for part, size in zip(parts, (590, 100, 200, 100), strict=True):
+        assert abs(len(part) - size) < 80
+    np.testing.assert_array_equal(images[split.test_places], split.test)
+    np.testing.assert_array_equal(Split.of(images, seed=3, groups=groups).test, split.test)
+    with pytest.raises(ValueError, match=r"more groups, or smaller ones\. Received: 3 groups of 3"):
+        Split.of(images, groups=np.arange(1000) // 334)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

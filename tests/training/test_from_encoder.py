@@ -28,6 +28,28 @@ def encoder():
     return FrozenEncoder(ENCODER, (32, 32, 3))
 
 
+@pytest.mark.parametrize("images", [45, 120])
+def test_folders_are_kept_together(digits, encoder, tmp_path, images):
+    """A folder a photograph, three crops each: calibrated on whole others, and the card says how many there were."""
+    for index in range(images):
+        folder = tmp_path / "photos" / f"{index // 3:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        crop = Image.fromarray(np.roll(digits[0][index // 3, ..., 0], index % 3, axis=0))
+        crop.resize((64, 64)).save(folder / f"{index % 3}.png")
+    family = "FeatureMixture" if images == 45 else "TiltedVAE"
+    detector = keras_ood.finetune(
+        encoder, tmp_path / "photos", tmp_path / "mine", family=family, settings=QUICK, groups="folder", verbose=0
+    )
+    said = preset.read(tmp_path / "mine")["in_distribution"]
+    assert said["groups"] == images // 3
+    assert said["calibration_images"] == (45 if images == 45 else 42)  # forty, up to the end of a group
+    assert f", in {images // 3} groups that were kept together; 0 " in (tmp_path / "mine" / "README.md").read_text()
+    assert type(detector).__name__ == family
+    few = [str(tmp_path / "photos" / f"{folder:02}") for folder in range(12)]
+    with pytest.raises(ValueError, match=r"at least 13 groups of them\. Received: 12"):
+        keras_ood.finetune(encoder, few, tmp_path / "other", groups="folder", verbose=0)
+
+
 @pytest.mark.slow
 def test_a_folder_of_a_few_photos_becomes_a_preset(digits, encoder, tmp_path):
     """Files of several sizes, one of them twice; what is strange is told from them, and the card says what was chosen."""

@@ -1,0 +1,55 @@
+"""Images that belong together: of one photograph, video or day, never on both sides of a split."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_ood.images.image_files import ImageFiles
+
+BY_FOLDER = "folder"
+
+
+def group_labels(groups: Any, source: Any, count: int) -> np.ndarray:
+    """Return a whole number for each image, equal for those that belong together.
+
+    Args:
+        groups: None: each image stands alone. `"folder"`: files of one folder belong together. Or labels, one an image.
+        source: The images, all of them read already.
+        count: How many there are.
+
+    Raises:
+        ValueError: Another number of labels, or folders of what is no files.
+    """
+    if groups is None:
+        return np.arange(count)
+    if isinstance(groups, str):
+        if groups != BY_FOLDER or not isinstance(source, ImageFiles):
+            raise ValueError(
+                f"`groups` is None, labels, one an image, or {BY_FOLDER!r} where images are files. Received: {groups!r} with "
+                f"{type(source).__name__}"
+            )
+        groups = [str(path.parent) for path in source.read_paths]
+    labels = np.asarray(groups)
+    if labels.shape != (count,):
+        raise ValueError(f"`groups` has one label an image, {count} in all. Received: labels of shape {labels.shape}")
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def leave_out(groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return indices of the images kept and of those left out for each fold; no group is in both.
+
+    Args:
+        groups: Labels, `(N,)`.
+        folds: Number of folds, each of as many groups as the others or one more.
+        seed: Of the shuffle.
+
+    Raises:
+        ValueError: Fewer groups than folds.
+    """
+    from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
+
+    names, of_image = np.unique(groups, return_inverse=True)
+    if len(names) < folds:
+        raise ValueError(f"{folds} folds take at least as many groups of images. Received: {len(names)}")
+    outs = (np.isin(of_image, out) for _, out in KFold(folds, shuffle=True, random_state=seed).split(names))
+    return [(np.flatnonzero(~out), np.flatnonzero(out)) for out in outs]
