@@ -165,7 +165,7 @@ def _trained(
     write_records(written / LOG, log.rows)
     plots.training_curves(log.history()).savefig(written / PICTURE)
     said |= {
-        "transfer": str(start.moved),
+        "transfer": "trained anew over the encoder" if start.from_encoder else str(start.moved),
         "in_distribution": about | _sizes(split) | own.number_of_groups(),
         "training": _note(log),
     }
