@@ -18,9 +18,12 @@ from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.pictures import save_figures, save_report
 from keras_ood.hub import preset
+from keras_ood.images import ImageFiles
+from keras_ood.images.sources import gather
 from keras_ood.tables.records import CONVENTION
 
 SHOWN = 16  # images in a row of the pictures
+LANDMARKS = "landmarks-detector"
 
 
 def run(model: str, folder: Path) -> dict[str, Any]:
@@ -36,30 +39,52 @@ def run(model: str, folder: Path) -> dict[str, Any]:
         out for out in content["auroc"] if out in datasets.SYNTHETIC or out == "digits" or datasets.local_file(out, "test")
     ]
     inside = named_images(name)
-    report = evaluate(detector, inside, dict.fromkeys(at_hand), [detector.default_score], **detector.passes()._asdict())
+    judged = _judge(detector, inside, {out: named_images(out, inside) for out in at_hand}, f"{name} test", folder)
+    left_out = sorted(set(content["auroc"]) - set(at_hand))
+    return {"preset": model} | judged | {"left_out": left_out, "seconds": round(time.monotonic() - start, 1)}
+
+
+def run_on_photographs(folder: Path) -> dict[str, Any]:
+    """Make a detector of sample photographs of landmarks and judge others by it; results as of `run`.
+
+    The preset is kept in `folder`, where a second run finds it.
+    """
+    from keras_ood.training.finetune import ENCODER, finetune
+
+    start = time.monotonic()
+    samples = datasets.photographs()
+    landmarks = sorted((samples / "landmarks").rglob("*.webp"))
+    strange = {part.name: ImageFiles(part) for part in sorted(samples.iterdir()) if part.is_dir() and part.name != "landmarks"}
+    made = folder / LANDMARKS
+    if made.exists():
+        detector = keras_ood.from_pretrained(made)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = ImageFiles([path for number, path in enumerate(landmarks) if number % 4])
+        detector = finetune(
+            ENCODER, known, made, title="landmarks", licence="GPL-3+, CC", out_of_distribution=strange, verbose=0
+        )
+    judged = _judge(detector, ImageFiles(landmarks[::4]), strange, "new landmarks", folder)
+    return {"preset": str(made)} | judged | {"left_out": [], "seconds": round(time.monotonic() - start, 1)}
+
+
+def _judge(detector: keras_ood.Detector, inside: Any, sets: dict[str, Any], title: str, folder: Path) -> dict[str, Any]:
+    report = evaluate(detector, inside, sets, [detector.default_score], **detector.passes()._asdict())
     aurocs = {row.out_of_distribution: row.auroc.value for row in report.rows}
     verdicts = []
     for out, statistics in report.statistics.items():
         p_values = detector.calibration().p_values(detector.score_statistics(statistics))
         verdicts.append(
             {
-                "images": f"{name} test (in-distribution)" if out == "in_distribution" else out,
+                "images": f"{title} (in-distribution)" if out == "in_distribution" else out,
                 "number": len(p_values),
                 "mean_p_value": float(np.mean(p_values)),
                 "flagged": float(np.mean(p_values <= NOMINAL_FPR)),
                 "auroc": aurocs.get(out),
             }
         )
-    return {
-        "preset": model,
-        "fpr": NOMINAL_FPR,
-        "verdicts": verdicts,
-        "left_out": sorted(set(content["auroc"]) - set(at_hand)),
-        "files": [
-            str(path) for path in save_report(detector, report, None, folder) + _save_images(detector, inside, at_hand, folder)
-        ],
-        "seconds": round(time.monotonic() - start, 1),
-    }
+    files = save_report(detector, report, None, folder) + _save_images(detector, inside, sets, folder)
+    return {"fpr": NOMINAL_FPR, "verdicts": verdicts, "files": [str(path) for path in files]}
 
 
 def render(result: dict[str, Any]) -> Group:
@@ -78,9 +103,8 @@ def render(result: dict[str, Any]) -> Group:
     return Group(table, *lines, Text(f"Done in {result['seconds']:.0f} s."))
 
 
-def _save_images(detector: keras_ood.Detector, inside: np.ndarray, at_hand: list[str], folder: Path) -> list[Path]:
-    mixed = [inside[: 4 * SHOWN]] + [named_images(out, inside)[:SHOWN] for out in at_hand]
-    images = np.concatenate([np.asarray(detector.preprocessing(part)) for part in mixed])
+def _save_images(detector: keras_ood.Detector, inside: Any, sets: dict[str, Any], folder: Path) -> list[Path]:
+    images = np.concatenate([_first(inside, 4 * SHOWN, detector), *(_first(part, SHOWN, detector) for part in sets.values())])
     figures = {"extremes.png": plots.extremes(images, detector.score(images), SHOWN)}
     drawn = detector.reconstruct(images[np.linspace(0, len(images) - 1, SHOWN).astype(int)])
     if drawn is not None:
@@ -88,3 +112,10 @@ def _save_images(detector: keras_ood.Detector, inside: np.ndarray, at_hand: list
         figures["reconstructions.png"] = plots.error_maps(originals, reconstructed, detector.score(originals))
         figures["samples.png"] = plots.gallery({"samples": detector.sample(2 * SHOWN)})
     return save_figures(figures, folder)
+
+
+def _first(images: Any, count: int, detector: keras_ood.Detector) -> np.ndarray:
+    """The first images of an array or of files, as the detector sees them."""
+    return gather(
+        ImageFiles(images.paths[:count]) if isinstance(images, ImageFiles) else images[:count], detector.preprocessing
+    )

@@ -72,18 +72,22 @@ def _fields(model: str, content: Mapping[str, object]) -> Table:
 
 def demo(
     model: Model = "tilted-vae-digits",
+    on_photographs: Annotated[
+        bool,
+        typer.Option("--photographs", help="Make a detector of sample photographs, of landmarks, in place of MODEL."),
+    ] = False,
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("demo"),
     as_json: Json = False,
 ) -> None:
-    """Show a pretrained detector at work: a table of verdicts and pictures.
+    """Show a detector at work, a pretrained one or one of photographs: a table of verdicts and pictures.
 
     Example: keras-ood demo
     """
     with errors_in_a_line():
         from keras_ood.cli import demo as demonstration
 
-        result = demonstration.run(model, folder)
-        show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {model} YOUR_IMAGES/")
+        result = demonstration.run_on_photographs(folder) if on_photographs else demonstration.run(model, folder)
+        show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {result['preset']} YOUR_IMAGES/")
 
 
 def photographs(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -324,6 +325,32 @@ def test_demo(tmp_path, monkeypatch):
         assert text in shown
     for name in ("roc", "scores", "extremes", "reconstructions", "samples"):
         assert (tmp_path / "demo" / f"{name}.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_demo_on_photographs(digits, tmp_path, monkeypatch):
+    """A detector is made of three of four landmarks, and judges the others and what is strange; a second run finds it."""
+    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path / "embeddings"))
+    noise = np.random.default_rng(0).integers(0, 256, (8, 20, 30, 3), dtype=np.uint8)
+    for name, images in (("landmarks/here", digits[0][:42, ..., 0]), ("windmills", noise)):
+        (tmp_path / "samples" / name).mkdir(parents=True)
+        for index, image in enumerate(images):
+            Image.fromarray(image).resize((40, 30)).save(tmp_path / "samples" / name / f"{index:02}.webp", lossless=True)
+    (tmp_path / "samples" / "LICENCES.txt").write_text("none")
+    monkeypatch.setattr(keras_ood.datasets, "photographs", lambda: tmp_path / "samples")
+    found = json.loads(run("demo", "--photographs", "--out", tmp_path / "demo", "--json").stdout)
+    inside, strange = found["verdicts"]
+    assert (inside["images"], inside["number"]) == ("new landmarks (in-distribution)", 11)
+    assert (strange["images"], strange["number"], strange["flagged"]) == ("windmills", 8, 1.0)
+    assert strange["auroc"] > 0.95
+    assert len(keras_ood.from_pretrained(tmp_path / "demo" / "landmarks-detector").calibration()) == 31
+    for name in ("roc", "scores", "extremes"):
+        assert (tmp_path / "demo" / f"{name}.png").stat().st_size > 5000
+    shutil.rmtree(tmp_path / "embeddings")
+    assert (
+        json.loads(run("demo", "--photographs", "--out", tmp_path / "demo", "--json").stdout)["verdicts"] == found["verdicts"]
+    )
+    assert not (tmp_path / "embeddings").exists()  # nothing was made anew
 
 
 def test_doctor(tmp_path, monkeypatch):
