@@ -4,6 +4,9 @@ import copy
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from keras_ood.terminal.progress import track_images
 
 FOLDER = "KERAS_OOD_EMBEDDINGS"
 """Environment variable: the folder of embeddings; `~/.cache/keras_ood/embeddings` without."""
+
+_folder: ContextVar[Path | None] = ContextVar("folder of embeddings", default=None)
 
 _READING = 2  # another number once image files are read to other pixels: embeddings on disk then no longer count
 
@@ -87,9 +92,19 @@ def embed(
     return Embeddings.open(path)
 
 
+@contextmanager
+def embeddings_in(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep embeddings in another folder meanwhile, in this thread, where nobody names one."""
+    token = _folder.set(Path(folder))
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
 def embeddings_folder() -> Path:
     """Return the folder of embeddings where nobody names another."""
-    return Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
+    return _folder.get() or Path(os.environ.get(FOLDER) or Path.home() / ".cache" / "keras_ood" / "embeddings")
 
 
 def _writable(folder: Path) -> bool:

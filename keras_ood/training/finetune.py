@@ -22,6 +22,7 @@ from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector, FeatureMixture
 from keras_ood.models.entrance import Entrance
 from keras_ood.tables.records import writable, write_records
+from keras_ood.terminal.progress import begin
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.measuring import measured_sets, numbers, outside_sets
 from keras_ood.training.own_images import OwnImages
@@ -99,6 +100,7 @@ def finetune(
     start = Start.of(source, image_shape, aspect, None if is_mixture else family, settings)
     entrance = start.moved.detector.entrance
     outside = outside_sets(out_of_distribution, entrance)
+    begin("Embedding the images" if start.from_encoder else "Reading the images")
     own = OwnImages(images, entrance)
     state = folder.with_name(f"{folder.name}.training")
     said = {"name": folder.name, "finetuned_from": start.name, "settings": dataclasses.asdict(settings)}
@@ -120,15 +122,18 @@ def _from_few(
     space, preprocessing = start.moved.detector.feature_space, start.moved.detector.preprocessing
     places, seed = distinct(own.seen), said["settings"]["seed"]
     pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
+    begin("Fitting")
     few = FewImages(space.encoder, preprocessing, own.seen[places], seed)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
+        begin("Fitting the untrained encoder, to compare")
         encoder = FrozenEncoder(random, space.encoder.image_shape)
         untrained = Entrance(preprocessing, MixtureSpace(encoder))
         other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed)
         reports["untrained"] = other.report(measured_sets(pixels, outside, untrained), 0)
     measured = numbers(few.detector, reports)
+    begin("Counting false alarms")
     measured["false_positive_rate"]["measured"] = few.false_alarms()
     sizes = {"training_images": len(places), "calibration_images": len(places), "test_images": len(places)}
     sizes["duplicates"] = len(own.seen) - len(places)
@@ -151,8 +156,10 @@ def _trained(
 ) -> tuple[Detector, Path]:
     """A trained detector and the folder of its preset, without card."""
     split = Split.of(own.seen, settings.seed, calibrations=1 if start.original.gate is None else 2)
+    begin("Training")
     fresh = start.over(split.training)
     trained, log = train(fresh, split, settings, state, callbacks, verbose)
+    begin("Calibrating")
     detectors = _calibrated(trained, fresh, start, split, settings.seed)
     reports = _measure(detectors, split, own, outside)
     detector = detectors["trained"]

@@ -14,6 +14,7 @@ from keras_ood.images.checks import check_images
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.models.entrance import Entrance
+from keras_ood.terminal.progress import begin
 
 
 def outside_sets(given: Any, entrance: Entrance) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def measured_sets(test: np.ndarray, outside: Mapping[str, Any], entrance: Entran
         outside: Of `outside_sets`.
         entrance: Of the detector.
     """
+    begin("Measuring")
     levels = np.round(255 * test).astype(np.uint8)
     sets = {name: datasets.synthesize(name, levels) for name in applicable(levels.shape[1:])}
     sets |= {name: named_images(images, levels) for name, images in outside.items()}
