@@ -81,7 +81,7 @@ def _check_number(images: int, words: str = "") -> None:
     if not MINIMUM <= images <= MOST_IMAGES:
         raise ValueError(
             f"Expected {MINIMUM} to {MOST_IMAGES:,} different images that can be read, or a .zip file of them, with names that "
-            f"end with one of {sorted(suffixes())}; `keras-ood finetune` takes any number. Received: {images:,}. {words}".strip()
+            f"end with one of {sorted(suffixes())}; `keras-ood finetune` takes more. Received: {images:,}. {words}".strip()
         )
 
 
