@@ -41,14 +41,9 @@ def build(model: str, folder: Paths | None, unreadable: str, decoding: Decoding)
     import gradio as gr
 
     def session_of(value: str) -> Session:
-        own = folder if value == model else None
         if value != model and Path(value).is_relative_to(name.GRADIO_CACHE):
-            if not own_detector.exists(value):
-                raise ValueError(
-                    "A detector is deleted an hour after it was made; make it anew, or choose another. "
-                    f"Received: {Path(value).name}"
-                )
-            own = own_detector.images_of(value)
+            return own_detector.session(value, decoding)
+        own = folder if value == model else None
         return open_session(value, tuple(own) if isinstance(own, list) else own, unreadable, decoding)
 
     first, presets = session_of(model), at_hand()

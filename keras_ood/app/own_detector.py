@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from keras_ood.app import uploads
-from keras_ood.encoders.embed import embeddings_in
+from keras_ood.app.session import Session, open_session
+from keras_ood.encoders.embed import in_memory
 from keras_ood.hub import preset
 from keras_ood.images import Decoding
 from keras_ood.images.preprocessing import Preprocessing
@@ -43,8 +44,8 @@ def folder_name(title: str) -> str:
 def make(paths: Sequence[str], title: str, aspect: str, decoding: Decoding, folder: Path, report: Report) -> str:
     """Make a detector as `keras_ood.finetune` does from its default encoder; return what was made, in words (HTML).
 
-    Beside its folder are left a .zip file of that, and its images for `images_of`. Nothing else is left on disk: no
-    embeddings, no upload unpacked.
+    Beside its folder are left a .zip file of it, and its images at `images_of`. Nothing else is left on disk: no embeddings,
+    no unpacked upload.
 
     Args:
         paths: See `keras_ood.app.uploads.read`.
@@ -64,7 +65,7 @@ def make(paths: Sequence[str], title: str, aspect: str, decoding: Decoding, fold
         on_epoch_begin=lambda epoch, logs=None: begin(f"Training, epoch {epoch + 1} of at most {epochs}")
     )
     try:
-        with listening(report), TemporaryDirectory(dir=folder.parent) as temporary, embeddings_in(temporary):
+        with listening(report), TemporaryDirectory(dir=folder.parent) as temporary, in_memory():
             read = uploads.read(paths, decoding, Preprocessing(encoder.image_shape, aspect), Path(temporary))
             finetune(encoder, read.images, folder, aspect=aspect, title=title, callbacks=[epoch], verbose=0)
         np.save(images_of(folder), np.round(255 * read.images).astype(np.uint8))
@@ -83,6 +84,22 @@ def images_of(folder: str | Path) -> str:
 def exists(folder: str | Path) -> bool:
     """Whether a detector was not deleted yet."""
     return (Path(folder) / preset.PRESET).is_file()
+
+
+def session(folder: str, decoding: Decoding) -> Session:
+    """Return the session of a detector that was made here, with its images.
+
+    Raises:
+        ValueError: The detector was deleted.
+    """
+    if not exists(folder):
+        raise ValueError(
+            f"A detector is deleted an hour after it was made; make it anew, or choose another. Received: {Path(folder).name}"
+        )
+    opened = open_session(folder, images_of(folder), "raise", decoding)
+    with in_memory():
+        opened.neighbours  # noqa: B018  # embedded here, once
+    return opened
 
 
 def _words(content: Mapping[str, Any]) -> str:

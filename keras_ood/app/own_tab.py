@@ -51,7 +51,7 @@ def build(controls: Controls) -> None:
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[str, Any, Any, list[Choice]]:
         def report(stage: str, done: int, total: int | None) -> None:
-            progress(None if total is None else (done, total), desc=stage, unit="images")
+            progress((done, total) if total else 0.0, desc=stage, unit="images")
 
         with errors_on_the_page():
             name = own_detector.title_of(given, paths or ())

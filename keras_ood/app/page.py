@@ -67,6 +67,7 @@ def build(
         page.launch,
         theme=gr.themes.Default(**hue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=Path(__file__).with_name("style.css"),
+        js=Path(__file__).with_name("folder_drop.js").read_text(),
         footer_links=[],
         max_file_size=LARGEST_UPLOAD,
     )

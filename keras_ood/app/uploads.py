@@ -47,7 +47,7 @@ def read(paths: Sequence[str], decoding: Decoding, preprocessing: Preprocessing,
     if archives and len(paths) > 1:
         raise ValueError(f"Expected one .zip file, or images. Received: {len(archives)} .zip files among {len(paths)} files")
     if not archives:
-        names = {Path(path): Path(path).name for path in paths}
+        names = {path: path.name for path in sorted(map(Path, paths), key=lambda path: (path.name, path))}
         seen = {path: name for path, name in names.items() if not is_hidden(name)}
         images = {path: name for path, name in seen.items() if path.suffix.lower() in suffixes()}
         return _read(images, {}, len(seen) - len(images), decoding, preprocessing)

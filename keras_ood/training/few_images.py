@@ -15,6 +15,7 @@ from keras_ood.evaluation.report import Report
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.feature_mixture import FeatureMixture, choose_memory
+from keras_ood.terminal.progress import begin
 
 MINIMUM = 30  # images: a fit without a fifth of them still bears a threshold of 5 %
 _OUTER = 5  # folds that are left out as a whole, to count false alarms
@@ -50,6 +51,7 @@ class FewImages:
         self.detector = FeatureMixture(preprocessing.image_shape, encoder, aspect=preprocessing.aspect)
         self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed)
         self.memory = max(self.densities, key=lambda memory: self.densities[memory])
+        begin("Fitting")
         self.detector = self._fresh()
         self.statistics = self.detector.cross_fit(images, seed)
         self.seconds = round(time.monotonic() - start, 1)
@@ -62,7 +64,9 @@ class FewImages:
     def false_alarms(self) -> float:
         """Return the share of images flagged at the nominal rate by detectors that were fitted without them."""
         flagged, detector = [], self._fresh()  # one, compiled once
-        for kept, out in KFold(_OUTER, shuffle=True, random_state=self._seed + 1).split(np.arange(len(self._images))):
+        folds = KFold(_OUTER, shuffle=True, random_state=self._seed + 1).split(np.arange(len(self._images)))
+        for fold, (kept, out) in enumerate(folds, start=1):
+            begin(f"Counting false alarms, part {fold} of {_OUTER}")
             detector.cross_fit(self._images[kept], self._seed)
             flagged.append(detector.detect(self._images[out], NOMINAL_FPR, progress=False))
         return float(np.mean(np.concatenate(flagged)))

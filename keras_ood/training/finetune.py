@@ -122,18 +122,16 @@ def _from_few(
     space, preprocessing = start.moved.detector.feature_space, start.moved.detector.preprocessing
     places, seed = distinct(own.seen), said["settings"]["seed"]
     pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
-    begin("Fitting")
     few = FewImages(space.encoder, preprocessing, own.seen[places], seed)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
-        begin("Fitting the untrained encoder, to compare")
+        begin("Comparing with an untrained encoder")
         encoder = FrozenEncoder(random, space.encoder.image_shape)
         untrained = Entrance(preprocessing, MixtureSpace(encoder))
         other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed)
         reports["untrained"] = other.report(measured_sets(pixels, outside, untrained), 0)
     measured = numbers(few.detector, reports)
-    begin("Counting false alarms")
     measured["false_positive_rate"]["measured"] = few.false_alarms()
     sizes = {"training_images": len(places), "calibration_images": len(places), "test_images": len(places)}
     sizes["duplicates"] = len(own.seen) - len(places)
@@ -213,6 +211,7 @@ def _measure(detectors: Mapping[str, Detector], split: Split, own: OwnImages, ou
 
 def _written(state: Path, reports: Mapping[str, Report], seed: int) -> Path:
     """A folder for the preset, which is whole before it is seen, with the results in it."""
+    begin("Saving")
     written = state / "preset"
     shutil.rmtree(written, ignore_errors=True)
     written.mkdir(parents=True)
