@@ -53,12 +53,14 @@ def build(model: str, folder: Paths | None, unreadable: str, decoding: Decoding)
             value=model,
             label="Detector",
             info="Pretrained presets on this machine, and your own.",
+            min_width=240,
         )
         fpr = gr.Slider(
             **_fpr_range(first, NOMINAL_FPR),
             step=0.001,
             label="False positive rate",
             info="At most this share of in-distribution images is flagged, on average.",
+            min_width=240,
             elem_id="fpr",
         )
     about = gr.Markdown(_about(first))

@@ -13,7 +13,7 @@ EXPLANATION = (
     f"Images of one kind, {MINIMUM} to {MOST_IMAGES:,} different ones, of any sizes: what the detector will take for "
     "in-distribution. Drop a folder, many images or a .zip file."
 )
-NOTHING_YET = "Drop images on the left. Of 200 photos a detector is made in about a minute."
+NOTHING_YET = "A detector of 200 photos is made in about a minute."
 
 ASPECTS = [("stretched", "stretch"), ("cropped in the middle", "crop"), ("padded", "pad")]
 

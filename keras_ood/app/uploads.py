@@ -20,7 +20,7 @@ from keras_ood.training.few_images import MINIMUM
 MOST_IMAGES = 2_000
 """They are held in memory, and other visitors wait."""
 
-_MOST_NAMED = 10  # of files that cannot be read
+_MOST_NAMED = 5  # of files that cannot be read
 
 
 class Uploaded(NamedTuple):
@@ -47,7 +47,7 @@ def read(paths: Sequence[str], decoding: Decoding, preprocessing: Preprocessing,
     if archives and len(paths) > 1:
         raise ValueError(f"Expected one .zip file, or images. Received: {len(archives)} .zip files among {len(paths)} files")
     if not archives:
-        names = {path: path.name for path in sorted(map(Path, paths), key=lambda path: (path.name, path))}
+        names = {Path(path): Path(path).name for path in paths}
         seen = {path: name for path, name in names.items() if not is_hidden(name)}
         images = {path: name for path, name in seen.items() if path.suffix.lower() in suffixes()}
         return _read(images, {}, len(seen) - len(images), decoding, preprocessing)
@@ -66,7 +66,8 @@ def _read(
     if gone := [name for path, name in names.items() if not path.is_file()]:
         named = ", ".join(gone[:_MOST_NAMED])
         raise ValueError(f"Uploaded files are deleted after an hour; drop them again. Received: {named}")
-    files = ImageFiles(list(names), "skip", decoding)
+    paths = sorted(names, key=lambda path: (names[path].replace("/", "\0"), path))  # as those of a folder, whoever sent them
+    files = ImageFiles(paths, "skip", decoding)
     size, rule = preprocessing.image_shape[:2], preprocessing.aspect
     begin("Reading")
     found = list(convert(_one_by_one(files.resized(size, rule), len(names)), preprocessing))
