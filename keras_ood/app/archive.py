@@ -1,4 +1,4 @@
-"""Images of a .zip file, read without unpacking it."""
+"""Images of a .zip file."""
 
 import io
 import lzma
@@ -23,7 +23,7 @@ _UNREADABLE = (*DECODING_ERRORS, *DAMAGED, RuntimeError, lzma.LZMAError)
 
 
 class Archive:
-    """The image files of an archive, in its order; nothing is written to disk.
+    """The image files of an archive, in its order; reading them writes nothing to disk.
 
     Members that are no image files by name, folders and what is hidden (`keras_ood.images.path_list.PathList`) are left out. Of
     members of one name the last counts, as if they were unpacked.
@@ -34,7 +34,7 @@ class Archive:
 
     Attributes:
         names: Names of the image files, with their folders after slashes, characters that cannot be printed as escapes.
-        skipped: `{name: reason}` of those that could not be read in the latest iteration.
+        skipped: `{name: reason}` of those that could not be read in the latest iteration, or unpacked.
         left_out: Number of files that are no images by name.
         frames_left_out: Number of frames after the first that the latest iteration did not read.
 
@@ -85,6 +85,21 @@ class Archive:
                     self.skipped[name] = str(error)
                 else:
                     yield image
+
+    def unpack(self, folder: Path) -> dict[Path, str]:
+        """Write the image files into a folder, called by their numbers; return `{path: name}`."""
+        self.skipped.clear()
+        unpacked = {}
+        with zipfile.ZipFile(self.path) as archive:
+            for number, (name, member) in enumerate(self._members.items()):
+                path = folder / f"{number:05}{PurePosixPath(name).suffix.lower()}"
+                try:
+                    path.write_bytes(_read(archive, member).getbuffer())
+                except _UNREADABLE as error:
+                    self.skipped[name] = str(error)
+                else:
+                    unpacked[path] = name
+        return unpacked
 
     def _leave_out(self, frames: int) -> None:
         self.frames_left_out += frames

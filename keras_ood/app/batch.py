@@ -43,7 +43,7 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
     scores = np.array([score for _, score, _, _ in rows if score is not None])
     flagged = sum(flag is True for *_, flag in rows)
     words = (
-        f"`{session.model}`: **{flagged:,} of {len(scores):,}** images are out-of-distribution at a false positive rate of "
+        f"`{session.name}`: **{flagged:,} of {len(scores):,}** images are out-of-distribution at a false positive rate of "
         f"{100 * fpr:g} %."
     )
     if archive.skipped:

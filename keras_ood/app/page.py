@@ -1,4 +1,4 @@
-"""The page: a detector is chosen at the top and used in two tabs below."""
+"""The page: a detector is chosen at the top and used in the tabs below, one of which makes another."""
 
 import functools
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def build(
         import gradio as gr
     except ImportError as error:
         raise RuntimeError("The app needs Gradio: pip install 'keras-ood[app]'") from error
-    from keras_ood.app import batch_tab, controls, images_tab
+    from keras_ood.app import batch_tab, controls, images_tab, own_tab
 
     page = gr.Blocks(title="keras_ood", analytics_enabled=False, delete_cache=(HOUR, HOUR))
     with page:
@@ -60,11 +60,14 @@ def build(
             images_tab.build(shared)
         with gr.Tab("Batch"):
             batch_tab.build(shared)
+        with gr.Tab("Your own detector"):
+            own_tab.build(shared)
     hue: dict[str, Any] = {"primary_hue": "sky", "secondary_hue": "sky", "neutral_hue": "slate"}
     page.launch = functools.partial(  # type: ignore[method-assign]  # Gradio 6 is told the look when the page is launched
         page.launch,
         theme=gr.themes.Default(**hue, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=Path(__file__).with_name("style.css"),
+        js=Path(__file__).with_name("folder_drop.js").read_text(),
         footer_links=[],
         max_file_size=LARGEST_UPLOAD,
     )

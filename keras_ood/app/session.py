@@ -15,6 +15,7 @@ from keras_ood import datasets
 from keras_ood.app.neighbours import Neighbours
 from keras_ood.hub import handles, preset
 from keras_ood.images import Decoding, ImageFiles
+from keras_ood.images.array_file import ArrayFile
 from keras_ood.images.sources import convert, gather
 from keras_ood.tables.score_table import Names, Row
 
@@ -34,12 +35,13 @@ class Session:
 
     Args:
         model: A handle, see `keras_ood.from_pretrained`.
-        folder: In-distribution images, a folder or image file or several; None for the test split of the data set that the
-            preset names, if it is on this machine.
+        folder: In-distribution images, a folder or image file or several, or a .npy file; None for the test split of the data
+            set that the preset names, if it is on this machine.
         unreadable: What a broken file among them does: `"raise"` or `"skip"`, see `ImageFiles`.
         decoding: How files become images, those of `folder` and those that somebody sends.
 
     Attributes:
+        name: What the detector is called: its name in the zoo or on the Hub, or its folder's.
         decoding: How what somebody sends becomes images: as above, of at most `MOST_PIXELS`.
         title: What the detector takes for in-distribution, as the preset says it.
         inside: In-distribution images, float32 `(N, *image_shape)`, None where none are at hand.
@@ -55,6 +57,7 @@ class Session:
         decoding = Decoding() if decoding is None else decoding
         path = handles.resolve(model)
         self.model = model
+        self.name = path.resolve().name if Path(model).is_dir() else model
         self.decoding = replace(decoding, frames="first", most_pixels=MOST_PIXELS)
         self.detector = keras_ood.from_pretrained(path)
         self.calibration = self.detector.calibration()
@@ -112,6 +115,9 @@ def at_hand() -> list[str]:
 
 def _images_of(folder: Paths, unreadable: str, decoding: Decoding) -> tuple[str, Any]:
     """Where in-distribution images are from, and the images themselves."""
+    if isinstance(folder, str) and folder.endswith(".npy"):
+        array = np.asarray(ArrayFile(Path(folder)))
+        return f"images of {Path(folder).stem}", array[_spread(len(array))]
     paths = ImageFiles(folder).paths
     names = ", ".join(Path(path).name for path in ([folder] if isinstance(folder, str) else folder))
     return f"images of {names}", ImageFiles([paths[index] for index in _spread(len(paths))], unreadable, decoding)

@@ -35,7 +35,7 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     """
     if len(paths) > MOST_FILES:
         raise ValueError(
-            f"At most {MOST_FILES} images at once; a .zip file in the other tab takes more. Received: {len(paths)}"
+            f"At most {MOST_FILES} images at once; the tab Batch takes a .zip file of more. Received: {len(paths)}"
         )
     gone = [path.name for path in map(Path, paths) if not path.is_file()]
     if gone:

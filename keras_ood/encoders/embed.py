@@ -4,6 +4,9 @@ import copy
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from keras_ood.terminal.progress import track_images
 
 FOLDER = "KERAS_OOD_EMBEDDINGS"
 """Environment variable: the folder of embeddings; `~/.cache/keras_ood/embeddings` without."""
+
+_on_disk: ContextVar[bool] = ContextVar("embeddings on disk", default=True)
 
 _READING = 2  # another number once image files are read to other pixels: embeddings on disk then no longer count
 
@@ -40,7 +45,7 @@ def embed(
     Of arrays and image files the embeddings stay in `folder`, under a name that images and encoder decide: the bytes of an
     array; paths, sizes and times of files. Killed, the same call goes on where it was, unless unreadable files are skipped. Of
     streams, which nothing tells apart before they are read, they are held in memory; and of all where the folder cannot be
-    written.
+    written, or within `in_memory()`.
 
     Args:
         images: Any accepted source.
@@ -66,7 +71,7 @@ def embed(
     precision = {} if encoder.compute_dtype == "float32" else {"computed_in": encoder.compute_dtype}
     key = _key(source, identity | {"dtype": dtype} | precision)
     place = embeddings_folder() if folder is None else Path(folder)
-    if key is None or not _writable(place):
+    if key is None or not (_on_disk.get() or folder) or not _writable(place):
         parts = [part.astype(dtype) for part in _parts(source, preprocess, encoder, batch_size, progress)]
         return Embeddings(np.concatenate(parts), identity)
     path = place / f"{key}.npy"
@@ -85,6 +90,16 @@ def embed(
             Embeddings(array, identity).describe(path)
             unfinished.replace(path)
     return Embeddings.open(path)
+
+
+@contextmanager
+def in_memory() -> Iterator[None]:
+    """Leave no embeddings on disk meanwhile, in this thread, and take none from there, where nobody names a folder."""
+    token = _on_disk.set(False)
+    try:
+        yield
+    finally:
+        _on_disk.reset(token)
 
 
 def embeddings_folder() -> Path:

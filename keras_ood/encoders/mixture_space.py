@@ -36,15 +36,20 @@ class MixtureSpace(FeatureSpace):
         super().__init__(encoder, stages, memory, **kwargs)
 
     def fit(self, embeddings: Embeddings, seed: int = 0) -> "MixtureSpace":
-        """Take centres and covariance from in-distribution images, see `FeatureSpace.fit`."""
+        """Take centres and covariance from in-distribution images, see `FeatureSpace.fit`.
+
+        In one thread: for so few numbers several are no faster, and wait long for each other where others compute, too.
+        """
         from sklearn.covariance import ledoit_wolf
+        from threadpoolctl import threadpool_limits
 
         features = self.looked_at(embeddings, seed)
         mean = features.mean(axis=0)
-        centres, nearest = self.clustered(features, features, seed)
-        unbiased = len(features) / (len(features) - len(centres))
-        covariance, _ = ledoit_wolf(features - centres[nearest], assume_centered=True)
-        whitening = inverse_root(covariance * unbiased)
+        with threadpool_limits(1):
+            centres, nearest = self.clustered(features, features, seed)
+            unbiased = len(features) / (len(features) - len(centres))
+            covariance, _ = ledoit_wolf(features - centres[nearest], assume_centered=True)
+            whitening = inverse_root(covariance * unbiased)
         self.hold(mean, whitening, np.eye(self.width), (centres - mean) @ whitening)
         return self
 

@@ -13,6 +13,7 @@ from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.groups import leave_out
 from keras_ood.models.detector import Detector
 from keras_ood.terminal.numbers import is_whole
+from keras_ood.terminal.progress import begin
 
 _CITATION = """Lee, Lee, Lee, Shin: "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial \
 Attacks", NeurIPS 2018, arXiv 1807.03888, without labels; the memory after Roth et al., "Towards Total Recall in Industrial \
@@ -135,6 +136,10 @@ class FeatureMixture(Detector):
         """Refuse: nothing here is trained by gradients."""
         raise NotImplementedError("A FeatureMixture has nothing to train: `cross_fit(images)` fits and calibrates it")
 
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of prepared images, `(N, features)`, whitened by the first of the fits."""
+        return np.asarray(ops.convert_to_numpy(self.spaces[0](self.entrance.embed(images).values())))
+
     @property
     def feature_spaces(self) -> list[FeatureSpace]:
         """The fits, one for each fold."""
@@ -164,6 +169,7 @@ def choose_memory(
     parts = leave_out(np.arange(len(embeddings)) if groups is None else groups, folds, seed)
     memory = 1
     while memory == 1 or IMAGES_EACH * memory <= len(embeddings) * (folds - 1) // folds:
+        begin(f"Choosing the number of centres: {memory}")
         space = MixtureSpace(encoder.encoder, encoder.stages, memory)
         held_out = [
             ops.convert_to_numpy(space.log_density(space.fit(embeddings[kept], seed)(embeddings[out].values())))

@@ -16,6 +16,7 @@ from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.groups import leave_out
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.feature_mixture import FeatureMixture, choose_memory
+from keras_ood.terminal.progress import begin
 
 MINIMUM = 30  # images: a fit without a fifth of them still bears a threshold of 5 %
 _GROUPS = 13  # least number: without a fifth of them there is still one for each of ten folds
@@ -63,6 +64,7 @@ class FewImages:
         self.detector = FeatureMixture(preprocessing.image_shape, encoder, aspect=preprocessing.aspect)
         self.densities = choose_memory(self.detector.spaces[0], images, self.detector.folds, seed, groups)
         self.memory = max(self.densities, key=lambda memory: self.densities[memory])
+        begin("Fitting")
         self.detector = self._fresh()
         self.statistics = self.detector.cross_fit(images, seed, groups)
         self.seconds = round(time.monotonic() - start, 1)
@@ -75,7 +77,8 @@ class FewImages:
     def false_alarms(self) -> float:
         """Return the share of images flagged at the nominal rate by detectors that were fitted without them."""
         flagged, detector = [], self._fresh()  # one, compiled once
-        for kept, out in leave_out(self._groups, _OUTER, self._seed + 1):
+        for fold, (kept, out) in enumerate(leave_out(self._groups, _OUTER, self._seed + 1), start=1):
+            begin(f"Counting false alarms, part {fold} of {_OUTER}")
             detector.cross_fit(self._images[kept], self._seed, self._groups[kept])
             flagged.append(detector.detect(self._images[out], NOMINAL_FPR, progress=False))
         return float(np.mean(np.concatenate(flagged)))

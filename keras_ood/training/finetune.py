@@ -22,6 +22,7 @@ from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector, FeatureMixture
 from keras_ood.models.entrance import Entrance
 from keras_ood.tables.records import writable, write_records
+from keras_ood.terminal.progress import begin
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.measuring import measured_sets, numbers, outside_sets
 from keras_ood.training.own_images import OwnImages
@@ -103,6 +104,7 @@ def finetune(
     start = Start.of(source, image_shape, aspect, None if is_mixture else family, settings)
     entrance = start.moved.detector.entrance
     outside = outside_sets(out_of_distribution, entrance)
+    begin("Embedding the images" if start.from_encoder else "Reading the images")
     own = OwnImages(images, entrance, groups)
     state = folder.with_name(f"{folder.name}.training")
     said = {"name": folder.name, "finetuned_from": start.name, "settings": dataclasses.asdict(settings)}
@@ -129,6 +131,7 @@ def _from_few(
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
+        begin("Comparing with an untrained encoder")
         encoder = FrozenEncoder(random, space.encoder.image_shape)
         untrained = Entrance(preprocessing, MixtureSpace(encoder))
         other = FewImages(encoder, preprocessing, untrained.embed(pixels), seed, groups[: len(pixels)])
@@ -156,8 +159,10 @@ def _trained(
 ) -> tuple[Detector, Path]:
     """A trained detector and the folder of its preset, without card."""
     split = Split.of(own.seen, settings.seed, 1 if start.original.gate is None else 2, own.groups if own.are_grouped else None)
+    begin("Training")
     fresh = start.over(split.training)
     trained, log = train(fresh, split, settings, state, callbacks, verbose)
+    begin("Calibrating")
     detectors = _calibrated(trained, fresh, start, split, settings.seed)
     reports = _measure(detectors, split, own, outside)
     detector = detectors["trained"]
@@ -216,6 +221,7 @@ def _measure(detectors: Mapping[str, Detector], split: Split, own: OwnImages, ou
 
 def _written(state: Path, reports: Mapping[str, Report], seed: int) -> Path:
     """A folder for the preset, which is whole before it is seen, with the results in it."""
+    begin("Saving")
     written = state / "preset"
     shutil.rmtree(written, ignore_errors=True)
     written.mkdir(parents=True)

@@ -14,6 +14,7 @@ from keras_ood.images.checks import check_images
 from keras_ood.images.sources import gather
 from keras_ood.models import Detector
 from keras_ood.models.entrance import Entrance
+from keras_ood.terminal.progress import begin
 
 
 def outside_sets(given: Any, entrance: Entrance) -> dict[str, Any]:
@@ -54,7 +55,13 @@ def measured_sets(test: np.ndarray, outside: Mapping[str, Any], entrance: Entran
     levels = np.round(255 * test).astype(np.uint8)
     sets = {name: datasets.synthesize(name, levels) for name in applicable(levels.shape[1:])}
     sets |= {name: named_images(images, levels) for name, images in outside.items()}
-    return sets if entrance.feature_space is None else {name: entrance.embed(images) for name, images in sets.items()}
+    if entrance.feature_space is None:
+        return sets
+    embedded = {}
+    for name, images in sets.items():
+        begin(f"Measuring on {name} images")
+        embedded[name] = entrance.embed(images)
+    return embedded
 
 
 def numbers(detector: Detector, reports: Mapping[str, Report]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_ood
 from keras_ood.tables.score_table import COLUMNS
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
@@ -47,7 +48,7 @@ def address(tmp_path_factory):
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("served")
     settings = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "uploads")}
-    settings |= {"KERAS_BACKEND": "tensorflow"}
+    settings |= {"KERAS_BACKEND": "tensorflow", "KERAS_OOD_EMBEDDINGS": str(folder / "embeddings")}
     log = folder / "log.txt"
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, str(SPACE)], env=os.environ | settings, stdout=output, stderr=output)
@@ -138,6 +139,15 @@ def upload(browser, selector, *paths):
     text_with(browser, selector, re.escape(Path(paths[-1]).stem))
 
 
+def drop(browser, selector, path):
+    """Drop a file or folder of this machine on an element."""
+    place = element(browser, selector).rect
+    where = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
+
+
 def test_a_visitor_judges_images(browser, digits, pretrained, tmp_path):
     """A digit and a broken file: score, p-value and verdict of one, a line and a sentence on the other; then an example."""
     Image.fromarray(digits[1][0, ..., 0]).save(tmp_path / "digit.png")
@@ -205,3 +215,46 @@ def test_another_detector_takes_the_controls_along(browser, digits, tmp_path):
     text_with(browser, "#verdicts", "out-of-distribution")
     assert element(browser, "#fpr input[type=range]").get_attribute("min") == "0.001"
     text_with(browser, "#caption", "32 x 32 pixels in grey")
+
+
+def test_a_visitor_makes_a_detector(browser, digits, tmp_path):
+    """A folder that is dropped is its files; an archive becomes a detector, chosen at once, the same one that is downloaded."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for index in range(32):
+        image = Image.fromarray(digits[1][index, ..., 0]).resize((24 + index, 24))
+        image.save(folder / f"{index:02}.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "noise.png")
+    archive = shutil.make_archive(str(tmp_path / "my digits"), "zip", folder)
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("broken.png", b"no image")
+
+    tabs = browser.find_elements("css selector", "button[role=tab]")
+    tabs[2].click()
+    element(browser, "#own-start").click()
+    assert "Received: 0." in text_with(browser, ".toast-body", "Expected 30 to 2,000 different images")
+    element(browser, ".toast-body button").click()
+
+    drop(browser, "#own-images", folder)
+    for name in ("00", "31"):  # in whatever order the folder gives them
+        text_with(browser, "#own-images", rf"{name}\s*\.png")
+    element(browser, "#own-images button[aria-label=Clear]").click()
+    upload(browser, "#own-images", archive)
+    text_with(browser, "#own-images", r"my digits\s*\.zip")
+    element(browser, "#own-start").click()
+    text_with(browser, "#own-words", r"[A-Z].+ - \d+\.\d%")
+    words = text_with(browser, "#own-words", "is chosen at the top")
+    assert "fitted to 32 images, calibrated on 32" in words
+    assert "left out: broken.png (" in words
+    text_with(browser, "body", "In-distribution for it: my digits")
+    assert element(browser, "input[aria-label=Detector]").get_attribute("value") == "my digits (yours)"
+
+    with urllib.request.urlopen(element(browser, "#own-download a[download]").get_attribute("href")) as answer:
+        (tmp_path / "made.zip").write_bytes(answer.read())
+    shutil.unpack_archive(tmp_path / "made.zip", tmp_path / "made")
+    detector = keras_ood.from_pretrained(tmp_path / "made" / "my-digits")
+    tabs[0].click()
+    upload(browser, "#files", tmp_path / "noise.png")
+    shown = text_with(browser, "#verdicts", "noise.png.*out-of-distribution")
+    assert f"{detector.score(tmp_path / 'noise.png')[0]:.4g}" in shown
+    text_with(browser, "#caption", r"nearest of 32 in-distribution images \(images of my-digits\)")

@@ -9,6 +9,7 @@ from PIL import Image
 from sklearn.covariance import LedoitWolf
 
 from keras_ood.encoders import Embeddings, FeatureSpace, FrozenEncoder, Source, embed, registry
+from keras_ood.encoders.embed import in_memory
 from keras_ood.images import ImageFiles, ImageWarning
 from keras_ood.images.sources import one_ahead
 
@@ -210,6 +211,18 @@ def test_images_that_cannot_be_read_leave_no_rows_and_nothing_on_disk(tmp_path):
 def test_what_cannot_be_written_is_held_in_memory(tmp_path):
     (tmp_path / "file").touch()
     assert len(embed(IMAGES, FrozenEncoder(network()), folder=tmp_path / "file" / "embeddings")) == 96
+
+
+def test_nothing_is_left_on_disk_where_that_is_asked_for(tmp_path):
+    """Within `in_memory` alone, and not where a folder is named."""
+    encoder = FrozenEncoder(network())
+    with in_memory():
+        found = embed(IMAGES, encoder)
+        assert not (tmp_path / "embeddings").exists()
+        embed(IMAGES, encoder, folder=tmp_path / "named")
+    assert len(list((tmp_path / "named").glob("*.npy"))) == 1
+    np.testing.assert_array_equal(embed(IMAGES, encoder).values(), found.values())
+    assert len(list((tmp_path / "embeddings").glob("*.npy"))) == 1
 
 
 def test_the_same_images_cannot_be_whitened():
