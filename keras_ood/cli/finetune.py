@@ -12,7 +12,6 @@ from keras_ood.cli import completion
 from keras_ood.cli.console import Json, errors_in_a_line, keep_compilations, locate, same_command, show, table
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.hub import preset
-from keras_ood.images.groups import BY_FOLDER
 
 
 class Aspect(str, Enum):
@@ -88,6 +87,7 @@ def finetune(
     """
     with errors_in_a_line(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
+        from keras_ood.images.groups import BY_FOLDER
         from keras_ood.training import finetune
         from keras_ood.training.settings import Settings
         from keras_ood.training.start import as_encoder
