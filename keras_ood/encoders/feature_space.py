@@ -1,6 +1,7 @@
 """The features of a frozen encoder as in-distribution images fill them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -219,10 +220,16 @@ def _pack(triangle: np.ndarray) -> np.ndarray:
 
 def _unpack(numbers: Any, width: int) -> Any:
     """The `(width, width)` upper triangle of the numbers that `_pack` gave."""
-    places = np.zeros((width, width), np.int32)  # 0: the zero that is put in front
-    places[np.triu_indices(width)] = np.arange(1, width * (width + 1) // 2 + 1)
     padded = ops.concatenate([ops.zeros((1,)), ops.convert_to_tensor(numbers)])
-    return ops.reshape(ops.take(padded, places.reshape(-1)), (width, width))
+    return ops.reshape(ops.take(padded, _places(width)), (width, width))
+
+
+@lru_cache(maxsize=4)
+def _places(width: int) -> np.ndarray:
+    """Where each number of a `(width, width)` upper triangle is in what `_pack` gave, after a zero that is put in front."""
+    places = np.zeros((width, width), np.int32)
+    places[np.triu_indices(width)] = np.arange(1, width * (width + 1) // 2 + 1)
+    return places.reshape(-1)
 
 
 def _take(features: Any, columns: np.ndarray) -> Any:

@@ -77,7 +77,7 @@ def test_it_comes_back_from_disk(fitted, tmp_path):
     np.testing.assert_allclose(loaded.inference_copy().score(OTHERS), detector.score(OTHERS), rtol=1e-5)
 
 
-@pytest.mark.once
+@pytest.mark.once_on_jax
 @pytest.mark.parametrize("images", [30, 100])
 def test_no_more_images_are_flagged_than_promised(images):
     """Twenty sets of features of one law: the mean share of fresh ones flagged is the promised one, up to its error."""

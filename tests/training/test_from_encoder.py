@@ -13,7 +13,7 @@ from keras_ood.training.finetune import FEW
 from keras_ood.training.settings import Settings
 from keras_ood.training.start import ENCODER
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.once_on_jax
 QUICK = Settings(epochs=2)
 
 
