@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from keras_ood import plots
 from keras_ood.app.archive import Archive
+from keras_ood.app.omissions import omissions
 from keras_ood.app.session import Session
 from keras_ood.tables.score_table import Names, Table
 
@@ -48,10 +49,7 @@ def score_archive(session: Session, path: Path, fpr: float, table: Path, report:
     )
     if archive.skipped:
         words += f" Could not be read, an empty row each: {len(archive.skipped):,}."
-    if archive.left_out:
-        words += f" Left out, no image files by name: {archive.left_out:,}."
-    if archive.frames_left_out:
-        words += f" Further frames of the images, left out: {archive.frames_left_out:,}."
+    words = " ".join([words, *omissions(archive.left_out, archive.frames_left_out)])
     if not len(scores):
         return Batch(words, None)
     calibration = session.calibration  # nobody knows yet what the images are: no "OOD" in the legend

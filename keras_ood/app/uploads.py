@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_ood.app.archive import Archive
+from keras_ood.app.omissions import omissions
 from keras_ood.images import Decoding, ImageFiles
 from keras_ood.images.formats import suffixes
 from keras_ood.images.path_list import is_hidden
@@ -94,9 +95,5 @@ def _one_by_one(images: Iterable[np.ndarray], total: int) -> Iterator[np.ndarray
 def _words(broken: Mapping[str, str], left_out: int, frames: int = 0) -> str:
     named = [f"{name} ({reason})" for name, reason in list(broken.items())[:_MOST_NAMED]]
     more = f" and {len(broken) - len(named):,} more" if len(broken) > len(named) else ""
-    sentences = {
-        f"Could not be read, left out: {'; '.join(named)}{more}.": bool(broken),
-        f"Left out, no image files by name: {left_out:,}.": bool(left_out),
-        f"Further frames of the images, left out: {frames:,}.": bool(frames),
-    }
-    return " ".join(sentence for sentence, holds in sentences.items() if holds)
+    unreadable = [f"Could not be read, left out: {'; '.join(named)}{more}."] if broken else []
+    return " ".join([*unreadable, *omissions(left_out, frames)])

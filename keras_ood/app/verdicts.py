@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from keras_ood.app.omissions import omissions
 from keras_ood.app.session import Session
 from keras_ood.images import ImageFiles
 from keras_ood.tables.score_table import Names
@@ -50,8 +51,7 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     flags = [flag for *_, flag in rows if flag is not None]
     words = f"<b>{sum(flags)} of {len(flags)}</b> images are out-of-distribution at a false positive rate of {100 * fpr:g} %."
     words += " Click a line to see its image closer." if len(lines) > 1 else ""
-    if files.frames_left_out:
-        words += f" Further frames of the images, left out: {files.frames_left_out:,}."
+    words = " ".join([words, *omissions(0, files.frames_left_out)])
     for file, reason in files.skipped.items():
         known = reason.replace(str(file), file.name)  # the server's own folders are nobody's business
         words += f"<br>{html.escape(file.name)} cannot be read as an image: {html.escape(known)}."

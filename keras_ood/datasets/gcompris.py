@@ -5,13 +5,15 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from keras_ood.datasets.debian_package import read_package
+from keras_ood.datasets.originals import fetch
 from keras_ood.datasets.qt_resources import read_resources
+from keras_ood.terminal.folders import require_vacant
 
 # The pictures of GCompris 3.1, an educational program, as Debian packages them.
 PACKAGE = "https://deb.debian.org/debian/pool/main/g/gcompris-qt/gcompris-qt-data_3.1-2_all.deb"
 SHA256 = "e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f"
 
-_RESOURCES, _COPYRIGHT = "usr/share/gcompris-qt/rcc/", "usr/share/doc/gcompris-qt-data/copyright"
+_COPYRIGHT = "usr/share/doc/gcompris-qt-data/copyright"
 _PREFIX = "gcompris/src/activities/"
 # Of places that have two photographs the first alone is taken: none of these is in `explore_monuments`.
 _MONUMENTS = (
@@ -42,7 +44,7 @@ _PARTS: dict[str, list[str]] = {
     "fishes": ["categorization/resource/images/fishes/fish*.webp"],
     "tools": ["categorization/resource/images/tools/*.webp"],
 }
-_ACTIVITIES = {pattern.split("/")[0] for patterns in _PARTS.values() for pattern in patterns}
+_RESOURCES = {f"usr/share/gcompris-qt/rcc/{pattern.split('/')[0]}.rcc" for patterns in _PARTS.values() for pattern in patterns}
 
 
 def photographs(folder: Path | str | None = None) -> Path:
@@ -63,12 +65,12 @@ def photographs(folder: Path | str | None = None) -> Path:
         FileExistsError: `folder` holds something.
         OSError: They cannot be downloaded, or `folder` cannot be written.
     """
-    given = None if folder is None else Path(folder).resolve()
-    if given is not None and given.exists() and not (given.is_dir() and not any(given.iterdir())):
-        raise FileExistsError(f"Photographs are written to a folder that is absent or empty. Received: {given}")
+    if folder is not None:
+        folder = Path(folder).resolve()
+        require_vacant(folder, "Photographs are written to")
     package = _download()
-    target = package.with_name("photographs") if given is None else given
-    if given is not None or not target.is_dir():
+    target = package.with_name("photographs") if folder is None else folder
+    if folder is not None or not target.is_dir():
         unpack(package, target)
     return target
 
@@ -82,19 +84,18 @@ def unpack(package: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         made = Path(scratch, folder.name)
-        for path, content in read_package(package, lambda path: path == _COPYRIGHT or path.startswith(_RESOURCES)):
+        for path, content in read_package(package, lambda path: path == _COPYRIGHT or path in _RESOURCES):
             if path == _COPYRIGHT:
                 _write(made / "LICENCES.txt", content)
-            elif PurePosixPath(path).stem in _ACTIVITIES:
-                for name, picture in read_resources(content):
-                    if (part := _part(name.removeprefix(_PREFIX))) is not None:
-                        _write(made / part / PurePosixPath(name).name.replace("_background", ""), picture)
+                continue
+            for name, picture in read_resources(content):
+                if (part := _part(name.removeprefix(_PREFIX))) is not None:
+                    _write(made / part / PurePosixPath(name).name.replace("_background", ""), picture)
         missing = [part for part in _PARTS if not (made / part).is_dir()]
         if missing:
             raise ValueError(
                 f"Expected GCompris' package with pictures of {sorted(_PARTS)}. Received: {package} without {missing}"
             )
-        made.chmod(0o755)
         made.replace(folder)
 
 
@@ -109,9 +110,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _download() -> Path:
-    import keras
-
     try:
-        return Path(keras.utils.get_file(origin=PACKAGE, file_hash=SHA256, cache_subdir="datasets/keras_ood"))
+        return fetch(PACKAGE, SHA256)
     except Exception as error:  # Keras raises nothing narrower
         raise OSError(f"The sample photographs cannot be downloaded from {PACKAGE} ({error})") from error

@@ -103,7 +103,12 @@ def _read_signs(archive: zipfile.ZipFile, names: list[str]) -> np.ndarray:
     return images
 
 
-def _fetch(folder_url: str, name: str) -> Path:
+def fetch(url: str, file_hash: str) -> Path:
+    """Return a file from Keras' folder of downloads, downloaded where it is not there; checked by its MD5 or SHA-256."""
     import keras
 
-    return Path(keras.utils.get_file(origin=folder_url + name, file_hash=_MD5[name], cache_subdir="datasets/keras_ood"))
+    return Path(keras.utils.get_file(origin=url, file_hash=file_hash, cache_subdir="datasets/keras_ood"))
+
+
+def _fetch(folder_url: str, name: str) -> Path:
+    return fetch(folder_url + name, _MD5[name])

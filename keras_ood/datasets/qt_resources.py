@@ -45,7 +45,8 @@ def _walk(content: bytes, places: tuple[int, int, int, int], node: int, folder: 
         raise ValueError(f"Expected files compressed by zlib or not at all. Received: {path}, by Zstandard")
     (data_at,) = struct.unpack_from(">I", content, place + 10)
     (length,) = struct.unpack_from(">I", content, data + data_at)
-    found = content[data + data_at + 4 :][:length]
+    start = data + data_at + 4
+    found = content[start : start + length]
     if len(found) < length:
         raise IndexError(f"{path} ends early")
     yield path, zlib.decompress(found[4:]) if flags & _COMPRESSED else found  # four bytes of the size before

@@ -35,20 +35,21 @@ def group_labels(groups: Any, source: Any, count: int) -> np.ndarray:
     return np.unique(labels, return_inverse=True)[1]
 
 
-def leave_out(groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def leave_out(count: int, folds: int, seed: int, groups: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return indices of the images kept and of those left out for each fold; no group is in both.
 
     Args:
-        groups: Labels, `(N,)`.
+        count: Number of images.
         folds: Number of folds, each of as many groups as the others or one more.
         seed: Of the shuffle.
+        groups: Labels, `(count,)`; None where each image stands alone.
 
     Raises:
         ValueError: Fewer groups than folds.
     """
     from sklearn.model_selection import KFold  # here: `import keras_ood` needs no scikit-learn
 
-    names, of_image = np.unique(groups, return_inverse=True)
+    names, of_image = np.unique(np.arange(count) if groups is None else groups, return_inverse=True)
     if len(names) < folds:
         raise ValueError(f"{folds} folds take at least as many groups of images. Received: {len(names)}")
     outs = (np.isin(of_image, out) for _, out in KFold(folds, shuffle=True, random_state=seed).split(names))

@@ -98,7 +98,7 @@ class FeatureMixture(Detector):
             raise ValueError(
                 f"A cross fit takes at least {max(MINIMUM_SIZE, self.folds)} different images. Received: {len(embeddings)}"
             )
-        folds = leave_out(np.arange(len(embeddings)) if groups is None else groups, self.folds, seed)
+        folds = leave_out(len(embeddings), self.folds, seed, groups)
         for space, (kept, _) in zip(self.spaces, folds, strict=True):
             space.fit(embeddings[kept], seed)
         self._left_out = [out for _, out in folds]
@@ -166,7 +166,7 @@ def choose_memory(
         groups: See `FeatureMixture.cross_fit`.
     """
     densities: dict[int, float] = {}
-    parts = leave_out(np.arange(len(embeddings)) if groups is None else groups, folds, seed)
+    parts = leave_out(len(embeddings), folds, seed, groups)
     memory = 1
     while memory == 1 or IMAGES_EACH * memory <= len(embeddings) * (folds - 1) // folds:
         begin(f"Choosing the number of centres: {memory}")

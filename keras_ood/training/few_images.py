@@ -77,7 +77,7 @@ class FewImages:
     def false_alarms(self) -> float:
         """Return the share of images flagged at the nominal rate by detectors that were fitted without them."""
         flagged, detector = [], self._fresh()  # one, compiled once
-        for fold, (kept, out) in enumerate(leave_out(self._groups, _OUTER, self._seed + 1), start=1):
+        for fold, (kept, out) in enumerate(leave_out(len(self._images), _OUTER, self._seed + 1, self._groups), start=1):
             begin(f"Counting false alarms, part {fold} of {_OUTER}")
             detector.cross_fit(self._images[kept], self._seed, self._groups[kept])
             flagged.append(detector.detect(self._images[out], NOMINAL_FPR, progress=False))

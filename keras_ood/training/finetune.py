@@ -22,6 +22,7 @@ from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector, FeatureMixture
 from keras_ood.models.entrance import Entrance
 from keras_ood.tables.records import writable, write_records
+from keras_ood.terminal.folders import require_vacant
 from keras_ood.terminal.progress import begin
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.measuring import measured_sets, numbers, outside_sets
@@ -95,8 +96,7 @@ def finetune(
         OSError: `folder` cannot be written.
     """
     folder, settings = Path(folder).resolve(), settings or Settings()
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise FileExistsError(f"Fine-tuning writes a new preset, into a folder that is absent or empty. Received: {folder}")
+    require_vacant(folder, "Fine-tuning writes a new preset, into")
     writable(folder.parent)
     check_family(family)
     keras.utils.set_random_seed(settings.seed)

@@ -45,14 +45,14 @@ def test_labels_that_cannot_be(groups, words):
 def test_folds_leave_groups_out():
     """Each group once, never on both sides; of images that stand alone scikit-learn's folds."""
     groups = np.random.default_rng(0).integers(0, 23, 200)
-    parts = leave_out(groups, 5, seed=1)
+    parts = leave_out(200, 5, seed=1, groups=groups)
     assert sorted(np.concatenate([out for _, out in parts])) == list(range(200))
     for kept, out in parts:
         assert len(kept) + len(out) == 200
         assert not set(groups[kept]) & set(groups[out])
     folds = KFold(5, shuffle=True, random_state=1).split(np.arange(30))
-    for (kept, out), (other_kept, other_out) in zip(leave_out(np.arange(30), 5, seed=1), folds, strict=True):
+    for (kept, out), (other_kept, other_out) in zip(leave_out(30, 5, seed=1), folds, strict=True):
         np.testing.assert_array_equal(kept, other_kept)
         np.testing.assert_array_equal(out, other_out)
     with pytest.raises(ValueError, match=r"5 folds take at least as many groups of images\. Received: 4"):
-        leave_out(np.arange(40) % 4, 5, seed=0)
+        leave_out(40, 5, seed=0, groups=np.arange(40) % 4)
