@@ -11,7 +11,9 @@ from keras_ood.bijectors.image_bijector import ImageBijector
 
 
 class AttentionCoupling(ImageBijector):
-    """Affine coupling whose shift, log-scale and log-determinant are multiplied by an attention `c` in 0..1, one per image.
+    """Affine coupling whose shift, log-scale and log-determinant are multiplied by an attention `c` in 0..1.
+
+    There is one `c` per image, or one per position.
 
     With `x = (a, b)` split by channels, `a` kept and `b` transformed, `(t, u) = shift_and_log_scale_fn(a, c)` and
     `s = clamp (2 / pi) atan(u)`, so that `|s| < clamp`:
@@ -24,11 +26,11 @@ class AttentionCoupling(ImageBijector):
     `b`. (Whoever computes `c` from the whole image gets the density of the image given its `c`.)
 
     Args:
-        shift_and_log_scale_fn: `(kept (batch, h, w, kept), attention (batch,)) -> (t, u)`, each of the shape of `b`; usually a
-            Keras layer, which owns the weights. `u` before the clamp.
+        shift_and_log_scale_fn: `(kept (batch, h, w, kept), attention (batch,) or (batch, h, w)) -> (t, u)`, each of the shape
+            of `b`; usually a Keras layer, which owns the weights. `u` before the clamp.
         kept_channels: How many channels are kept: the first ones if positive, the last ones if negative, as in TFP's
             `RealNVP`.
-        attention: `c`, `(batch,)`, or a scalar for all images.
+        attention: `c`, `(batch,)`, `(batch, h, w)`, or a scalar for all images.
         clamp: Bound of the log-scale.
 
     Source: Kumar et al., "InFlow: Robust outlier detection utilizing Normalizing Flows", arXiv 2106.12894; there the
@@ -58,9 +60,18 @@ class AttentionCoupling(ImageBijector):
 
     def forward_and_log_det(self, x: Any) -> tuple[Any, Any]:
         """`y = (a, b exp(c s) + c t)`, `c sum(s)`."""
+        y, log_scale = self._forward_and_log_scale(x)
+        return y, ops.sum(log_scale, axis=(1, 2, 3))
+
+    def forward_and_log_det_map(self, x: Any) -> tuple[Any, Any]:
+        """`y = (a, b exp(c s) + c t)`, `c sum(s)` over the channels."""
+        y, log_scale = self._forward_and_log_scale(x)
+        return y, ops.sum(log_scale, axis=-1)
+
+    def _forward_and_log_scale(self, x: Any) -> tuple[Any, Any]:
         kept, moved = self._split(x)
         shift, log_scale = self._shift_and_log_scale(kept)
-        return self._join(kept, moved * ops.exp(log_scale) + shift), ops.sum(log_scale, axis=(1, 2, 3))
+        return self._join(kept, moved * ops.exp(log_scale) + shift), log_scale
 
     def inverse_and_log_det(self, y: Any) -> tuple[Any, Any]:
         """`x = (a, (b - c t) exp(-c s))`, `-c sum(s)`."""
@@ -69,9 +80,11 @@ class AttentionCoupling(ImageBijector):
         return self._join(kept, (moved - shift) * ops.exp(-log_scale)), -ops.sum(log_scale, axis=(1, 2, 3))
 
     def _shift_and_log_scale(self, kept: Any) -> tuple[Any, Any]:
-        attention = ops.broadcast_to(ops.cast(self._attention, kept.dtype), ops.shape(kept)[:1])
+        attention = ops.cast(self._attention, kept.dtype)
+        if len(attention.shape) != 3:
+            attention = ops.broadcast_to(attention, ops.shape(kept)[:1])
         shift, raw = self._shift_and_log_scale_fn(kept, attention)
-        factor = ops.reshape(attention, (-1, 1, 1, 1))
+        factor = at_every_channel(attention)
         raw = ops.cast(raw, kept.dtype)
         log_scale = self._clamp * (2 / math.pi) * ops.arctan2(raw, ops.ones_like(raw))  # arctan(raw), which LiteRT lacks
         return factor * ops.cast(shift, kept.dtype), factor * log_scale
@@ -82,3 +95,8 @@ class AttentionCoupling(ImageBijector):
 
     def _join(self, kept: Any, moved: Any) -> Any:
         return ops.concatenate([kept, moved] if self._kept_channels > 0 else [moved, kept], axis=-1)
+
+
+def at_every_channel(attention: Any) -> Any:
+    """Return an attention, `(batch,)` or `(batch, h, w)`, as what multiplies `(batch, h, w, channels)`."""
+    return attention[..., None] if len(attention.shape) == 3 else attention[:, None, None, None]

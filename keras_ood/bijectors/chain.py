@@ -1,6 +1,6 @@
 """Bijectors one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_ood.backend.tfp import BatchedComponentProperties
@@ -35,19 +35,15 @@ class Chain(ImageBijector):
 
     def forward_and_log_det(self, x: Any) -> tuple[Any, Any]:
         """The value, the sum of the log-determinants."""
-        total = 0.0
-        for bijector in self._bijectors:
-            x, log_det = bijector.forward_and_log_det(x)
-            total = total + log_det
-        return x, total
+        return _one_after_the_other([bijector.forward_and_log_det for bijector in self._bijectors], x)
+
+    def forward_and_log_det_map(self, x: Any) -> tuple[Any, Any]:
+        """The value, the sum of the log-determinants at each position."""
+        return _one_after_the_other([bijector.forward_and_log_det_map for bijector in self._bijectors], x)
 
     def inverse_and_log_det(self, y: Any) -> tuple[Any, Any]:
         """The value, the sum of the log-determinants."""
-        total = 0.0
-        for bijector in reversed(self._bijectors):
-            y, log_det = bijector.inverse_and_log_det(y)
-            total = total + log_det
-        return y, total
+        return _one_after_the_other([bijector.inverse_and_log_det for bijector in reversed(self._bijectors)], y)
 
     def _forward_event_shape(self, input_shape: Any) -> Any:
         for bijector in self._bijectors:
@@ -58,3 +54,11 @@ class Chain(ImageBijector):
         for bijector in reversed(self._bijectors):
             output_shape = bijector.inverse_event_shape(output_shape)
         return output_shape
+
+
+def _one_after_the_other(functions: Sequence[Callable[[Any], tuple[Any, Any]]], values: Any) -> tuple[Any, Any]:
+    total = 0.0
+    for function in functions:
+        values, log_det = function(values)
+        total = total + log_det
+    return values, total

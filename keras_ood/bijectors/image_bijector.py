@@ -14,6 +14,9 @@ class ImageBijector(tfb.Bijector):  # type: ignore[misc]
     `forward_log_det_jacobian`, ...) are derived from them.
 
     Images are `(batch, height, width, channels)`, an event is one image, log-determinants are `(batch,)`, in nats.
+
+    A bijector that leaves every position at its place also says where its log-determinant comes from, in
+    `forward_and_log_det_map`; one that moves positions, as a squeeze, does not.
     """
 
     def __init__(self, name: str, parameters: dict[str, Any], forward_min_event_ndims: int = 3) -> None:
@@ -22,6 +25,10 @@ class ImageBijector(tfb.Bijector):  # type: ignore[misc]
     @abstractmethod
     def forward_and_log_det(self, x: Any) -> tuple[Any, Any]:
         """Return `y = f(x)` and `log |det df/dx|`, `(batch,)`."""
+
+    def forward_and_log_det_map(self, x: Any) -> tuple[Any, Any]:
+        """Return `y = f(x)` and the share of each position in `log |det df/dx|`, `(batch, height, width)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not leave positions at their places")
 
     @abstractmethod
     def inverse_and_log_det(self, y: Any) -> tuple[Any, Any]:

@@ -32,6 +32,10 @@ class ChannelPermutation(ImageBijector):
         """The channels in their new order, 0."""
         return ops.take(x, self._permutation, axis=-1), ops.zeros_like(x[:, 0, 0, 0])
 
+    def forward_and_log_det_map(self, x: Any) -> tuple[Any, Any]:
+        """The channels in their new order, 0."""
+        return ops.take(x, self._permutation, axis=-1), ops.zeros_like(x[..., 0])
+
     def inverse_and_log_det(self, y: Any) -> tuple[Any, Any]:
         """The channels in their old order, 0."""
         return ops.take(y, np.argsort(self._permutation), axis=-1), ops.zeros_like(y[:, 0, 0, 0])

@@ -14,7 +14,7 @@ from keras_ood.images.embeddings import Embeddings
 
 MEMORY = 200
 IMAGES_EACH = 2  # at least, for each centre of the memory
-_MOST = 50_000  # embeddings that the memory is chosen from
+MOST = 50_000  # embeddings that a fit takes
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -78,6 +78,11 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         return len(self.columns)
 
     @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of what the networks see of one image."""
+        return (self.width,)
+
+    @property
     def other_columns(self) -> np.ndarray:
         """Which columns of the encoder's features are not looked at; all of them, where every stage is."""
         others = [stage for stage in range(len(self.encoder.widths)) if stage not in self.stages]
@@ -102,12 +107,16 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
         features = self.looked_at(embeddings, seed)
         mean = features.mean(axis=0)
-        whitening = inverse_root(ledoit_wolf(features - mean, assume_centered=True)[0])
+        whitening = inverse_root(self.shrunk(ledoit_wolf(features - mean, assume_centered=True)[0]))
         whitened = (features - mean) @ whitening
         centres, nearest = self.clustered(features, whitened, seed)
         about = whitened - centres[nearest]
         within = inverse_root(ledoit_wolf(about, assume_centered=True)[0])
         return self.hold(mean, whitening, within, centres @ within)
+
+    def shrunk(self, covariance: np.ndarray) -> np.ndarray:
+        """Return the covariance that whitens, of the Ledoit-Wolf estimate, `(width, width)`; here that."""
+        return covariance
 
     def looked_at(self, embeddings: Embeddings, seed: int) -> np.ndarray:
         """Return the features that a fit takes, float64 `(N, width)`, of at most 50,000 images.
@@ -120,7 +129,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
             raise ValueError(
                 f"`memory` takes {IMAGES_EACH} images for each centre. Received: {len(embeddings)}, memory={self.memory}"
             )
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:_MOST])
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(embeddings))[:MOST])
         return embeddings[chosen].values()[:, self.columns].astype(np.float64)
 
     def clustered(self, features: np.ndarray, placed: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -238,5 +247,5 @@ def _take(features: Any, columns: np.ndarray) -> Any:
         return features
     first, last = int(columns[0]), int(columns[-1])
     if last - first + 1 == len(columns):
-        return features[:, first : last + 1]
+        return features[..., first : last + 1]
     return ops.take(features, columns, axis=-1)

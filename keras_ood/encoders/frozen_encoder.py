@@ -9,7 +9,7 @@ from keras import ops
 from keras_ood.backend.blueprint import drawing
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders import registry
-from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.preprocessing import Preprocessing, resize
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -131,8 +131,20 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
     def call(self, images: Any) -> Any:
         """Return the features, float32 `(batch, width)`, of `(batch, height, width, 1 or 3)` images."""
         means = [ops.mean(ops.cast(stage, "float32"), axis=(1, 2)) for stage in self.maps(images)]
-        lengths = [ops.sqrt(ops.maximum(ops.sum(ops.square(mean), axis=-1, keepdims=True), 1e-12)) for mean in means]
-        return ops.concatenate([mean / length for mean, length in zip(means, lengths, strict=True)], axis=-1)
+        return ops.concatenate([_of_length_one(mean) for mean in means], axis=-1)
+
+    def local_features(self, images: Any, like: int) -> Any:
+        """Return the features at every position, float32 `(batch, h, w, width)`, of raw or preprocessed images.
+
+        As `call` over a neighbourhood in place of the whole image: each stage's map is averaged over 3x3 of its positions,
+        brought to the grid of the stage at position `like`, and divided by its length at each position.
+
+        Source: Roth et al., "PatchCore", arXiv 2106.08265 (locally aware features).
+        """
+        maps = [ops.cast(stage, "float32") for stage in self.maps(images)]
+        grid = tuple(maps[like].shape[1:3])
+        means = [ops.average_pool(stage, 3, 1, "same", data_format="channels_last") for stage in maps]
+        return ops.concatenate([_of_length_one(resize(mean, grid)) for mean in means], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The batch dimension, then `width`."""
@@ -145,3 +157,7 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {"name": self.name, **self.identity, "widths": list(self.widths)}
+
+
+def _of_length_one(features: Any) -> Any:
+    return features / ops.sqrt(ops.maximum(ops.sum(ops.square(features), axis=-1, keepdims=True), 1e-12))

@@ -25,7 +25,7 @@ class Entrance:
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of what the networks see of one image."""
-        return self.preprocessing.image_shape if self.feature_space is None else (self.feature_space.width,)
+        return self.preprocessing.image_shape if self.feature_space is None else self.feature_space.event_shape
 
     @property
     def given_shape(self) -> tuple[int, ...]:

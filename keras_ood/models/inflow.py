@@ -10,7 +10,7 @@ from keras import ops
 from keras_ood.attention import PerImageGate
 from keras_ood.backend.compiled import forward
 from keras_ood.backend.settings import under_own_settings
-from keras_ood.encoders import encode
+from keras_ood.encoders import MapSpace, encode
 from keras_ood.images.statistics import image_statistics
 from keras_ood.models.detector import Detector
 from keras_ood.networks.flow import FEATURE_FLOWS, FLOWS
@@ -56,18 +56,30 @@ class InFlow(Detector):
     Over an encoder `y` is the image's whitened features, which are not dequantised, and the gate looks at the encoder's stages
     that the flow does not see (`keras_ood.encoders.FeatureSpace`'s `stages`), at all where there are no others.
 
+    Over feature maps `y` is the map of whitened features at every position `p`, `C` of them, and couplings see 3x3 positions:
+
+        nll at a position   nll_p = |z_p|^2 / 2 + C log(2 pi) / 2 - log |det df_c/dy|_p,  summing up to the nll
+        peak                max_p nll_p, the image's score
+
+    where `log |det df_c/dy|_p` is what the couplings' scales at `p` add to the log-determinant. The gate gives one `c` to an
+    image, of features averaged over the positions, or, with `gate_positions`, one to each position.
+
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
     `keras_ood.images.statistics`. Over an encoder those of images and `bits_per_dimension` are not there, those of
-    `keras_ood.encoders.FeatureSpace.statistics` are, and the gate's distance is `gate_mahalanobis`.
+    `keras_ood.encoders.FeatureSpace.statistics` are, and the gate's distance is `gate_mahalanobis`. Over feature maps also
+    `peak`; with `gate_positions` `attention` is the mean over the positions, the gate's distance the largest and its p-value
+    the smallest of any.
 
     Args:
         image_shape: `(height, width, channels)`.
-        architecture: `"multiscale"`, the default, or `"paper"`, see `keras_ood.networks.flow`; over an encoder `"dense"`.
+        architecture: `"multiscale"`, the default, or `"paper"`, see `keras_ood.networks.flow`; over an encoder `"dense"`, the
+            default, or `"feature_maps"`, for which `encoder` is a `keras_ood.encoders.MapSpace` or what that takes.
         depth: Steps at each scale (blocks of `"paper"`); None for the architecture's own number.
         attention: What yields c: a `keras_ood.attention.PerImageGate`; a number in 0..1 for all images; None for c = 1, the
             plain flow, the baseline.
-        default_score: The score that methods use when none is named.
+        gate_positions: Whether a gate over feature maps yields a c for each position.
+        default_score: The score that methods use when none is named; None for `"peak"` over feature maps, else `"nll"`.
         **kwargs: `background` and `encoder`, see `Detector`, and what `keras.Model` takes.
 
     Raises:
@@ -87,17 +99,25 @@ class InFlow(Detector):
         architecture: str | None = None,
         depth: int | None = None,
         attention: Any = None,
-        default_score: str = "nll",
+        gate_positions: bool = False,
+        default_score: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_shape, default_score, **kwargs)
+        if (of_maps := architecture == "feature_maps") and kwargs.get("encoder") is not None:
+            kwargs["encoder"] = _as_map_space(kwargs["encoder"])
+        super().__init__(image_shape, default_score or ("peak" if of_maps else "nll"), **kwargs)
         flows: dict[str, Any] = FLOWS if self.feature_space is None else FEATURE_FLOWS
         architecture = architecture or ("multiscale" if self.feature_space is None else "dense")
         if architecture not in flows:
             raise ValueError(f"`architecture` must be one of {sorted(flows)}. Received: {architecture!r}")
         if depth is not None and depth < 1:
             raise ValueError(f"`depth` must be None or a positive integer. Received: {depth!r}")
-        self.architecture, self.depth = architecture, depth
+        if isinstance(self.feature_space, MapSpace) != of_maps or (gate_positions and not of_maps):
+            raise ValueError(
+                'A `MapSpace` and `gate_positions` are for `architecture="feature_maps"`. '
+                f"Received: {architecture=}, {gate_positions=}, {type(self.feature_space).__name__}"
+            )
+        self.architecture, self.depth, self.gate_positions = architecture, depth, bool(gate_positions)
         self.attention = _check_attention(attention)
         if self.gate is not None and (self.gate.encoder is None) != (self.feature_space is not None):
             raise ValueError(
@@ -122,7 +142,7 @@ class InFlow(Detector):
         gate, attention = self._attention(images, training)
         if self.feature_space is not None:
             whitened = self.feature_space(images)
-            found = gate | self._of_latents(whitened[:, None, None, :], attention)
+            found = gate | self._of_features(whitened, attention)
             return found if training else found | self.feature_space.statistics(whitened)
         if training:
             return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
@@ -139,9 +159,22 @@ class InFlow(Detector):
             return {"attention": attention * ops.ones((ops.shape(images)[0],), "float32")}, attention
         if self.feature_space is None:
             gate = dict(self.attention(images))
-        else:
-            gate = dict(self.attention(self.feature_space.others(images)))
-            gate["gate_mahalanobis"] = gate.pop("mahalanobis")
+            return gate, gate["attention"]
+        features = self.feature_space.others(images)
+        if self.gate_positions:
+            positions = tuple(self.entrance.event_shape[:2])
+            at_each = self.attention(ops.reshape(features, (-1, features.shape[-1])))
+            maps = {name: ops.reshape(values, (-1, *positions)) for name, values in at_each.items()}
+            gate = {
+                "attention": ops.mean(maps["attention"], axis=(1, 2)),
+                "attention_p_value": ops.min(maps["attention_p_value"], axis=(1, 2)),
+                "gate_mahalanobis": ops.max(maps["mahalanobis"], axis=(1, 2)),
+            }
+            return gate, maps["attention"]
+        if len(features.shape) == 4:
+            features = ops.mean(features, axis=(1, 2))
+        gate = dict(self.attention(features))
+        gate["gate_mahalanobis"] = gate.pop("mahalanobis")
         return gate, gate["attention"]
 
     def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
@@ -155,6 +188,22 @@ class InFlow(Detector):
         dimensions = math.prod(self.entrance.event_shape)
         nll = 0.5 * squared_norm + 0.5 * dimensions * math.log(2 * math.pi) - log_det
         return {"nll": nll, "log_det": log_det, "latent_norm": ops.sqrt(squared_norm)}
+
+    def _of_features(self, whitened: Any, attention: Any) -> dict[str, Any]:
+        latents, nll, log_det = self._at_positions(whitened, attention)
+        found = {
+            "nll": ops.sum(nll, axis=(1, 2)),
+            "log_det": ops.sum(log_det, axis=(1, 2)),
+            "latent_norm": ops.sqrt(ops.sum(ops.square(latents), axis=(1, 2, 3))),
+        }
+        return found | ({"peak": ops.max(nll, axis=(1, 2))} if isinstance(self.feature_space, MapSpace) else {})
+
+    def _at_positions(self, whitened: Any, attention: Any) -> tuple[Any, Any, Any]:
+        """Latents, nll and log-determinant at every position; the features of an image are one position."""
+        maps = whitened if len(whitened.shape) == 4 else whitened[:, None, None, :]
+        latents, log_det = self.flow.bijector(attention).forward_and_log_det_map(maps)
+        constant = 0.5 * maps.shape[-1] * math.log(2 * math.pi)
+        return latents, 0.5 * ops.sum(ops.square(latents), axis=-1) + constant - log_det, log_det
 
     def before_fit(self, data: Any) -> None:
         """Start a fresh flow from the first images of an array.
@@ -220,7 +269,7 @@ class InFlow(Detector):
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:
         """Return bits per dimension of the plain flow, uniformly dequantised, and how often the gate alarms; see `Family`."""
         if self.feature_space is not None:
-            return {} if self.gate is None else {"gate": _false_alarms(self.gate, statistics)}
+            return {} if self.gate is None or self.gate_positions else {"gate": _false_alarms(self.gate, statistics)}
         bits = self.ungated().statistics(images, samples=1)["bits_per_dimension"]
         measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
         return measured if self.gate is None else measured | {"gate": _false_alarms(self.gate, statistics)}
@@ -241,7 +290,17 @@ class InFlow(Detector):
         attention = self.attention
         if isinstance(attention, keras.layers.Layer):
             attention = keras.saving.serialize_keras_object(attention)
-        return super().get_config() | {"architecture": self.architecture, "depth": self.depth, "attention": attention}
+        return super().get_config() | {
+            "architecture": self.architecture,
+            "depth": self.depth,
+            "attention": attention,
+            "gate_positions": self.gate_positions,
+        }
+
+
+def _as_map_space(encoder: Any) -> Any:
+    """A configuration is of a map space already."""
+    return encoder if isinstance(encoder, (dict, MapSpace)) else MapSpace(encoder)
 
 
 def _false_alarms(gate: PerImageGate, statistics: dict[str, np.ndarray]) -> dict[str, Any]:

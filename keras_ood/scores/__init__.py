@@ -18,6 +18,7 @@ from keras_ood.scores.mahalanobis import Mahalanobis
 from keras_ood.scores.nearest_neighbours import NearestNeighbours
 from keras_ood.scores.nll import NegativeLogLikelihood
 from keras_ood.scores.path_norms import PathNorms
+from keras_ood.scores.peak import Peak
 from keras_ood.scores.reconstruction import Reconstruction
 from keras_ood.scores.score import Score
 from keras_ood.scores.shell_distance import ShellDistance
@@ -30,6 +31,7 @@ _CATALOGUE: dict[str, Score] = {
     score.name: score
     for score in (
         NegativeLogLikelihood(),
+        Peak(),
         ImportanceWeighted(),
         Reconstruction(),
         KL(),

@@ -5,11 +5,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from keras_ood.bijectors.attention_coupling import at_every_channel
+
 
 class CouplingNetwork(layers.Layer):  # type: ignore[misc]
     """Convolutions from the kept channels and the attention to shift and log-scale of the other channels.
 
-    The attention enters as constant channels; where the convolutions pad with zeros, a constant channel also tells the
+    The attention enters as channels, constant where it is one number an image; where the convolutions pad with zeros, a constant channel also tells the
     network where the border is. The last convolution starts at zero: an untrained coupling is the identity.
 
     Args:
@@ -38,8 +40,8 @@ class CouplingNetwork(layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, kept: Any, attention: Any) -> tuple[Any, Any]:
-        """Return shift and log-scale before the clamp, for `(batch, h, w, kept)` and `(batch,)`."""
-        constant = ops.ones_like(kept[..., :1]) * attention[:, None, None, None]
+        """Return shift and log-scale before the clamp, for `(batch, h, w, kept)` and `(batch,)` or `(batch, h, w)`."""
+        constant = ops.ones_like(kept[..., :1]) * at_every_channel(attention)
         inputs = ops.concatenate([kept, *[constant] * self.attention_channels], axis=-1)
         outputs = [ops.cast(network(inputs), kept.dtype) for network in self.networks]
         return tuple(outputs) if len(outputs) == 2 else tuple(ops.split(outputs[0], 2, axis=-1))
