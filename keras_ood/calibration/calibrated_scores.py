@@ -1,4 +1,4 @@
-"""What a detector keeps of held-out in-distribution images: the calibration and the fit of each of its scores."""
+"""What a detector keeps of held-out in-distribution images: calibration and fit of each of its scores, and of its maps."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_ood.calibration.conformal import Calibration
+from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.scores import Fit, Score
 
-_CALIBRATION, _FITTED, _FITTED_TO, _PASSES, _WEIGHTS = "calibration", "fitted", "fitted_to", "passes", "weights_sha256"
+_CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _PASSES = "calibration", "fitted", "fitted_to", "maps", "passes"
+_WEIGHTS = "weights_sha256"
 
 
 class NotCalibratedError(RuntimeError):
@@ -51,6 +53,7 @@ class CalibratedScores:
         statistics: `{name: (N,)}` of held-out in-distribution images, all that `scores` read.
         weights: The detector's `weights_digest`.
         passes: How the statistics were measured.
+        maps: Calibration of the maps; None for none.
 
     Attributes:
         weights: As above; None where nothing is calibrated.
@@ -63,8 +66,10 @@ class CalibratedScores:
         statistics: Mapping[str, np.ndarray] | None = None,
         weights: bytes | None = None,
         passes: Passes = Passes(),  # noqa: B008
+        maps: MapCalibration | None = None,
     ) -> None:
         self.weights, self.outlived = weights, False
+        self._maps = maps
         self._calibrations: dict[str, Calibration] = {}
         self._fits: dict[str, Fit] = {}
         self._passes: dict[str, Passes] = {}
@@ -87,8 +92,8 @@ class CalibratedScores:
         return none
 
     def updated(self, other: "CalibratedScores") -> "CalibratedScores":
-        """Return these, of the same weights, with those of `other` in the place of the same scores."""
-        both = CalibratedScores(weights=other.weights)
+        """Return these, of the same weights, with what `other` has in the place of the same."""
+        both = CalibratedScores(weights=other.weights, maps=other._maps or self._maps)
         both._calibrations = self._calibrations | other._calibrations
         both._fits = {name: fit for name, fit in self._fits.items() if name not in other} | other._fits
         both._passes = {name: passes for name, passes in self._passes.items() if name not in other} | other._passes
@@ -109,6 +114,22 @@ class CalibratedScores:
             )
         return self._calibrations[name]
 
+    @property
+    def has_maps(self) -> bool:
+        """Whether there is a calibration of maps."""
+        return self._maps is not None
+
+    @property
+    def maps(self) -> MapCalibration:
+        """The calibration of maps.
+
+        Raises:
+            NotCalibratedError: There is none.
+        """
+        if self._maps is None:
+            raise NotCalibratedError(f"No calibration of maps: {self._ask('calibrate_maps')}.")
+        return self._maps
+
     def passes(self, name: str, options: Mapping[str, Any]) -> Passes:
         """Return how the scores behind a calibration were measured, and p-values are.
 
@@ -128,10 +149,10 @@ class CalibratedScores:
             )
         return made
 
-    def _ask(self) -> str:
+    def _ask(self, method: str = "calibrate") -> str:
         """What must be done, and why."""
         why = "the weights have changed since the last, " if self.outlived else ""
-        return f"{why}call `detector.calibrate(images)` with held-out in-distribution images first"
+        return f"{why}call `detector.{method}(images)` with held-out in-distribution images first"
 
     def fit_of(self, score: Score) -> Fit:
         """Return what a score keeps of in-distribution images; an empty `Fit` for one that is not fitted.
@@ -153,12 +174,15 @@ class CalibratedScores:
         for name, fit in self._fits.items():
             arrays[f"{_FITTED_TO}.{name}"] = np.frombuffer("\n".join(fit.statistics).encode(), np.uint8)
             arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.arrays.items()}
+        if self._maps is not None:
+            arrays |= {f"{_MAPS}.{name}": array for name, array in self._maps.arrays().items()}
         return arrays
 
     @staticmethod
     def owns(name: str) -> bool:
         """Return whether an array of that name is one of `arrays`."""
-        return name == _WEIGHTS or name.startswith(tuple(f"{kind}." for kind in (_CALIBRATION, _FITTED, _FITTED_TO, _PASSES)))
+        kinds = (_CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _PASSES)
+        return name == _WEIGHTS or name.startswith(tuple(f"{kind}." for kind in kinds))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "CalibratedScores":
@@ -168,13 +192,17 @@ class CalibratedScores:
             ValueError: A fit does not name its statistics, or nothing names the weights, as before version 0.2.
         """
         weights = arrays.get(_WEIGHTS)
-        kept = cls(weights=None if weights is None else np.asarray(weights, np.uint8).tobytes())
+        maps = {name.removeprefix(f"{_MAPS}."): array for name, array in arrays.items() if name.startswith(f"{_MAPS}.")}
+        kept = cls(
+            weights=None if weights is None else np.asarray(weights, np.uint8).tobytes(),
+            maps=MapCalibration.from_arrays(maps) if maps else None,
+        )
         fits: dict[str, dict[str, np.ndarray]] = {}
         names: dict[str, tuple[str, ...]] = {}
         for name, array in arrays.items():
             kind, _, rest = name.partition(".")
             score, *key = rest.split(".")
-            if kind == _WEIGHTS:
+            if kind in (_WEIGHTS, _MAPS):
                 continue
             if kind == _CALIBRATION:
                 kept._calibrations[score] = Calibration(array)
@@ -184,7 +212,7 @@ class CalibratedScores:
                 names[score] = tuple(np.asarray(array, np.uint8).tobytes().decode().split("\n"))
             else:
                 fits.setdefault(score, {})[key[0]] = array
-        if set(names) != set(fits) or (kept._calibrations and kept.weights is None):
+        if set(names) != set(fits) or ((kept._calibrations or maps) and kept.weights is None):
             raise ValueError(
                 "A calibration names its weights, and the fit of a score its statistics: calibrate the detector again with "
                 f"this version. Received: fits of {sorted(fits)}, names for {sorted(names)}, {_WEIGHTS}: {weights}"

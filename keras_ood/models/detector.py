@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_ood import scores
 from keras_ood.encoders.feature_space import FeatureSpace
@@ -10,17 +11,18 @@ from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models.calibratable import Calibratable
 from keras_ood.models.entrance import Entrance
 from keras_ood.models.family import Family
+from keras_ood.models.localising import Localising
 from keras_ood.models.statistics_pass import StatisticsPass
 from keras_ood.models.trainable import Trainable
 
 
-class Detector(Family, Calibratable, Trainable):
+class Detector(Family, Calibratable, Localising, Trainable):
     """Out-of-distribution detector: images in; scores, p-values and flags out.
 
     The way of the data: images -> `preprocessing` -> networks -> distributions -> `statistics` -> `score` -> calibration
-    -> `p_values`, `detect`. Every method that takes images takes any source named in `keras_ood.images.checks.ACCEPTED`, holds
-    two batches of them in memory at a time, keeps their order and raises a `ValueError` that ends with "Received: ..." for
-    what it cannot take.
+    -> `p_values`, `detect`; and `position_scores` -> `score_map` -> `heat_map`. Every method that takes images takes any source
+    named in `keras_ood.images.checks.ACCEPTED`, holds two batches of them in memory at a time, keeps their order and raises a
+    `ValueError` that ends with "Received: ..." for what it cannot take.
 
     A subclass implements `call(inputs, training)`, which maps a batch of images (or a dictionary with `images` and `noise`)
     to a dictionary of `(batch,)` float32 statistics, `nll` among them, whose mean is the loss; and what it can of `Family`.
@@ -62,6 +64,27 @@ class Detector(Family, Calibratable, Trainable):
         if not self._statistic_names:
             self._statistic_names = tuple(self.compute_output_spec(keras.KerasTensor((1, *self.image_shape))))
         return self._statistic_names
+
+    def position_scores(self, images: Any) -> Any:
+        """Return scores at positions, `(batch, h, w)` tensors, of a batch of images; higher = more out-of-distribution.
+
+        Over an encoder's pooled features: the nll, in nats, of the features around each position of the middle stage's grid
+        (`keras_ood.encoders.FrozenEncoder.local_features`) in the place of the image's. A family with another answer says so.
+
+        Args:
+            images: `(batch, height, width, channels)`, raw or prepared.
+
+        Raises:
+            NotImplementedError: A family over pixels without an answer.
+            ValueError: Embeddings, which know no positions.
+        """
+        if self.feature_space is None:
+            raise NotImplementedError(f"{type(self).__name__} does not say where an image is odd")
+        if len(images.shape) != 4:
+            raise ValueError(f"Where an image is odd is seen in the image. Received: embeddings of shape {tuple(images.shape)}")
+        encoder = self.feature_space.encoder
+        local = encoder.local_features(self.preprocessing(images), like=(len(encoder.stages) - 1) // 2)
+        return ops.reshape(self(ops.reshape(local, (-1, encoder.width)))["nll"], ops.shape(local)[:3])
 
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""

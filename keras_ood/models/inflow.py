@@ -182,6 +182,21 @@ class InFlow(Detector):
         bits = (found["nll"] / math.prod(self.image_shape) + math.log(LEVELS)) / math.log(2)
         return found | {"bits_per_dimension": bits}
 
+    def position_scores(self, images: Any) -> Any:
+        """Return the nll at every position over feature maps; over pixels `|z|^2` of the latents there; see `Detector`.
+
+        Latents of pixels stand for squares of 2 pixels, those of the second scale of a multiscale flow for squares of 4, and
+        so on; their log-determinant has no place.
+        """
+        if self.feature_space is not None and not isinstance(self.feature_space, MapSpace):
+            return super().position_scores(images)
+        prepared = self.entrance.prepared(images)
+        _, attention = self._attention(prepared, training=False)
+        if self.feature_space is not None:
+            return self._at_positions(self.feature_space(prepared), attention)[1]
+        values = ((LEVELS - 1) * prepared + 0.5) / LEVELS
+        return ops.sum(ops.square(self.flow.bijector(attention).forward(values)), axis=-1)
+
     def _of_latents(self, values: Any, attention: Any) -> dict[str, Any]:
         latents, log_det = self.flow.bijector(attention).forward_and_log_det(values)
         squared_norm = ops.sum(ops.square(latents), axis=(1, 2, 3))

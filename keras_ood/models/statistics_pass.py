@@ -79,24 +79,57 @@ class StatisticsPass:
         launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
 
         def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
-            if batch.ndim == 4 and batch.shape[1:] != detector.image_shape:  # here: the compiled pass sees its own shape alone
-                batch = np.concatenate(list(convert(batch, detector.preprocessing)))
+            batch = self._of_own_shape(batch)
             padded = pad(batch, batch_size)
             if look is not None:
-                look(keras.ops.convert_to_numpy(detector.preprocessing(batch)) if batch.ndim == 4 else batch)
+                look(self._seen(batch))
             if measuring:
                 padded = self.prepare(padded)
             return padded, len(batch), launched(padded, noise)
 
-        count: int | None
-        if isinstance(images, Embeddings):
-            batches, count = entrance.require(images).batches(batch_size), len(images)
-        else:
-            images = opened(images)
-            batches, count = iterate_batches(images, batch_size, detector.preprocessing), count_images(images)
-        for prepared, length, pending in one_ahead(track_images(batches, count, progress), start):
+        for prepared, length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             values = pending()
             for score in measuring:
                 seen = prepared[:length] if score.transductive else prepared
                 values = values | score.measure(detector, seen, samples, seed)
             yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
+
+    def maps(
+        self,
+        images: Any,
+        batch_size: int,
+        progress: bool | None = None,
+        look: Callable[[np.ndarray], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield the detector's `position_scores`, float32 `(n, h, w)`, of one batch after the other; see `stream`."""
+        detector = self._detector
+        detector.entrance.ready()
+        launched = self.compiled_function("maps", lambda: launch(lambda one: {"map": detector.position_scores(one)}, detector))
+
+        def start(batch: np.ndarray) -> tuple[int, Pending]:
+            batch = self._of_own_shape(batch)
+            if look is not None:
+                look(self._seen(batch))
+            return len(batch), launched(pad(batch, batch_size))
+
+        for length, pending in one_ahead(self._batches(images, batch_size, progress), start):
+            yield np.asarray(pending()["map"][:length], np.float32)
+
+    def _batches(self, images: Any, batch_size: int, progress: bool | None) -> Iterator[np.ndarray]:
+        count: int | None
+        if isinstance(images, Embeddings):
+            batches, count = self._detector.entrance.require(images).batches(batch_size), len(images)
+        else:
+            images = opened(images)
+            batches, count = iterate_batches(images, batch_size, self._detector.preprocessing), count_images(images)
+        return track_images(batches, count, progress)
+
+    def _of_own_shape(self, batch: np.ndarray) -> np.ndarray:
+        """Images of the detector's shape: the compiled pass sees no other."""
+        if batch.ndim == 4 and batch.shape[1:] != self._detector.image_shape:
+            return np.concatenate(list(convert(batch, self._detector.preprocessing)))
+        return batch
+
+    def _seen(self, batch: np.ndarray) -> np.ndarray:
+        """Images float32 in 0..1, or embeddings."""
+        return np.asarray(keras.ops.convert_to_numpy(self._detector.preprocessing(batch))) if batch.ndim == 4 else batch

@@ -11,8 +11,9 @@ from keras_ood.bijectors.attention_coupling import at_every_channel
 class CouplingNetwork(layers.Layer):  # type: ignore[misc]
     """Convolutions from the kept channels and the attention to shift and log-scale of the other channels.
 
-    The attention enters as channels, constant where it is one number an image; where the convolutions pad with zeros, a constant channel also tells the
-    network where the border is. The last convolution starts at zero: an untrained coupling is the identity.
+    The attention enters as channels, constant where it is one number an image; where the convolutions pad with zeros, a
+    constant channel also tells the network where the border is. The last convolution starts at zero: an untrained coupling is
+    the identity.
 
     Args:
         kept: Channels in.
