@@ -132,8 +132,8 @@ def _mask(file: Path, image: Path) -> np.ndarray:
     with Image.open(image) as opened:
         size = opened.size
     with Image.open(file) as opened:
-        mask = np.asarray(opened if len(opened.getbands()) == 1 else opened.convert("RGB")) > 0
-    mask = mask.any(axis=-1) if mask.ndim == 3 else mask
+        levels = np.asarray(opened if len(opened.getbands()) == 1 else opened.convert("RGB"))
+    mask: np.ndarray = (levels.reshape(*levels.shape[:2], -1) > 0).any(axis=-1)
     if mask.shape[::-1] != size or not mask.any():
         raise ValueError(
             f"A mask must have the size of its image, {size[0]}x{size[1]}, and a pixel above 0. Received: {file}, "

@@ -20,7 +20,7 @@ def weave(view: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     tones = generator.normal(0, 0.06, (2, 64))
     tone = np.where(is_down, tones[0, thread[1] % 64], tones[1, thread[0] % 64])
     light = 0.68 + 0.17 * height + 0.03 * _slope(height) + 0.07 * fibre + tone
-    return np.where(is_down[..., None], (205.0, 188.0, 156.0), (184.0, 170.0, 146.0)) * light[..., None]
+    return np.asarray(np.where(is_down[..., None], (205.0, 188.0, 156.0), (184.0, 170.0, 146.0)) * light[..., None])
 
 
 def grain(view: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -40,7 +40,7 @@ def leather(view: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     bent = view + [0.012 * _noise(view, generator, 0.09, 0.09) for _ in range(2)]
     nearest, second = _two_nearest(bent * 15, generator)
     pebble = 1 - np.exp(-4.5 * (second - nearest))
-    height = pebble + 0.6 * (second - nearest) + 0.08 * _noise(view, generator, 0.016, 0.016)
+    height = pebble + 0.6 * (second - nearest)
     patches = 0.05 * _noise(view, generator, 0.3, 0.3)
     slope = _slope(height)
     light = 0.45 + 0.5 * pebble + 0.2 * slope + patches
@@ -60,7 +60,7 @@ def textures(name: str, n: int, seed: int = 0, size: int = 128) -> np.ndarray:
     off to one side, a little out of focus and with a sensor's noise. The piece shown does not depend on `size`.
 
     Args:
-        name: One of `TEXTURES`.
+        name: One of `TEXTURES`: `weave` (linen), `grain` (wood) or `leather`.
         n: How many.
         seed: Seed of the random generator: image `i` is the same however many there are.
         size: Height and width in pixels, at least 32.
@@ -87,7 +87,7 @@ def _photograph(name: str, generator: np.random.Generator, size: int) -> np.ndar
     light = (generator.uniform(0.94, 1.06) + falling)[..., None] * generator.uniform(0.99, 1.01, 3)
     sharp = TEXTURES[name](view, generator) * light
     seen = ndimage.gaussian_filter(sharp, (size / 256, size / 256, 0)) + generator.normal(0, 2.5, sharp.shape)
-    return np.clip(np.round(seen), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(seen), 0, 255), np.uint8)
 
 
 def _noise(view: np.ndarray, generator: np.random.Generator, down: float, right: float) -> np.ndarray:
@@ -99,7 +99,8 @@ def _noise(view: np.ndarray, generator: np.random.Generator, down: float, right:
 
 def _crown(offset: np.ndarray) -> np.ndarray:
     """Height of a round thread over its middle line, falling off steeply beside it."""
-    return np.sqrt(np.maximum(1 - (offset / 0.46) ** 2, 0)) - 8 * np.maximum(np.abs(offset) - 0.46, 0)
+    round_top = np.sqrt(np.maximum(1 - (offset / 0.46) ** 2, 0))
+    return np.asarray(round_top - 8 * np.maximum(np.abs(offset) - 0.46, 0))
 
 
 def _slope(height: np.ndarray) -> np.ndarray:
