@@ -85,7 +85,7 @@ def masked_images(folder: str | os.PathLike[str]) -> MaskedImages:
 
 def _in_folders(folder: Path) -> MaskedImages:
     made = MaskedImages(list(ImageFiles(folder / "train" / GOOD).paths), [], [], [])
-    for kind in sorted(path for path in (folder / "test").iterdir() if path.is_dir()):
+    for kind in sorted(path for path in (folder / "test").iterdir() if path.is_dir() and not path.name.startswith(".")):
         masks = folder / "ground_truth" / kind.name
         for image in ImageFiles(kind).paths:
             found = [masks / f"{image.stem}_mask.png", masks / f"{image.stem}.png"]
@@ -133,7 +133,7 @@ def _mask(file: Path, image: Path) -> np.ndarray:
         size = opened.size
     with Image.open(file) as opened:
         levels = np.asarray(opened if len(opened.getbands()) == 1 else opened.convert("RGB"))
-    mask: np.ndarray = (levels.reshape(*levels.shape[:2], -1) > 0).any(axis=-1)
+    mask = np.asarray((levels.reshape(*levels.shape[:2], -1) > 0).any(axis=-1))
     if mask.shape[::-1] != size or not mask.any():
         raise ValueError(
             f"A mask must have the size of its image, {size[0]}x{size[1]}, and a pixel above 0. Received: {file}, "

@@ -38,9 +38,9 @@ def localisation(maps: np.ndarray, masks: np.ndarray, limit: float = 0.3) -> dic
     """
     maps, masks = np.asarray(maps), np.asarray(masks)
     _check(maps, masks, limit)
-    scores = maps.ravel()
-    order = np.argsort(scores)[::-1]
-    last = np.append(np.flatnonzero(scores[order][1:] != scores[order][:-1]), scores.size - 1)  # of those that tie
+    order = np.argsort(maps, axis=None)[::-1]
+    ranked = maps.ravel()[order]
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), ranked.size - 1)  # of those that tie
 
     def rise(weights: np.ndarray) -> np.ndarray:
         """The share of the weights that each threshold finds, from none to all."""

@@ -65,6 +65,7 @@ def names(folder, paths):
 
 def test_mvtec(mvtec):
     """Kinds in sorted order, the masks by the image's name, none for what is good."""
+    (mvtec / "test" / ".hidden").mkdir()
     made = masked_images(str(mvtec))
     assert names(mvtec, made.train) == ["train/good/000.png", "train/good/001.png"]
     test = ["test/a_hole/000.png", "test/crack/000.png", "test/crack/001.png", "test/good/000.png", "test/good/001.png"]
