@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 _Made = tuple[np.ndarray, np.ndarray]  # of one image, float32 in 0..255: the damaged one and where, 0..1
 
@@ -42,9 +43,9 @@ def foreign_object(image: np.ndarray, generator: np.random.Generator) -> _Made:
     """A thing of one colour, with a light side and a dark one, that belongs elsewhere."""
     where = _blob(image, generator, 1 / 14, 1 / 7)
     colour = generator.uniform(0, 255, image.shape[-1])
-    rows, columns = np.indices(image.shape[:2])
-    shade = ((rows - columns) / sum(image.shape[:2])) * generator.uniform(-120, 120)
-    made = _blend(image, where, np.clip(colour + shade[..., None], 0, 255))
+    places = _places(image)
+    shade = (places[..., :1] - places[..., 1:]) / sum(image.shape[:2]) * generator.uniform(-120, 120)
+    made = _blend(image, where, np.clip(colour + shade, 0, 255))
     return made, where
 
 
@@ -127,22 +128,25 @@ def _inside(image: np.ndarray, generator: np.random.Generator, count: int) -> np
     return np.asarray(generator.uniform(0.1, 0.9, (count, 2)) * image.shape[:2])
 
 
+def _places(image: np.ndarray) -> np.ndarray:
+    """The row and the column of each pixel, `(height, width, 2)`."""
+    return np.moveaxis(np.asarray(np.indices(image.shape[:2])), 0, -1)
+
+
 def _distance_to(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Distance of each pixel to the nearest of the points, `(height, width)`."""
-    pixels = np.stack(np.indices(image.shape[:2]), axis=-1).reshape(-1, 2)
-    squared = (pixels**2).sum(axis=1)[:, None] - 2 * pixels @ points.T + (points**2).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(squared.min(axis=1), 0)).reshape(image.shape[:2]))
+    """Distance of each pixel to the nearest of the points, `(height, width)`; infinite beyond 1/8 of the side."""
+    return np.asarray(KDTree(points).query(_places(image), distance_upper_bound=min(image.shape[:2]) / 8)[0])
 
 
 def _blob(image: np.ndarray, generator: np.random.Generator, least: float, most: float) -> np.ndarray:
     """A round shape with an uneven outline, 0..1; its radius is a share of the side."""
     radius = generator.uniform(least, most) * min(image.shape[:2])
-    offset = np.stack(np.indices(image.shape[:2]), axis=-1) - _inside(image, generator, 1)[0]
+    offset = _places(image) - _inside(image, generator, 1)[0]
     angle = np.arctan2(offset[..., 0], offset[..., 1])
     waves = sum(
         generator.normal(0, 0.25 / order) * np.cos(order * angle + generator.uniform(0, 2 * np.pi)) for order in range(1, 6)
     )
-    return np.clip(radius * (1 + waves) + 0.5 - np.linalg.norm(offset, axis=-1), 0, 1)
+    return np.asarray(np.clip(radius * (1 + waves) + 0.5 - np.linalg.norm(offset, axis=-1), 0, 1))
 
 
 def _soften(where: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Evaluation: a detector measured on in-distribution against out-of-distribution images."""
 
 from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.evaluation.localisation import localisation
 from keras_ood.evaluation.report import Report, Row
 
-__all__ = ["Report", "Row", "evaluate"]
+__all__ = ["Report", "Row", "evaluate", "localisation"]
