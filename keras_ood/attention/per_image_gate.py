@@ -160,6 +160,12 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         attention = soft if self.mode == "soft" else ops.floor(soft)
         return {"attention": attention, "attention_p_value": p_value, "mahalanobis": distance}
 
+    def at_positions(self, features: Any) -> dict[str, Any]:
+        """Return what the gate says of every position, `(batch, h, w)` each, of features `(batch, h, w, features)`."""
+        positions = tuple(features.shape[1:3])
+        found = self(ops.reshape(features, (-1, features.shape[-1])))
+        return {name: ops.reshape(values, (-1, *positions)) for name, values in found.items()}
+
     def project(self, features: Any) -> Any:
         """Return the whitened principal components of `(batch, features)`, `(batch, components)`."""
         return ops.matmul(features - self.mean, self.whitening)
@@ -182,6 +188,24 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         fraction = ops.clip((distance - low) / ops.maximum(high - low, 1e-12), 0.0, 1.0)
         count = self.held_out + 1 - ops.cast(above, "float32") - fraction
         return (1 + count) / (1 + self.held_out)
+
+    def false_alarms(self, p_values: np.ndarray) -> dict[str, Any]:
+        """Return the share of in-distribution images at which the gate alarms, with the 99 % intervals of two laws of it.
+
+        Args:
+            p_values: `attention_p_value` of in-distribution images, `(N,)`.
+        """
+        from scipy.stats import betabinom, binom  # here: it takes a second to import
+
+        alpha, images, held_out = self.alpha, len(p_values), self.held_out
+        alarming = math.ceil(alpha * (held_out + 1)) - 1  # ranks among the held-out images that alarm
+        laws = {"binomial": binom(images, alpha), "beta_binomial": betabinom(images, alarming, held_out + 1 - alarming)}
+        return {
+            "alpha": alpha,
+            "false_alarm_rate": float(np.mean(p_values < alpha)),
+            "images": images,
+            **{name: [float(count) / images for count in law.interval(0.99)] for name, law in laws.items()},
+        }
 
     def set_gate(self, permutations: int = 100) -> SetGate:
         """Return the set-level gate in the same features, against the reference kept here: a `SetGate`."""

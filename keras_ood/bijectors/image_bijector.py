@@ -27,7 +27,11 @@ class ImageBijector(tfb.Bijector):  # type: ignore[misc]
         """Return `y = f(x)` and `log |det df/dx|`, `(batch,)`."""
 
     def forward_and_log_det_map(self, x: Any) -> tuple[Any, Any]:
-        """Return `y = f(x)` and the share of each position in `log |det df/dx|`, `(batch, height, width)`."""
+        """Return `y = f(x)` and the share of every position in `log |det df/dx|`, `(batch, height, width)`.
+
+        Raises:
+            NotImplementedError: It moves positions, or says nothing of them.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not leave positions at their places")
 
     @abstractmethod

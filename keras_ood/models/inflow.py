@@ -162,9 +162,7 @@ class InFlow(Detector):
             return gate, gate["attention"]
         features = self.feature_space.others(images)
         if self.gate_positions:
-            positions = tuple(self.entrance.event_shape[:2])
-            at_each = self.attention(ops.reshape(features, (-1, features.shape[-1])))
-            maps = {name: ops.reshape(values, (-1, *positions)) for name, values in at_each.items()}
+            maps = self.attention.at_positions(features)
             gate = {
                 "attention": ops.mean(maps["attention"], axis=(1, 2)),
                 "attention_p_value": ops.min(maps["attention_p_value"], axis=(1, 2)),
@@ -283,11 +281,13 @@ class InFlow(Detector):
 
     def provenance(self, images: Any, statistics: dict[str, np.ndarray]) -> dict[str, Any]:
         """Return bits per dimension of the plain flow, uniformly dequantised, and how often the gate alarms; see `Family`."""
-        if self.feature_space is not None:
-            return {} if self.gate is None or self.gate_positions else {"gate": _false_alarms(self.gate, statistics)}
-        bits = self.ungated().statistics(images, samples=1)["bits_per_dimension"]
-        measured: dict[str, Any] = {"bits_per_dimension": round(float(np.mean(bits)), 4)}
-        return measured if self.gate is None else measured | {"gate": _false_alarms(self.gate, statistics)}
+        measured: dict[str, Any] = {}
+        if self.feature_space is None:
+            bits = self.ungated().statistics(images, samples=1)["bits_per_dimension"]
+            measured["bits_per_dimension"] = round(float(np.mean(bits)), 4)
+        if self.gate is not None and not self.gate_positions:
+            measured["gate"] = self.gate.false_alarms(statistics["attention_p_value"])
+        return measured
 
     def with_attention(self, attention: Any) -> "InFlow":
         """Return a detector of the same class and weights with another attention; not calibrated."""
@@ -316,22 +316,6 @@ class InFlow(Detector):
 def _as_map_space(encoder: Any) -> Any:
     """A configuration is of a map space already."""
     return encoder if isinstance(encoder, (dict, MapSpace)) else MapSpace(encoder)
-
-
-def _false_alarms(gate: PerImageGate, statistics: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The share of in-distribution images at which a gate alarms, with the 99 % intervals of two laws of that share."""
-    from scipy.stats import betabinom, binom  # here: it takes a second to import
-
-    p_values = statistics["attention_p_value"]
-    alpha, images, held_out = gate.alpha, len(p_values), gate.held_out
-    alarming = math.ceil(alpha * (held_out + 1)) - 1  # ranks among the held-out images that alarm
-    laws = {"binomial": binom(images, alpha), "beta_binomial": betabinom(images, alarming, held_out + 1 - alarming)}
-    return {
-        "alpha": alpha,
-        "false_alarm_rate": float(np.mean(p_values < alpha)),
-        "images": images,
-        **{name: [float(count) / images for count in law.interval(0.99)] for name, law in laws.items()},
-    }
 
 
 def _check_attention(attention: Any) -> Any:

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_ood import bijectors
 from keras_ood.backend.tfp import tfb, tfd
+from keras_ood.bijectors.attention_coupling import at_every_channel
 
 pytestmark = pytest.mark.usefixtures("float64")
 SHAPE = (4, 4, 4)  # height, width, channels
@@ -19,7 +20,7 @@ VECTOR = 0.5 * RANDOM.standard_normal(4)
 def shift_and_log_scale(kept, attention):
     """A network with an activation that reads the attention, all in float64."""
     size, moved = kept.shape[-1], 4 - kept.shape[-1]
-    hidden = ops.tanh(ops.matmul(kept, ops.convert_to_tensor(WEIGHTS["network"][:size])) + attention[:, None, None, None])
+    hidden = ops.tanh(ops.matmul(kept, ops.convert_to_tensor(WEIGHTS["network"][:size])) + at_every_channel(attention))
     output = ops.matmul(hidden, ops.convert_to_tensor(WEIGHTS["context"]))
     return output[..., :moved], 3 * output[..., :moved] - 1
 
@@ -128,6 +129,36 @@ def test_attention_is_per_image(name, images):
         alone, alone_log_det = BIJECTORS[name](value).forward_and_log_det(images[index : index + 1])
         np.testing.assert_allclose(as_numpy(y)[index], as_numpy(alone)[0], atol=1e-12)
         np.testing.assert_allclose(as_numpy(log_det)[index], as_numpy(alone_log_det)[0], atol=1e-12)
+
+
+def of_positions(attention):
+    """What leaves positions at their places."""
+    return bijectors.Chain([coupling(attention), bijectors.ChannelPermutation([2, 0, 3, 1]), coupling(attention, -3)])
+
+
+@pytest.mark.parametrize("attention", [*ATTENTIONS, "each image", "each position"])
+def test_log_determinant_has_a_share_of_every_position(attention, images):
+    """The shares sum up to the log-determinant, that of the Jacobian too where every position has an attention of its own."""
+    each = {"each image": np.array(ATTENTIONS), "each position": np.random.default_rng(1).random((3, 4, 4))}
+    bijector = of_positions(ops.convert_to_tensor(each[attention]) if attention in each else attention)
+    y, log_det = bijector.forward_and_log_det(images)
+    same, shares = bijector.forward_and_log_det_map(images)
+    np.testing.assert_array_equal(as_numpy(same), as_numpy(y))
+    assert shares.shape == (3, 4, 4)
+    np.testing.assert_allclose(as_numpy(shares).sum(axis=(1, 2)), as_numpy(log_det), atol=1e-12)
+    if attention == "each position":
+        first = of_positions(ops.convert_to_tensor(each[attention][:1]))
+        matrix = jacobian(first.forward, as_numpy(images)[0])
+        np.testing.assert_allclose(as_numpy(log_det)[0], np.linalg.slogdet(matrix)[1], atol=1e-10)
+        x, inverse_log_det = bijector.inverse_and_log_det(y)
+        np.testing.assert_allclose(as_numpy(x), as_numpy(images), atol=1e-12)
+        np.testing.assert_allclose(as_numpy(inverse_log_det), -as_numpy(log_det), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["act-norm", "convolution", "squeeze", "factor-out"])
+def test_others_have_no_shares(name, images):
+    with pytest.raises(NotImplementedError, match="does not leave positions at their places"):
+        BIJECTORS[name](1.0).forward_and_log_det_map(images)
 
 
 @pytest.mark.parametrize("name", BIJECTORS)

@@ -29,7 +29,7 @@ def test_the_defects_are_those_documented():
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", DEFECTS)
 def test_every_image_is_damaged_where_its_mask_is(name, shape):
-    """The mask holds 1/1000 of the pixels or more, and most of them changed by 8 grey levels; the input stays as it was."""
+    """The mask holds 1/1000 of the pixels or more, a third of them changed by 8 grey levels; the input stays as it was."""
     images = example(shape)
     before = images.copy()
     damaged, masks = damage(name, images)
@@ -39,13 +39,13 @@ def test_every_image_is_damaged_where_its_mask_is(name, shape):
     assert np.all(masks.mean(axis=(1, 2)) < 1 / 4)
     changed = np.abs(damaged.astype(int) - images).max(axis=-1)
     for each, mask in zip(changed, masks, strict=True):
-        assert np.mean(each[mask] >= 8) > 0.6
+        assert np.mean(each[mask] >= 8) >= 1 / 3
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", DEFECTS)
 def test_nothing_changes_away_from_the_mask(name, shape):
-    """Beyond the soft edge, 1/16 of the side, and the width of the closing square, no pixel differs at all."""
+    """Beyond the soft edge, 1/16 of the side, no pixel differs at all."""
     images = example(shape)
     damaged, masks = damage(name, images)
     reach = min(shape[1:3]) // 16 + 5
@@ -56,17 +56,16 @@ def test_nothing_changes_away_from_the_mask(name, shape):
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_the_mask_is_what_is_covered_and_seen(name):
-    """All that is covered by half and changed by 8 is in the mask; each pixel of the mask has such a one within 2 pixels."""
+def test_the_mask_is_what_is_covered_and_a_third_of_it_is_seen(name):
+    """The mask is what is covered by half; a third of it differs by 8 grey levels; where nothing is covered all is kept."""
     images = example((8, 64, 64, 3))
     damaged, masks = damage(name, images, seed=3)
     for place, (image, made, mask) in enumerate(zip(images, damaged, masks, strict=True)):
         again, where = DEFECTS[name](image.astype(np.float32), np.random.default_rng((3, place)))
         np.testing.assert_array_equal(np.clip(np.round(again), 0, 255), made)  # seen at the first draw
         np.testing.assert_array_equal(made[where == 0], image[where == 0])
-        seen = (where >= 0.5) & (np.abs(made.astype(int) - image).max(axis=-1) >= 8)
-        assert np.all(mask[seen])
-        assert np.all(ndimage.binary_dilation(seen, np.ones((5, 5)))[mask])
+        np.testing.assert_array_equal(mask, where >= 0.5)
+        assert np.mean(np.abs(made.astype(int) - image).max(axis=-1)[mask] >= 8) >= 1 / 3
 
 
 @pytest.mark.parametrize("name", DEFECTS)
