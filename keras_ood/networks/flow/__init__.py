@@ -1,8 +1,9 @@
 """The layers of image flows: they hold the weights and make bijectors on call."""
 
-from keras_ood.networks.flow.feature_block import FeatureBlock
+from keras_ood.networks.flow.dense_block import DenseBlock
 from keras_ood.networks.flow.flow import Flow
 from keras_ood.networks.flow.glow_step import GlowStep
+from keras_ood.networks.flow.map_block import MapBlock
 from keras_ood.networks.flow.paper_block import PaperBlock
 
 
@@ -36,18 +37,14 @@ def multiscale(image_shape: tuple[int, int, int], depth: int = 4) -> Flow:
 
 
 def dense(event_shape: tuple[int], depth: int = 2) -> Flow:
-    """`depth` blocks of two couplings over the features of a frozen encoder, as maps of one position `(1, 1, features)`."""
-    return _of_features(event_shape[-1], depth, kernel=1)
+    """`depth` blocks of two couplings over the features of a frozen encoder, as vectors of one pixel `(1, 1, features)`."""
+    return Flow([[DenseBlock(*event_shape, seed, name=f"block_{seed}") for seed in range(depth)]], squeezed=False, name="flow")
 
 
-def feature_maps(event_shape: tuple[int, int, int], depth: int = 2) -> Flow:
+def feature_maps(event_shape: tuple[int, int, int], depth: int = 1) -> Flow:
     """`depth` blocks of two couplings over the feature maps of a frozen encoder, each given 3x3 positions."""
-    return _of_features(event_shape[-1], depth, kernel=3)
-
-
-def _of_features(features: int, depth: int, kernel: int) -> Flow:
-    blocks = [FeatureBlock(features, seed, kernel, name=f"block_{seed}") for seed in range(depth)]
-    return Flow([blocks], squeezed=False, name="flow")
+    features = event_shape[-1]
+    return Flow([[MapBlock(features, seed, name=f"block_{seed}") for seed in range(depth)]], squeezed=False, name="flow")
 
 
 FLOWS = {"multiscale": multiscale, "paper": paper}

@@ -8,24 +8,23 @@ import numpy as np
 from keras_ood import bijectors
 from keras_ood.networks.flow.coupling_network import CouplingNetwork
 
-HIDDEN = 64  # units of a coupling's network
 
-
-class FeatureBlock(keras.layers.Layer):  # type: ignore[misc]
-    """Two couplings of the halves of the features at a position, each given the other one, then a fixed permutation.
+class DenseBlock(keras.layers.Layer):  # type: ignore[misc]
+    """Two couplings of the halves of a vector, each given the other one, then a fixed permutation; the vector is one pixel.
 
     Args:
-        features: Number of features, at least 2.
+        features: Length of the vector, at least 2.
         seed: Seed of the permutation.
-        kernel: Side of the neighbourhood that a coupling is given; 1 for features of an image, which are one position.
+        hidden: Units of a coupling's network.
+        kernel: Side of the neighbourhood that a coupling is given, of maps of vectors.
 
     Source: Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", arXiv 1605.08803.
     """
 
-    def __init__(self, features: int, seed: int, kernel: int = 1, **kwargs: Any) -> None:
+    def __init__(self, features: int, seed: int, hidden: int = 64, kernel: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         half = features // 2
-        settings: dict[str, Any] = {"filters": (HIDDEN,), "kernels": (kernel, 1), "attention_channels": 1, "separate": False}
+        settings: dict[str, Any] = {"filters": (hidden,), "kernels": (kernel, 1), "attention_channels": 1, "separate": False}
         self.first = CouplingNetwork(half, features - half, name="first", **settings)
         self.second = CouplingNetwork(features - half, half, name="second", **settings)
         self.permutation = np.random.default_rng(seed).permutation(features).tolist()
