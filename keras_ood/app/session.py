@@ -125,7 +125,7 @@ def _images_of(folder: Paths, unreadable: str, decoding: Decoding) -> tuple[str,
 
 def _own_test_images(name: str | None) -> tuple[str, Any]:
     """The same for the data set that a preset names, None for images that are not at hand."""
-    if name in datasets.DATASETS and (name == "digits" or datasets.local_file(name, "test")):
+    if name in datasets.DATASETS and (datasets.get(name).at_hand or datasets.local_file(name, "test")):
         images = datasets.load(name, "test")[0]
         return f"test images of {datasets.get(name).title}", images[_spread(len(images))]
     return "", None

@@ -71,7 +71,7 @@ def _zoo() -> str:
 
 
 def _data() -> str:
-    at_hand = [name for name in datasets.DATASETS if name == "digits" or datasets.local_file(name, "test")]
+    at_hand = [name for name, known in datasets.DATASETS.items() if known.at_hand or datasets.local_file(name, "test")]
     folder = os.environ.get("KERAS_OOD_DATA")
     where = f"in {folder}" if folder else "KERAS_OOD_DATA is not set"
     return f"{', '.join(at_hand)} at hand ({where}); others are downloaded when they are asked for"

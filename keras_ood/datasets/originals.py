@@ -2,10 +2,13 @@
 
 import gzip
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from keras_ood.datasets.textures import textures
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -35,6 +38,15 @@ def digits(split: str) -> Split:
     is_test = np.arange(len(images)) % 5 == 0
     chosen = is_test if split == "test" else ~is_test
     return images[chosen], data.target[chosen].astype(np.uint8)
+
+
+@lru_cache(maxsize=2)
+def texture(name: str, split: str) -> Split:
+    """A texture of `keras_ood.datasets.textures`: 1,000 images of seed 0 to train on, 300 of seed 1 to test with; one label."""
+    count, seed = (1_000, 0) if split == "train" else (300, 1)
+    images = textures(name, count, seed)
+    images.setflags(write=False)  # one array for all who ask
+    return images, np.zeros(count, np.uint8)
 
 
 def mnist(split: str) -> Split:

@@ -4,11 +4,13 @@ import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from keras_ood.datasets import originals
+from keras_ood.datasets.textures import TEXTURES
 from keras_ood.images.array_file import DAMAGED
 from keras_ood.terminal.names import did_you_mean
 
@@ -17,13 +19,14 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a model card says of a data set, and how its original is had."""
+    """What a model card says of a data set, and how its original is had; `at_hand` is one that is never downloaded."""
 
     title: str
     image_shape: tuple[int, int, int]
     licence: str
     source: str
     original: Callable[[str], originals.Split]
+    at_hand: bool = False
 
 
 DATASETS: dict[str, DataSet] = {
@@ -33,6 +36,7 @@ DATASETS: dict[str, DataSet] = {
         "CC BY 4.0",
         "Alpaydin, Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test set)",
         originals.digits,
+        at_hand=True,
     ),
     "mnist": DataSet("MNIST", (28, 28, 1), "CC BY-SA 3.0", "LeCun, Cortes, Burges, 1998", originals.mnist),
     "fashion_mnist": DataSet("Fashion-MNIST", (28, 28, 1), "MIT", "Xiao, Rasul, Vollgraf, 2017", originals.fashion_mnist),
@@ -42,6 +46,17 @@ DATASETS: dict[str, DataSet] = {
         "GTSRB", (32, 32, 3), "free for research, cited", "Stallkamp, Schlipsing, Salmen, Igel, 2012", originals.gtsrb
     ),
     "svhn": DataSet("SVHN", (32, 32, 3), "non-commercial use", "Netzer, Wang, Coates, Bissacco, Wu, Ng, 2011", originals.svhn),
+    **{
+        name: DataSet(
+            f"{name}, a drawn texture",
+            (128, 128, 3),
+            "CC0: drawn by this package",
+            "keras_ood.datasets.textures",
+            partial(originals.texture, name),
+            at_hand=True,
+        )
+        for name in TEXTURES
+    },
 }
 
 
@@ -50,7 +65,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
 
     Looked for in the folder named by the environment variable `KERAS_OOD_DATA`, as `<name>.npz` with the arrays `x_train`,
     `y_train`, `x_test`, `y_test` of Keras' own files, as far as the set has them; else the original is downloaded, once, and
-    checked. `digits` needs neither.
+    checked. `digits` and the textures need neither.
 
     Args:
         name: One of `keras_ood.datasets.DATASETS`.

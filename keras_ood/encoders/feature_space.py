@@ -45,6 +45,9 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
     arXiv 2204.06507; Roth et al., "PatchCore", arXiv 2106.08265 (coresets).
     """
 
+    measures_within = True
+    """Whether distances to the memory are measured by a covariance of their own, `C`; else `C = I`."""
+
     def __init__(self, encoder: Any, stages: Sequence[int] | None = None, memory: int = MEMORY, **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
         if isinstance(encoder, dict):
@@ -61,7 +64,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         width = len(self.columns)
         self.mean = self._state("mean", (width,))
         self.whitening = self._state("whitening", (width * (width + 1) // 2,))  # triangles: half of the numbers are 0
-        self._within = self._state("within", (width * (width + 1) // 2,))
+        self._within = self._state("within", (width * (width + 1) // 2,)) if self.measures_within else None
         self.centres = self._state("centres", (memory, width))
         self.built = True
 
@@ -107,16 +110,12 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
         features = self.looked_at(embeddings, seed)
         mean = features.mean(axis=0)
-        whitening = inverse_root(self.shrunk(ledoit_wolf(features - mean, assume_centered=True)[0]))
+        whitening = inverse_root(ledoit_wolf(features - mean, assume_centered=True)[0])
         whitened = (features - mean) @ whitening
         centres, nearest = self.clustered(features, whitened, seed)
         about = whitened - centres[nearest]
         within = inverse_root(ledoit_wolf(about, assume_centered=True)[0])
         return self.hold(mean, whitening, within, centres @ within)
-
-    def shrunk(self, covariance: np.ndarray) -> np.ndarray:
-        """Return the covariance that whitens, of the Ledoit-Wolf estimate, `(width, width)`; here that."""
-        return covariance
 
     def looked_at(self, embeddings: Embeddings, seed: int) -> np.ndarray:
         """Return the features that a fit takes, float64 `(N, width)`, of at most 50,000 images.
@@ -151,8 +150,10 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
     def hold(self, mean: np.ndarray, whitening: np.ndarray, within: np.ndarray, centres: np.ndarray) -> "FeatureSpace":
         """Keep what a fit found: `m`, `L^-1`, `B^-1` and at most `memory` centres, the first repeated for what is missing."""
         centres = np.concatenate([centres, np.repeat(centres[:1], self.memory - len(centres), axis=0)])
-        values = (mean, _pack(whitening), _pack(within), centres)
-        for weight, value in zip((self.mean, self.whitening, self._within, self.centres), values, strict=True):
+        values = [(self.mean, mean), (self.whitening, _pack(whitening)), (self.centres, centres)]
+        if self._within is not None:
+            values.append((self._within, _pack(within)))
+        for weight, value in values:
             weight.assign(value.astype(np.float32))
         return self
 
@@ -187,6 +188,18 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         """Return the encoder's features at the other stages, `(batch, ...)`, see `other_columns`."""
         return _take(features, self.other_columns)
 
+    def gate_features(
+        self, training: Embeddings, held_out: Embeddings, positions: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a gate is fitted to and held against, `(N, features)` each, see `other_columns`.
+
+        Args:
+            training: Of in-distribution images.
+            held_out: Of others.
+            positions: Whether the gate is at positions, which a `MapSpace` has.
+        """
+        return training.values()[:, self.other_columns], held_out.values()[:, self.other_columns]
+
     def statistics(self, whitened: Any) -> dict[str, Any]:
         """Return `mahalanobis` and `knn`, `(batch,)` each, of `w`."""
         return {
@@ -196,7 +209,7 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
 
     def squared_distances(self, whitened: Any) -> Any:
         """Return `|B^-1 (w - r_k)|^2`, `(batch, memory)`, of `w`."""
-        about = ops.matmul(whitened, _unpack(self._within, self.width))
+        about = whitened if self._within is None else ops.matmul(whitened, _unpack(self._within, self.width))
         centres = ops.convert_to_tensor(self.centres)
         products = ops.matmul(about, ops.transpose(centres))
         squared = ops.sum(ops.square(centres), axis=-1) - 2 * products + ops.sum(ops.square(about), axis=-1, keepdims=True)

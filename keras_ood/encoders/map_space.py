@@ -8,20 +8,29 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.encoders.feature_space import IMAGES_EACH, MOST, FeatureSpace
+from keras_ood.encoders.feature_space import IMAGES_EACH, MOST, FeatureSpace, inverse_root
 from keras_ood.encoders.map_encoder import MapEncoder
+from keras_ood.encoders.mixture_space import mixture_log_density
 from keras_ood.images.embeddings import Embeddings
 
-SHRINKAGE = 0.1
+SHRINKAGE = 1.0
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
 class MapSpace(FeatureSpace):
-    """Whitened features at every position of an image, by mean and covariance over the positions of in-distribution images.
+    """Features at every position of an image, whitened gently, and their density about a memory of positions.
 
-    As a `FeatureSpace` whose images are the neighbourhoods of positions. Positions of one image depend on each other, and the
-    Ledoit-Wolf estimate counts them as if they did not, so that what it shrinks is too little for other images: with `S` that
-    estimate of `d` features, `S + 0.1 tr(S) / d I` is taken.
+    With `h` the `d` features at a position, `m` and `S` their mean and Ledoit-Wolf covariance over the positions of
+    in-distribution images, `S + tr(S) / d I = L L^T`, and `r_1 .. r_K` the centres of a k-means clustering of `L^-1 (h - m)`,
+    `s^2` the mean squared distance to the nearest of them, by feature:
+
+        whitened     w(x) = L^-1 (h - m) / s
+        mahalanobis  max |w(x)|                    over the positions
+        knn          max min_k |w(x) - r_k / s|    over the positions
+        density      1/K sum_k N(w; r_k / s, I)    at each position
+
+    Directions in which features hardly vary are hardly stretched: there most of what differs between images of one kind is
+    noise, and a distance that divides by it finds defects worse (`benchmark/localisation.csv`).
 
     Args:
         encoder: A `MapEncoder`, or what it takes as `network`.
@@ -30,7 +39,11 @@ class MapSpace(FeatureSpace):
 
     Raises:
         ValueError: As in `FeatureSpace`.
+
+    Source: Roth et al., "PatchCore", arXiv 2106.08265, with the centres of clusters as the coreset.
     """
+
+    measures_within = False
 
     def __init__(self, encoder: Any, stages: Sequence[int] | None = None, memory: int = 50, **kwargs: Any) -> None:
         if isinstance(encoder, dict):
@@ -54,19 +67,42 @@ class MapSpace(FeatureSpace):
                 f"`memory` takes {IMAGES_EACH} positions for each centre. Received: {len(embeddings)} images of "
                 f"{self.encoder.grid} positions, memory={self.memory}"
             )
-        generator = np.random.default_rng(seed)
-        chosen = np.sort(generator.permutation(len(embeddings))[:MOST])
-        positions = math.prod(self.encoder.grid)
-        each = min(positions, -(-MOST // len(chosen)))
-        parts = []
-        for image in chosen:
-            local = np.asarray(embeddings.array[image], np.float64).reshape(positions, -1)
-            parts.append(local[generator.permutation(positions)[:each]][:, self.columns])
-        return np.concatenate(parts)[:MOST]
+        each = min(math.prod(self.encoder.grid), -(-MOST // len(embeddings)))
+        return self.at_random_positions(embeddings, each, seed)[:MOST, self.columns].astype(np.float64)
 
-    def shrunk(self, covariance: np.ndarray) -> np.ndarray:
-        """Return `S + 0.1 tr(S) / d I` of the Ledoit-Wolf estimate `S`."""
-        return np.asarray(covariance + SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+    def at_random_positions(self, embeddings: Embeddings, each: int, seed: int = 0) -> np.ndarray:
+        """Return the encoder's features at some positions of each image, float32 `(N each, channels)`; images in any order."""
+        generator = np.random.default_rng(seed)
+        positions = math.prod(self.encoder.grid)
+        parts = []
+        for image in generator.permutation(len(embeddings)):
+            local = embeddings.array[image].reshape(positions, -1)
+            parts.append(local[generator.permutation(positions)[:each]].astype(np.float32))
+        return np.concatenate(parts)
+
+    def gate_features(
+        self, training: Embeddings, held_out: Embeddings, positions: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a gate is fitted to and held against: means over all positions, or some random ones of each image."""
+        if positions:
+            seen = [self.at_random_positions(part, each) for part, each in ((training, 20), (held_out, 4))]
+        else:
+            seen = [_means_over_positions(part, self.encoder.channels) for part in (training, held_out)]
+        return seen[0][:, self.other_columns], seen[1][:, self.other_columns]
+
+    def fit(self, embeddings: Embeddings, seed: int = 0) -> "MapSpace":
+        """Take mean, covariance and memory from the positions of in-distribution images; see `FeatureSpace.fit`."""
+        from sklearn.covariance import ledoit_wolf
+
+        features = self.looked_at(embeddings, seed)
+        mean = features.mean(axis=0)
+        covariance = ledoit_wolf(features - mean, assume_centered=True)[0]
+        whitening = inverse_root(covariance + SHRINKAGE * np.trace(covariance) / self.width * np.eye(self.width))
+        whitened = (features - mean) @ whitening
+        centres, nearest = self.clustered(whitened, whitened, seed)
+        deviation = np.sqrt(np.mean(np.square(whitened - centres[nearest])))
+        self.hold(mean, whitening / deviation, np.eye(self.width), centres / deviation)
+        return self
 
     def call(self, features: Any) -> Any:
         """Return `w`, `(batch, height, width, features)`, of the encoder's features `(batch, encoder.width)`."""
@@ -82,3 +118,11 @@ class MapSpace(FeatureSpace):
     def statistics(self, whitened: Any) -> dict[str, Any]:
         """Return `mahalanobis` and `knn`, `(batch,)` each, of `w`: the largest of any position."""
         return {name: ops.max(values, axis=(1, 2)) for name, values in super().statistics(whitened).items()}
+
+    def log_density(self, whitened: Any) -> Any:
+        """Return the log-density of `w` in nats at each position, `(batch, height, width)`."""
+        return mixture_log_density(self.squared_distances(whitened), self.width)
+
+
+def _means_over_positions(embeddings: Embeddings, channels: int) -> np.ndarray:
+    return np.concatenate([batch.reshape(len(batch), -1, channels).mean(axis=1) for batch in embeddings.batches(64)])

@@ -57,5 +57,10 @@ class MixtureSpace(FeatureSpace):
         """Return the log-density of the features looked at, in nats, `(batch,)`, of `w`."""
         diagonal = np.cumsum([0, *range(self.width, 1, -1)])  # places of a triangle's diagonal among its numbers
         log_volume = ops.sum(ops.log(ops.take(self.whitening, diagonal)))
-        kernels = ops.logsumexp(-self.squared_distances(whitened) / 2, axis=-1) - math.log(self.memory)
-        return kernels + log_volume - self.width / 2 * math.log(2 * math.pi)
+        return mixture_log_density(self.squared_distances(whitened), self.width) + log_volume
+
+
+def mixture_log_density(squared_distances: Any, width: int) -> Any:
+    """Return `log 1/K sum_k N(w; r_k, I)` in nats, `(...,)`, of `|w - r_k|^2`, `(..., K)`, in `width` dimensions."""
+    count = squared_distances.shape[-1]
+    return ops.logsumexp(-squared_distances / 2, axis=-1) - math.log(count) - width / 2 * math.log(2 * math.pi)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from keras_ood.encoders.embed import embed
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.images.embeddings import Embeddings
@@ -78,6 +80,11 @@ class Entrance:
                 f"Received: embeddings of images of {given}"
             )
         return embeddings
+
+    def as_embeddings(self, features: np.ndarray) -> Embeddings:
+        """Return features that `embed` gave, `(N, *given_shape)`, as embeddings again."""
+        shape, aspect = list(self.preprocessing.image_shape), self.preprocessing.aspect
+        return Embeddings(features, self.feature_space.encoder.identity | {"given_shape": shape, "aspect": aspect})  # type: ignore[union-attr]
 
     def embed(self, images: Any, **options: Any) -> Embeddings:
         """Return the embeddings of images as this detector sees them, see `keras_ood.encoders.embed`.

@@ -12,7 +12,7 @@ from keras_ood.backend.compiled import forward
 from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders import MapSpace, encode
 from keras_ood.images.statistics import image_statistics
-from keras_ood.models.detector import Detector
+from keras_ood.models.feature_flow import FeatureFlow, as_map_space
 from keras_ood.networks.flow import FEATURE_FLOWS, FLOWS
 
 LEVELS = 256  # grey levels of an image
@@ -37,7 +37,7 @@ Nico},
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
-class InFlow(Detector):
+class InFlow(FeatureFlow):
     """Normalizing flow whose couplings are switched by an attention `c(x)` in 0..1, one for each image.
 
     With `x` an image of `D` numbers in 0..1, `u` uniform noise in 0..1 and `f_c` the flow at attention `c`:
@@ -56,13 +56,17 @@ class InFlow(Detector):
     Over an encoder `y` is the image's whitened features, which are not dequantised, and the gate looks at the encoder's stages
     that the flow does not see (`keras_ood.encoders.FeatureSpace`'s `stages`), at all where there are no others.
 
-    Over feature maps `y` is the map of whitened features at every position `p`, `C` of them, and couplings see 3x3 positions:
+    Over feature maps `y` is the map of whitened features at every position `p`, couplings see 3x3 positions, and the base is no
+    single normal distribution but one about each of the memory's centres, `q` (`keras_ood.encoders.MapSpace`). The flow starts
+    as the identity, and a gate that closes leaves q:
 
-        nll at a position   nll_p = |z_p|^2 / 2 + C log(2 pi) / 2 - log |det df_c/dy|_p,  summing up to the nll
-        peak                max_p nll_p, the image's score
+        nll at a position   nll_p = -log q(z_p) - log |det df_c/dy|_p,  summing up to the nll
+        peak                max_p (nll_p - a_p) / b_p, the image's score
 
-    where `log |det df_c/dy|_p` is what the couplings' scales at `p` add to the log-determinant. The gate gives one `c` to an
-    image, of features averaged over the positions, or, with `gate_positions`, one to each position.
+    where `log |det df_c/dy|_p` is what the couplings' scales at `p` add to the log-determinant, and `a_p`, `b_p` are mean and
+    deviation of nll_p over the images of the training (`settle`): at the border of an image more is odd than in its
+    middle. The gate gives one `c` to an image, of features averaged over the positions, or, with `gate_positions`, one to each
+    position.
 
     Statistics, `(batch,)` float32: `nll`, `log_det` (nats), `bits_per_dimension`, `latent_norm` (|z|), `attention` (c); with a
     gate also `mahalanobis` (the distance of the image's features, see `keras_ood.attention.PerImageGate`); and those of
@@ -104,7 +108,7 @@ class InFlow(Detector):
         **kwargs: Any,
     ) -> None:
         if (of_maps := architecture == "feature_maps") and kwargs.get("encoder") is not None:
-            kwargs["encoder"] = _as_map_space(kwargs["encoder"])
+            kwargs["encoder"] = as_map_space(kwargs["encoder"])
         super().__init__(image_shape, default_score or ("peak" if of_maps else "nll"), **kwargs)
         flows: dict[str, Any] = FLOWS if self.feature_space is None else FEATURE_FLOWS
         architecture = architecture or ("multiscale" if self.feature_space is None else "dense")
@@ -126,6 +130,10 @@ class InFlow(Detector):
             )
         build, event_shape = flows[architecture], self.entrance.event_shape
         self.flow = build(event_shape) if depth is None else build(event_shape, depth)
+        if of_maps:
+            grid = {"shape": self.entrance.event_shape[:2], "dtype": "float32", "trainable": False, "autocast": False}
+            self.position_mean = self.add_weight(name="position_mean", initializer="zeros", **grid)
+            self.position_scale = self.add_weight(name="position_scale", initializer="ones", **grid)
         self._seeds = keras.random.SeedGenerator(name="dequantisation")
         self.built = True
 
@@ -142,7 +150,7 @@ class InFlow(Detector):
         gate, attention = self._attention(images, training)
         if self.feature_space is not None:
             whitened = self.feature_space(images)
-            found = gate | self._of_features(whitened, attention)
+            found = gate | self.statistics_of_features(whitened, attention)
             return found if training else found | self.feature_space.statistics(whitened)
         if training:
             return gate | self._pass(images, keras.random.uniform(ops.shape(images), seed=self._seeds), attention)
@@ -153,26 +161,13 @@ class InFlow(Detector):
         return gate | {name: ops.mean(ops.stack([one[name] for one in passes]), axis=0) for name in passes[0]}
 
     def _attention(self, images: Any, training: bool) -> tuple[dict[str, Any], Any]:
-        """The gate's statistics, and c, `(batch,)` or a scalar for all images."""
+        """The gate's statistics, and c, `(batch,)`, a scalar for all images, or one for each position, `(batch, h, w)`."""
         if training or not isinstance(self.attention, keras.layers.Layer):
             attention = 1.0 if training or self.attention is None else self.attention
             return {"attention": attention * ops.ones((ops.shape(images)[0],), "float32")}, attention
-        if self.feature_space is None:
-            gate = dict(self.attention(images))
-            return gate, gate["attention"]
-        features = self.feature_space.others(images)
-        if self.gate_positions:
-            maps = self.attention.at_positions(features)
-            gate = {
-                "attention": ops.mean(maps["attention"], axis=(1, 2)),
-                "attention_p_value": ops.min(maps["attention_p_value"], axis=(1, 2)),
-                "gate_mahalanobis": ops.max(maps["mahalanobis"], axis=(1, 2)),
-            }
-            return gate, maps["attention"]
-        if len(features.shape) == 4:
-            features = ops.mean(features, axis=(1, 2))
-        gate = dict(self.attention(features))
-        gate["gate_mahalanobis"] = gate.pop("mahalanobis")
+        if self.feature_space is not None:
+            return self.gate_on_features(images)
+        gate = dict(self.attention(images))
         return gate, gate["attention"]
 
     def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
@@ -186,13 +181,11 @@ class InFlow(Detector):
         Latents of pixels stand for squares of 2 pixels, those of the second scale of a multiscale flow for squares of 4, and
         so on; their log-determinant has no place.
         """
-        if self.feature_space is not None and not isinstance(self.feature_space, MapSpace):
+        if self.feature_space is not None:
             return super().position_scores(images)
         prepared = self.entrance.prepared(images)
-        _, attention = self._attention(prepared, training=False)
-        if self.feature_space is not None:
-            return self._at_positions(self.feature_space(prepared), attention)[1]
         values = ((LEVELS - 1) * prepared + 0.5) / LEVELS
+        _, attention = self._attention(prepared, training=False)
         return ops.sum(ops.square(self.flow.bijector(attention).forward(values)), axis=-1)
 
     def _of_latents(self, values: Any, attention: Any) -> dict[str, Any]:
@@ -201,22 +194,6 @@ class InFlow(Detector):
         dimensions = math.prod(self.entrance.event_shape)
         nll = 0.5 * squared_norm + 0.5 * dimensions * math.log(2 * math.pi) - log_det
         return {"nll": nll, "log_det": log_det, "latent_norm": ops.sqrt(squared_norm)}
-
-    def _of_features(self, whitened: Any, attention: Any) -> dict[str, Any]:
-        latents, nll, log_det = self._at_positions(whitened, attention)
-        found = {
-            "nll": ops.sum(nll, axis=(1, 2)),
-            "log_det": ops.sum(log_det, axis=(1, 2)),
-            "latent_norm": ops.sqrt(ops.sum(ops.square(latents), axis=(1, 2, 3))),
-        }
-        return found | ({"peak": ops.max(nll, axis=(1, 2))} if isinstance(self.feature_space, MapSpace) else {})
-
-    def _at_positions(self, whitened: Any, attention: Any) -> tuple[Any, Any, Any]:
-        """Latents, nll and log-determinant at every position; the features of an image are one position."""
-        maps = whitened if len(whitened.shape) == 4 else whitened[:, None, None, :]
-        latents, log_det = self.flow.bijector(attention).forward_and_log_det_map(maps)
-        constant = 0.5 * maps.shape[-1] * math.log(2 * math.pi)
-        return latents, 0.5 * ops.sum(ops.square(latents), axis=-1) + constant - log_det, log_det
 
     def before_fit(self, data: Any) -> None:
         """Start a fresh flow from the first images of an array.
@@ -311,11 +288,6 @@ class InFlow(Detector):
             "attention": attention,
             "gate_positions": self.gate_positions,
         }
-
-
-def _as_map_space(encoder: Any) -> Any:
-    """A configuration is of a map space already."""
-    return encoder if isinstance(encoder, (dict, MapSpace)) else MapSpace(encoder)
 
 
 def _check_attention(attention: Any) -> Any:

@@ -20,6 +20,7 @@ from keras_ood.images.sources import open_path
 from keras_ood.models.portable import Portable
 
 _WEIGHTS = ("sample_weight", "class_weight")
+SETTLED_BY = 512  # images
 _LOSSES = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
@@ -84,14 +85,18 @@ class Trainable(Portable):
             with own_settings():
                 self.compile(optimizer=adam())
         if self.feature_space is not None and not self.feature_space.fitted and hasattr(data, "shape"):
-            self.feature_space.fit(Embeddings(data, self.feature_space.encoder.identity))
+            self.feature_space.fit(self.entrance.as_embeddings(data))
         self.entrance.ready()
         self.before_fit(data)
         if not hasattr(data, "shape") and not isinstance(x, keras.utils.PyDataset):
             options["shuffle"] = False  # a stream has its order, or shuffles itself; Keras would warn
         options["callbacks"] = [NaNGuard(), *(options.get("callbacks") or [])]  # first: before any checkpoint is written
         with feed.errors(), give_variables_back(self), own_settings():
-            return super().fit(data, **options)
+            history = super().fit(data, **options)
+        if hasattr(data, "shape"):
+            first = data[:SETTLED_BY]
+            self.settle(first if self.feature_space is None else self.entrance.as_embeddings(first))
+        return history
 
     def _once_seen(self, feed: Feed, source: Any, *options: Any) -> Any:
         """What to train on; over an encoder images at hand as their features, a stream as it is."""
@@ -127,6 +132,15 @@ class Trainable(Portable):
 
         Args:
             data: What will be trained on, an array `(N, height, width, channels)` or a stream.
+        """
+
+    def settle(self, images: Any) -> None:
+        """Do what must be done once weights and gate are those that shall be; here nothing.
+
+        `fit` does it at its end, unless it was on a stream.
+
+        Args:
+            images: In-distribution images, some hundreds, any accepted source, or their embeddings.
         """
 
     def evaluate(self, x: Any = None, y: Any = None, **options: Any) -> Any:

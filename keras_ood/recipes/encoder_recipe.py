@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_ood.encoders import FeatureSpace, FrozenEncoder, registry
+from keras_ood.encoders import FeatureSpace, FrozenEncoder, MapEncoder, MapSpace, registry
 from keras_ood.encoders.feature_space import MEMORY
 from keras_ood.recipes.self_supervised_recipe import SelfSupervisedRecipe
 from keras_ood.terminal.numbers import is_whole
@@ -22,6 +22,7 @@ class EncoderRecipe:
         stages: Its stages; None for those that are usual.
         looked_at: Positions among them of those that the VAE or the flow sees; None for all. A gate sees the others.
         memory: Number of centres behind the score `knn`.
+        maps: Whether the features are those of every position, see `keras_ood.encoders.MapSpace`.
         self_supervised: How an encoder is trained on the in-distribution images alone, in place of a `network`.
     """
 
@@ -30,6 +31,7 @@ class EncoderRecipe:
     stages: tuple[int, ...] | None = None
     looked_at: tuple[int, ...] | None = None
     memory: int = MEMORY
+    maps: bool = False
     self_supervised: SelfSupervisedRecipe | None = None
 
     @classmethod
@@ -53,6 +55,7 @@ class EncoderRecipe:
             or len(lists.get("image_shape", (1, 1, 1))) != 3
             or ("self_supervised" in table and "image_shape" not in table)
             or not is_whole(table.get("memory", 1), 1)
+            or not isinstance(table.get("maps", False), bool)
         ):
             raise ValueError(
                 "`encoder` names a `network`, or has an `image_shape` and says in `self_supervised` how one is trained, and "
@@ -66,6 +69,8 @@ class EncoderRecipe:
         values = {key.name: getattr(self, key.name) for key in fields(self)}
         values["self_supervised"] = self.self_supervised and self.self_supervised.table()
         unused = {"network", "self_supervised"} - {key for key, value in values.items() if value is not None}
+        if not self.maps:  # as it was before there were maps
+            unused.add("maps")
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items() if key not in unused}
 
     def over(self, network: keras.Model, trained_on: str) -> "EncoderRecipe":
@@ -81,8 +86,8 @@ class EncoderRecipe:
         """
         if self.network is None:
             raise ValueError(f"An encoder is trained before it is looked through. Received: {self.table()}")
-        return FrozenEncoder(self.network, self.image_shape, self.stages)
+        return (MapEncoder if self.maps else FrozenEncoder)(self.network, self.image_shape, self.stages)
 
     def feature_space(self) -> FeatureSpace:
         """Return the feature space over it, not fitted."""
-        return FeatureSpace(self.frozen(), self.looked_at, self.memory)
+        return (MapSpace if self.maps else FeatureSpace)(self.frozen(), self.looked_at, self.memory)

@@ -248,9 +248,10 @@ class Recipe:
             return None
         training, held_out = self._split()
         if self.encoder is not None:
-            columns = self.encoder.feature_space().other_columns
-            features = [self.seen(images).values()[:, columns] for images in (training, held_out)]
-            return PerImageGate.from_features(features[0], features[1][: self._gate_size], **self.attention.settings)
+            seen = self.seen(training), self.seen(held_out)[: self._gate_size]
+            positions = bool(self.model.get("gate_positions"))
+            fitted_to, held_against = self.encoder.feature_space().gate_features(*seen, positions)
+            return PerImageGate.from_features(fitted_to, held_against, **self.attention.settings)
         handle = self.attention.encoder
         assert handle is not None, "checked above"
         inside = preset.read(handles.resolve(handle))["in_distribution"]

@@ -18,9 +18,9 @@ from keras_ood.encoders import names as encoder_names
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.report import Report
 from keras_ood.hub import serialization
-from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import Detector, FeatureMixture
 from keras_ood.models.entrance import Entrance
+from keras_ood.models.trainable import SETTLED_BY
 from keras_ood.tables.records import writable, write_records
 from keras_ood.terminal.folders import require_vacant
 from keras_ood.terminal.progress import begin
@@ -202,9 +202,11 @@ def _calibrate(detector: Detector, gate: PerImageGate | None, encoder: Any, spli
     if gate is not None:
         half = len(images) // 2  # groups of images stay whole, but for one
         kept, images = images[:half], images[half:]
-        columns = None if detector.feature_space is None else detector.feature_space.other_columns
-        seen = [part.values()[:, columns] if isinstance(part, Embeddings) else part for part in (split.training, kept)]
-        detector = detector.with_attention(gate.refitted(encoder, *seen))
+        seen: tuple[Any, Any] = split.training, kept
+        if detector.feature_space is not None:
+            seen = detector.feature_space.gate_features(*seen, getattr(detector, "gate_positions", False))
+        detector = detector.with_attention(gate.refitted(encoder, seen[0], seen[1]))
+    detector.settle(split.training[:SETTLED_BY])
     detector.calibrate(images)
     return detector
 

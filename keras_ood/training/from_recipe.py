@@ -15,6 +15,7 @@ from keras_ood.evaluation.report import Report
 from keras_ood.evaluation.studies import CHECKS, STUDIES
 from keras_ood.hub import preset, serialization
 from keras_ood.models import Detector
+from keras_ood.models.trainable import SETTLED_BY
 from keras_ood.recipes.checks import UNGATED
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import writable, write_records
@@ -52,6 +53,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
     _check(recipe)
     calibration_images, (test_images, sets) = recipe.calibration_images(), seen_sets(recipe)
+    settling = recipe.seen(recipe.training_split()[0])[:SETTLED_BY]
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gate = recipe.gate(trained=True)
@@ -68,6 +70,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
         if gate is not None and recipe.encoder is not None:
             detectors[UNGATED] = equipped(network, None, background)
         for weights, detector in detectors.items():
+            detector.settle(settling)
             detector.calibrate(calibration_images)
             is_shipped = weights == "trained" and seed == recipe.seeds[0]
             limit, resamples = (None, RESAMPLES) if is_shipped else (COMPARED, 0)

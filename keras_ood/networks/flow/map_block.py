@@ -24,5 +24,5 @@ class MapBlock(DenseBlock):
 
     def bijector(self, attention: Any) -> Any:
         """Return the block at an attention, a `keras_ood.bijectors.Chain`."""
-        permuted = np.argsort(self.permutation)
+        permuted = np.argsort(self.permutation).tolist()
         return bijectors.Chain([bijectors.ChannelPermutation(permuted), *super().bijector(attention).bijectors])
