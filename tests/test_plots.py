@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from keras_ood import plots
+from keras_ood.plots import charts
 
 pytestmark = pytest.mark.once
 
@@ -80,7 +81,7 @@ def test_the_roc_band_holds_the_curve_and_narrows_with_more_images():
 
     def band(size):
         inside, outside = np.random.default_rng(1).normal(0, 1, size), np.random.default_rng(2).normal(1, 1, size)
-        return plots._roc_band(inside, outside, np.linspace(0, 1, 101), 200, 0.95), np.sort(inside), outside
+        return charts._roc_band(inside, outside, np.linspace(0, 1, 101), 200, 0.95), np.sort(inside), outside
 
     (low, high), inside, outside = band(400)
     curve = [np.mean(outside > threshold) for threshold in np.quantile(inside, 1 - np.linspace(0, 1, 101)[1:-1])]
