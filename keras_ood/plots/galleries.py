@@ -49,9 +49,7 @@ def gallery(rows: Mapping[str, np.ndarray]) -> Figure:
     return _gallery([(name, images, [""] * len(images)) for name, images in rows.items()])
 
 
-def overlays(
-    images: np.ndarray, heat_maps: np.ndarray, fpr: float = NOMINAL_FPR, masks: np.ndarray | None = None
-) -> Figure:
+def overlays(images: np.ndarray, heat_maps: np.ndarray, fpr: float = NOMINAL_FPR, masks: np.ndarray | None = None) -> Figure:
     """Return images, and below each itself with its heat map over it, see `overlay`.
 
     Args:

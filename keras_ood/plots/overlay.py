@@ -16,8 +16,8 @@ _LINE = 1 / 160  # of the shorter side
 def overlay(image: np.ndarray, heat_map: np.ndarray, fpr: float = NOMINAL_FPR) -> np.ndarray:
     """Return an image with its heat map over it: in grey where it is normal, in colour where it is odd.
 
-    Colour begins at a p-value of `4 fpr`, grows with `-log10 p` and is fullest from `fpr / 10` on, so that pictures of one `fpr`
-    compare. A white line encloses what has a p-value of at most `fpr`; it is seen in at most a share `fpr` of
+    Colour begins at a p-value of `4 fpr`, grows with `-log10 p` and is fullest from `fpr / 10` on, so that pictures of one
+    `fpr` compare. A white line encloses what has a p-value of at most `fpr`; it is seen in at most a share `fpr` of
     in-distribution images.
 
     Args:
