@@ -27,8 +27,8 @@ from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unr
 from keras_ood.tables.records import CONVENTION, write_records
 
 LOCALISATION = (
-    "Each kind of defect against the clean test images. PRO: overlap by region, up to a false positive rate of 0.3. Flagged: the "
-    f"share of images with a p-value of at most {NOMINAL_FPR:g} anywhere; of the clean ones they are false alarms."
+    "Each kind of defect against the clean test images. PRO: overlap by region, up to a false positive rate of 0.3. Flagged: "
+    f"the share of images with a p-value of at most {NOMINAL_FPR:g} anywhere; of the clean ones they are false alarms."
 )
 
 
@@ -44,8 +44,8 @@ def evaluate(
     masks: Annotated[
         Path | None,
         typer.Option(
-            help="In place of --ood, the folder of one category as MVTec AD and VisA have it: does the detector find defects "
-            "where the masks of the test images have them?"
+            help="In place of --ood: folder of one category as MVTec AD or VisA has it; measures how well the detector finds "
+            "the defects that the masks show."
         ),
     ] = None,
     inside: Annotated[
