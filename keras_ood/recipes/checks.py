@@ -92,9 +92,8 @@ def check(values: Mapping[str, Any]) -> None:
         raise ValueError(f"Another `encoder` stands in `beside` where the recipe has one. Received: {values['beside']}")
     if values["encoder"] and (values["background"] or values["perturbed"] or set(values["studies"]) - _OF_ALL):
         raise ValueError(
-            f"A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies` but {sorted(_OF_ALL)}: those are "
-            "of pixels. Received: "
-            f"{values['encoder'].table()}"
+            f"A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies` but {sorted(_OF_ALL)}: "
+            f"those are of pixels. Received: {values['encoder'].table()}"
         )
     if values["beside"] and (values["attention"] or values["background"]):
         raise ValueError(
