@@ -10,7 +10,7 @@ from keras_ood.backend.settings import under_own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.images.duplicates import Duplicates
-from keras_ood.images.preprocessing import resize
+from keras_ood.images.preprocessing import interpolate
 from keras_ood.models.portable import Portable
 from keras_ood.models.statistics_pass import StatisticsPass
 
@@ -107,4 +107,6 @@ class Localising(Portable):
 
     @under_own_settings
     def _resized(self, maps: np.ndarray) -> np.ndarray:
-        return np.asarray(ops.convert_to_numpy(resize(ops.convert_to_tensor(maps[..., None]), self.image_shape[:2]))[..., 0])
+        return np.asarray(
+            ops.convert_to_numpy(interpolate(ops.convert_to_tensor(maps[..., None]), self.image_shape[:2]))[..., 0]
+        )
