@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from keras_ood import plots
 from keras_ood.calibration import NOMINAL_FPR
@@ -47,7 +48,14 @@ def save_overlays(
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
-    """Write `{file name: figure}` to a folder that exists, and return the paths."""
+    """Write `{file name: figure}` to a folder that exists, as PNG files of 256 colours, and return the paths."""
     for name, figure in figures.items():
         figure.savefig(folder / name)
+        few_colours(folder / name)
     return [folder / name for name in figures]
+
+
+def few_colours(path: Path) -> None:
+    """Write a picture again in 256 colours: a third of the bytes, and next to no difference to the eye."""
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -127,7 +127,7 @@ FORMATS: dict[str, Format] = {
         ("onnx", "tf2onnx", "onnxruntime"),
         _write_onnx,
         _run_onnx,
-        "import onnxruntime as ort; score, p_value = ort.InferenceSession({path!r}).run(['score', 'p_value'], {{'images': images}})",
+        "import onnxruntime as onnx; score, p_value, *_ = onnx.InferenceSession({path!r}).run(None, {{'images': images}})",
     ),
     "litert": Format(
         ".tflite",

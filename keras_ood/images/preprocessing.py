@@ -36,7 +36,7 @@ def by_products(images: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
 def _weights(before: int, after: int) -> np.ndarray:
     """The `(after, before)` weights of the old pixels, whose places are the middles of theirs."""
     places = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
-    return np.maximum(1 - np.abs(places[:, None] - np.arange(before)), 0).astype(np.float32)
+    return np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(before)), 0), np.float32)
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")

@@ -42,6 +42,7 @@ def study(detector: Any, inside: str, folder: Path, runs: Path) -> dict[str, Any
         images, masks, kinds = [*images, damaged], [*masks, mask], kinds + [name] * len(damaged)
     shown, known = (np.concatenate([part[:1] for part in parts]) for parts in (images, masks))
     figure = plots.overlays(shown, detector.heat_map(shown, progress=False), masks=known)
+    figure.set_dpi(60)  # an image of 128 pixels has as many
     save_figures({PICTURE: figure}, folder)
     rows = mask_rows(detector, np.concatenate(images), np.concatenate(masks), kinds, progress=False)
     return {
