@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from keras_ood import plots
 from keras_ood.app.session import Session
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.encoders.embed import in_memory
 
 NEAREST = 7
@@ -17,7 +18,13 @@ MAP = (
     "Bright in the lowest row: where the reconstruction misses the image, all of the row on one scale. It shows what the "
     "autoencoder cannot draw; the score may look at more than that."
 )
-NO_MAP = "Only a VAE draws a reconstruction to compare with: this {family} has no map of where the image is odd."
+HEAT = (
+    "Below in colour: where it is odd. A white line encloses p-values of at most {fpr:g} %; at most {fpr:g} % of "
+    "in-distribution images have such a place anywhere."
+)
+NO_MAP = (
+    "This {family} has no map of where the image is odd; `keras-ood calibrate {model} IMAGES --maps --out FOLDER` adds one."
+)
 NO_FEATURES = (
     "This {family} has neither a latent nor a gate in whose features the nearest in-distribution images could be found."
 )
@@ -53,13 +60,21 @@ def explain(session: Session, image: np.ndarray) -> Explanation:
         words += f", and the nearest of {len(neighbours):,} in-distribution images ({session.inside_source})."
     else:
         words += f". {NO_FEATURES if features is None else NO_IMAGES}".format(family=family, model=session.model)
-    drawn = detector.reconstruct(np.concatenate([seen, nearest]))
-    if drawn is not None:
-        figure = plots.error_maps(*drawn)
-        for axes, title in zip(figure.axes, ["this image", *["nearest"] * len(nearest)], strict=False):
-            axes.set_title(title, fontsize=7, pad=2)
+    shown = np.concatenate([seen, nearest])
+    if detector.calibrated.has_maps:
+        with in_memory():
+            figure = _titled(plots.overlays(shown, detector.heat_map(shown, progress=False)), len(nearest))
+        words += f" {HEAT}".format(fpr=100 * NOMINAL_FPR)
+    elif (drawn := detector.reconstruct(shown)) is not None:
+        figure = _titled(plots.error_maps(*drawn), len(nearest))
         words += f" {MAP}"
     else:
         figure = plots.gallery({"image": seen} | ({"nearest": nearest} if len(nearest) else {}))
-        words += f" {NO_MAP}".format(family=family)
+        words += f" {NO_MAP}".format(family=family, model=session.model)
     return Explanation(figure, words)
+
+
+def _titled(figure: Figure, nearest: int) -> Figure:
+    for axes, title in zip(figure.axes, ["this image", *["nearest"] * nearest], strict=False):
+        axes.set_title(title, fontsize=7, pad=2)
+    return figure

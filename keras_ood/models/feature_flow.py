@@ -74,6 +74,11 @@ class FeatureFlow(Detector):
             log_density = -0.5 * ops.sum(ops.square(latents), axis=-1) - 0.5 * maps.shape[-1] * math.log(2 * math.pi)
         return latents, -log_density - log_det, log_det
 
+    def pooled_features(self, features: Any) -> Any:
+        """Return whitened features, `(batch, width)`, of the encoder's; of maps the means over the positions."""
+        whitened = self.feature_space(features)
+        return whitened if len(whitened.shape) == 2 else ops.mean(whitened, axis=(1, 2))
+
     def settle(self, images: Any) -> None:
         """Set mean and deviation of the nll at every position over feature maps, `a_p` and `b_p`; see `Trainable`.
 

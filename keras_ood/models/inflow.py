@@ -249,10 +249,10 @@ class InFlow(FeatureFlow):
     def features(self, images: np.ndarray) -> np.ndarray | None:
         """Return what the gate's encoder makes of prepared images, `(N, features)`; None without a gate.
 
-        Over an encoder the whitened features.
+        Over an encoder the whitened features, over feature maps their means over the positions.
         """
         if self.feature_space is not None:
-            compiled = self.statistics_pass.compiled_function("features", lambda: forward(self.entrance.event, self))
+            compiled = self.statistics_pass.compiled_function("features", lambda: forward(self.pooled_features, self))
             return np.asarray(compiled(self.entrance.embed(images).values()))
         return None if self.gate is None else encode(self.gate.encoder, images)
 

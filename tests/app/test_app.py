@@ -141,6 +141,16 @@ def test_the_nearest_images_are_those_of_the_least_distance(opened, digits):
     assert len(neighbours.nearest(latents[17:18], 10_000)) == len(neighbours)
 
 
+def test_a_heat_map_is_shown_where_maps_are_calibrated(pretrained, digits, tmp_path):
+    """Below the image and its neighbours, which stay grey, in place of the reconstruction; the page says what it promises."""
+    detector = pretrained.inference_copy()
+    detector.calibrate_maps(digits[0][:200], progress=False)
+    detector.save_pretrained(tmp_path / "mapped", in_distribution={"name": "digits", "title": "digits"})
+    figure, words = explanation.explain(Session(str(tmp_path / "mapped")), digits[1][0])
+    assert explanation.HEAT.format(fpr=5) in words
+    assert sum(bool(axes.images) for axes in figure.axes) == 2 * (1 + explanation.NEAREST)
+
+
 def test_an_image_is_explained(opened, digits):
     """Image, reconstruction and map of it and of the nearest; the words say what they are and where from."""
     figure, words = explanation.explain(opened, digits[1][0])
@@ -157,7 +167,7 @@ def test_a_flow_without_a_gate_says_what_it_lacks(opened, digits):
     flow.model, flow.detector, flow.inside = "mine", InFlow((8, 8, 1), depth=1), opened.inside
     figure, words = explanation.explain(flow, digits[1][0])
     assert sum(bool(axes.images) for axes in figure.axes) == 1
-    assert explanation.NO_MAP.format(family="InFlow") in words
+    assert explanation.NO_MAP.format(family="InFlow", model=flow.model) in words
     assert explanation.NO_FEATURES.format(family="InFlow") in words
 
 
