@@ -98,6 +98,7 @@ class Content(TypedDict, total=False):
         family: Name of the detector's class.
         input_shape: `[height, width, channels]`.
         parameters: Number of trainable ones.
+        map_calibration: Number of held-out images behind heat maps; missing where maps are not calibrated.
         aspect: What becomes of images whose sides have another ratio; stretched where absent.
         default_score: Score that methods use when none is named.
         calibration_size: Number of calibration images by score.
@@ -136,6 +137,7 @@ class Content(TypedDict, total=False):
     family: str
     input_shape: list[int]
     parameters: int
+    map_calibration: int
     aspect: str
     default_score: str
     calibration_size: dict[str, int]

@@ -51,6 +51,8 @@ def describe(detector: Any) -> Content:
     }
     if detector.preprocessing.aspect != "stretch":
         content |= {"aspect": detector.preprocessing.aspect}
+    if detector.calibrated.has_maps:
+        content |= {"map_calibration": len(detector.calibrated.maps)}
     return content if space is None else content | {"encoder": space.encoder.provenance()}
 
 

@@ -11,6 +11,7 @@ import keras
 
 from keras_ood import plots
 from keras_ood.attention import PerImageGate
+from keras_ood.calibration.conformal import MINIMUM_SIZE
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
 from keras_ood.encoders import FrozenEncoder, MixtureSpace
@@ -34,6 +35,7 @@ from keras_ood.training.start import ENCODER, Source, Start, check_family
 
 PICTURE = "training.png"
 FEW = 500  # images: from here on a split leaves a hundred for calibration
+_MAPS = 1_000  # images that calibrate heat maps: each is looked at once more
 _RESAMPLES = 100  # of the bootstrap, for the weights that are written
 
 
@@ -166,6 +168,7 @@ def _trained(
     detectors = _calibrated(trained, fresh, start, split, settings.seed)
     reports = _measure(detectors, split, own, outside)
     detector = detectors["trained"]
+    _calibrate_maps(detector, own, split)
     written = _written(state, reports, settings.seed)
     write_records(written / LOG, log.rows)
     plots.training_curves(log.history()).savefig(written / PICTURE)
@@ -209,6 +212,16 @@ def _calibrate(detector: Detector, gate: PerImageGate | None, encoder: Any, spli
     detector.settle(split.training[:SETTLED_BY])
     detector.calibrate(images)
     return detector
+
+
+def _calibrate_maps(detector: Detector, own: OwnImages, split: Split) -> None:
+    """Calibrate heat maps with the images that calibrate scores, where they are enough; at most 1,000."""
+    places = split.calibration_places
+    if detector.gate is not None:
+        places = places[len(places) // 2 :]  # the others are the gate's
+    if len(places) >= 2 * MINIMUM_SIZE:
+        begin("Calibrating heat maps")
+        detector.calibrate_maps(own.pixels(places[:_MAPS]), progress=False)
 
 
 def _measure(detectors: Mapping[str, Detector], split: Split, own: OwnImages, outside: Mapping[str, Any]) -> dict[str, Report]:

@@ -27,6 +27,7 @@ class Split:
         test: For the numbers on the card; nothing at all is decided by these.
         duplicates: How many images were left out because the set held them before.
         test_places: Where in the set the test part is.
+        calibration_places: Where the calibration part is.
     """
 
     training: Seen
@@ -35,6 +36,7 @@ class Split:
     test: Seen
     duplicates: int
     test_places: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    calibration_places: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(cls, images: Seen, seed: int = 0, calibrations: int = 1, groups: np.ndarray | None = None) -> "Split":
@@ -63,7 +65,7 @@ class Split:
         duplicates = len(images) - len(first)
         if isinstance(images, Embeddings):
             training = training[:_EMBEDDINGS]
-        return cls(images[training], images[validation], images[calibration], images[test], duplicates, test)
+        return cls(images[training], images[validation], images[calibration], images[test], duplicates, test, calibration)
 
 
 def distinct(images: Seen) -> np.ndarray:

@@ -278,6 +278,7 @@ def test_a_split_keeps_groups_together():
     for part, size in zip(parts, (590, 100, 200, 100), strict=True):
         assert abs(len(part) - size) < 80
     np.testing.assert_array_equal(images[split.test_places], split.test)
+    np.testing.assert_array_equal(images[split.calibration_places], split.calibration)
     np.testing.assert_array_equal(Split.of(images, seed=3, groups=groups).test, split.test)
     with pytest.raises(ValueError, match=r"more groups, or smaller ones\. Received: 3 groups of 3"):
         Split.of(images, groups=np.arange(1000) // 334)
