@@ -26,6 +26,7 @@ FILES = (
     "adversarial.csv",
     "results.csv",
     "samples.png",
+    "heat-maps.png",
     "set_level.csv",
     "training.csv",
     "training.png",
