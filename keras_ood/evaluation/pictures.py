@@ -47,10 +47,10 @@ def save_overlays(
     return save_figures({"heat-maps.png": plots.overlays(images, detector.heat_map(images), masks=masks)}, folder)
 
 
-def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+def save_figures(figures: Mapping[str, Figure], folder: Path, dpi: float | None = None) -> list[Path]:
     """Write `{file name: figure}` to a folder that exists, as PNG files of 256 colours, and return the paths."""
     for name, figure in figures.items():
-        figure.savefig(folder / name)
+        figure.savefig(folder / name, dpi=dpi)
         few_colours(folder / name)
     return [folder / name for name in figures]
 

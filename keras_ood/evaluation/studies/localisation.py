@@ -19,6 +19,7 @@ PICTURE = "heat-maps.png"
 EACH = 40  # test images with each defect
 SEED = 100
 
+_DPI = 75  # an image of 128 pixels has nearly as many
 _MEASURES = "image_auroc", "pixel_auroc", "pro", "flagged"
 _TEMPLATE = Path(__file__).with_name("localisation.md.jinja")
 
@@ -42,8 +43,7 @@ def study(detector: Any, inside: str, folder: Path, runs: Path) -> dict[str, Any
         images, masks, kinds = [*images, damaged], [*masks, mask], kinds + [name] * len(damaged)
     shown, known = (np.concatenate([part[:1] for part in parts]) for parts in (images, masks))
     figure = plots.overlays(shown, detector.heat_map(shown, progress=False), masks=known)
-    figure.set_dpi(60)  # an image of 128 pixels has as many
-    save_figures({PICTURE: figure}, folder)
+    save_figures({PICTURE: figure}, folder, _DPI)
     rows = mask_rows(detector, np.concatenate(images), np.concatenate(masks), kinds, progress=False)
     return {
         "fpr": NOMINAL_FPR,
