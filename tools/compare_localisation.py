@@ -244,7 +244,9 @@ def damaged(test: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
     An image in which a defect of a kind cannot be seen is passed over.
     """
-    images, kinds, masks = [], [], []
+    images: list[np.ndarray] = []
+    kinds: list[str] = []
+    masks: list[np.ndarray] = []
     for number, kind in enumerate(DEFECTS):
         places = iter(range(number, len(test), len(DEFECTS)))
         while kinds.count(kind) < count:
@@ -290,11 +292,11 @@ def prepared(images: Images, flow: InFlow, sizes: Sizes) -> Tested:
         embeddings = flow.entrance.embed(given)
         return Seen(given, embeddings, embeddings.values().reshape(len(given), *grid, -1))
 
-    parts = [seen(given) for given in (images.training, images.calibration, np.concatenate([images.test, odd]))]
+    training, calibration, test = seen(images.training), seen(images.calibration), seen(np.concatenate([images.test, odd]))
     all_masks = np.concatenate([np.zeros((clean, *masks.shape[1:]), bool), masks])
     with in_memory():
         encoder_ms = milliseconds(lambda: flow.entrance.embed(images.test[:64]), 64)
-    return Tested(*parts, np.append([""] * clean, kinds), all_masks, encoder_ms)
+    return Tested(training, calibration, test, np.append([""] * clean, kinds), all_masks, encoder_ms)
 
 
 def milliseconds(work: Callable[[], Any], count: int) -> float:
@@ -335,8 +337,9 @@ def flows(flow: InFlow, tested: Tested, sizes: Sizes) -> Iterator[tuple[str, Met
     yield "flow without attention", Flow(flow), trained, tested.calibration
     start = time.perf_counter()
     own = len(tested.calibration.images) // 3
-    features = flow.feature_space.gate_features(training, tested.calibration.embeddings[:own], positions=True)
-    gate = PerImageGate.from_features(*features, reference=20, components=64, alpha=0.2, mode="soft")
+    held_out = tested.calibration.embeddings[:own]
+    fitted_to, held_against = flow.feature_space.gate_features(training, held_out, positions=True)
+    gate = PerImageGate.from_features(fitted_to, held_against, reference=20, components=64, alpha=0.2, mode="soft")
     conditioned = flow.with_attention(gate)
     conditioned.settle(training)
     rest = tested.calibration
@@ -422,7 +425,8 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
             cells.append([f"{values[name]:.3f}" if name in values else "-" for name in names])
         parts.append(f"{title} by set:\n\n{_table(names, chosen, cells)}")
     defects = [[f"{mean(group, kind):.3f}" for kind in DEFECTS] for group in groups.values()]
-    parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table([name.replace('_', ' ') for name in DEFECTS], groups, defects)}")
+    kinds = [kind.replace("_", " ") for kind in DEFECTS]
+    parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table(kinds, groups, defects)}")
     ours = {found: group for found, group in groups.items() if found[1] == RAW and group[0]["held_out_nll"] != ""}
     densities = [[f"{float(row['held_out_nll']):.1f}" for row in group] for group in ours.values()]
     parts.append(f"Mean nll of held-out images, nats a position:\n\n{_table(names, ours, densities)}")

@@ -1,7 +1,7 @@
 """Other ways to say where an image is odd, over the same local features: PatchCore, PaDiM, and a normal distribution.
 
-Each is made from the features of in-distribution images `(N, h, w, channels)` and gives maps `(N, h, w)` of others, higher = more
-anomalous. `images` is a score of each image, of the maps and of what they are after smoothing, `fine`.
+Each is made from the features of in-distribution images `(N, h, w, channels)` and gives maps `(N, h, w)` of others, higher =
+more anomalous. `images` is a score of each image, of the maps and of what they are after smoothing, `fine`.
 """
 
 from functools import partial
@@ -21,13 +21,15 @@ class PatchCore:
 
         score of the image   (1 - exp(d*) / sum_k exp(|x - m_k|)) d*
 
-    Source: Roth et al., "Towards Total Recall in Industrial Anomaly Detection", arXiv 2106.08265. The coreset is a tenth of 20,000
-    positions in place of a tenth of all.
+    Source: Roth et al., "Towards Total Recall in Industrial Anomaly Detection", arXiv 2106.08265. The coreset is a tenth of
+    20,000 positions in place of a tenth of all.
     """
 
     smoothing = SMOOTHING
 
-    def __init__(self, features: np.ndarray, seed: int = 0, positions: int = 20_000, share: float = 0.1, nearest: int = 9) -> None:
+    def __init__(
+        self, features: np.ndarray, seed: int = 0, positions: int = 20_000, share: float = 0.1, nearest: int = 9
+    ) -> None:
         """Choose the coreset."""
         generator = np.random.default_rng(seed)
         some = _positions(features, positions, generator)
@@ -39,7 +41,7 @@ class PatchCore:
     @property
     def numbers(self) -> int:
         """How many numbers it keeps."""
-        return self.centres.size
+        return int(self.centres.size)
 
     def maps(self, features: np.ndarray) -> np.ndarray:
         """Return the distances `(N, h, w)`."""
@@ -105,7 +107,7 @@ class PaDiM(_ByLargest):
     @property
     def numbers(self) -> int:
         """How many numbers it keeps."""
-        return self.mean.size + self.whitening.size
+        return int(self.mean.size + self.whitening.size)
 
     def maps(self, features: np.ndarray) -> np.ndarray:
         """Return the distances `(N, h, w)`."""
@@ -127,7 +129,7 @@ class OneNormal(_ByLargest):
     @property
     def numbers(self) -> int:
         """How many numbers it keeps."""
-        return self.mean.size + self.whitening.size
+        return int(self.mean.size + self.whitening.size)
 
     def maps(self, features: np.ndarray) -> np.ndarray:
         """Return the distances `(N, h, w)`."""
@@ -158,7 +160,7 @@ def _squared_distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     products = points @ (-2 * centres.T)
     products += np.square(centres).sum(axis=1)
     products += np.square(points).sum(axis=1)[:, None]
-    return np.maximum(products, 0, out=products)
+    return np.asarray(np.maximum(products, 0, out=products))
 
 
 def _positions(features: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
