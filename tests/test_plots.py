@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from keras_ood import plots
+from keras_ood.plots import charts
 
 pytestmark = pytest.mark.once
 
@@ -80,7 +81,7 @@ def test_the_roc_band_holds_the_curve_and_narrows_with_more_images():
 
     def band(size):
         inside, outside = np.random.default_rng(1).normal(0, 1, size), np.random.default_rng(2).normal(1, 1, size)
-        return plots._roc_band(inside, outside, np.linspace(0, 1, 101), 200, 0.95), np.sort(inside), outside
+        return charts._roc_band(inside, outside, np.linspace(0, 1, 101), 200, 0.95), np.sort(inside), outside
 
     (low, high), inside, outside = band(400)
     curve = [np.mean(outside > threshold) for threshold in np.quantile(inside, 1 - np.linspace(0, 1, 101)[1:-1])]
@@ -94,3 +95,59 @@ def test_training_curves_refuse_an_empty_history():
     """Nothing to draw is an error, not an empty picture."""
     with pytest.raises(ValueError, match="Received: none"):
         plots.training_curves({})
+
+
+def heated(height=40, width=60):
+    """A photograph of noise, and p-values that are small in one rectangle and nearly so beside it."""
+    p_values = np.full((height, width), 0.9, np.float32)
+    p_values[10:20, 20:50] = 0.15
+    p_values[12:18, 30:40] = 0.01
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8), p_values
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_overlay_has_colour_where_the_image_is_odd(channels):
+    """Grey where it is normal, colour where p is small, a white line around p <= fpr; bytes and floats look the same."""
+    image, p_values = heated()
+    image = image[..., :channels]
+    drawn = plots.overlay(image, p_values)
+    assert (drawn.shape, drawn.dtype) == ((40, 60, 3), np.uint8)
+    is_grey = np.ptp(drawn.astype(int), axis=-1) == 0
+    white = np.all(drawn == 255, axis=-1)
+    odd = p_values <= 0.05
+    assert is_grey[p_values > 0.2].all()
+    assert not is_grey[odd].any()
+    assert white[11, 29:41].all()
+    assert white[12:18, [29, 40]].all()
+    assert not white[odd].any()
+    np.testing.assert_array_equal(plots.overlay(image / np.float32(255), p_values), drawn)
+    assert not np.array_equal(plots.overlay(image, p_values, fpr=0.005), drawn)
+
+
+def test_overlays_stand_below_their_images():
+    """Ten images in two lines, each above its overlay, with the line around a known defect in the image alone."""
+    image, p_values = heated()
+    images, maps = np.stack([image] * 10), np.stack([p_values] * 10)
+    masks = maps < 0.1
+    figure = plots.overlays(images, maps, masks=masks)
+    drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(drawn) == 20
+    np.testing.assert_array_equal(drawn[8], plots.overlay(image, p_values))
+    np.testing.assert_array_equal(drawn[-1], drawn[8])
+    changed = np.any(drawn[0] != image, axis=-1)
+    assert changed[11, 29:41].all()
+    assert not changed[masks[0]].any()
+    np.testing.assert_array_equal(plots.overlays(images[:1], maps[:1]).axes[0].images[0].get_array(), image)
+
+
+def test_overlays_refuse_what_does_not_fit():
+    """Images, maps and masks of different sizes, p-values of 0 and rates outside 0..1."""
+    image, p_values = heated()
+    with pytest.raises(ValueError, match=r"Received: \(40, 60, 3\) and \(39, 60\)"):
+        plots.overlay(image, p_values[1:])
+    with pytest.raises(ValueError, match=r"Received: 0\.0 to"):
+        plots.overlay(image, np.where(p_values < 0.1, 0, p_values))
+    with pytest.raises(ValueError, match=r"Received: 1\.5"):
+        plots.overlay(image, p_values, fpr=1.5)
+    with pytest.raises(ValueError, match=r"None|\(1, 39, 60\)"):
+        plots.overlays(image[None], p_values[None], masks=np.zeros((1, 39, 60), bool))

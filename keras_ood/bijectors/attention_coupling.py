@@ -7,6 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_ood.backend.tfp import ParameterProperties
+from keras_ood.bijectors.broadcast import at_every_channel
 from keras_ood.bijectors.image_bijector import ImageBijector
 
 
@@ -95,8 +96,3 @@ class AttentionCoupling(ImageBijector):
 
     def _join(self, kept: Any, moved: Any) -> Any:
         return ops.concatenate([kept, moved] if self._kept_channels > 0 else [moved, kept], axis=-1)
-
-
-def at_every_channel(attention: Any) -> Any:
-    """Return an attention, `(batch,)` or `(batch, h, w)`, as what multiplies `(batch, h, w, channels)`."""
-    return attention[..., None] if len(attention.shape) == 3 else attention[:, None, None, None]

@@ -1,11 +1,14 @@
 """Conformal calibration of maps: from scores at positions to p-values that hold for an image as a whole."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from keras import ops
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
 
+_AT_ONCE = 16  # comparisons: maps are large
 _FLOOR = 0.1  # of the mean deviation of all positions: where nothing ever varies, rounding does
 
 
@@ -57,25 +60,33 @@ class MapCalibration:
         mean, deviation = maps[0::2].mean(axis=0), maps[0::2].std(axis=0)
         scale = np.maximum(deviation, max(_FLOOR * deviation.mean(), 1e-12))
         made = cls(mean, scale, np.zeros(MINIMUM_SIZE))
-        return cls(mean, scale, made.standardised(maps[1::2]).max(axis=(1, 2)))
+        return cls(mean, scale, made.standardised(maps[1::2].astype(np.float32)).max(axis=(1, 2)))
 
     def __len__(self) -> int:
         """Number of images that p-values rest on."""
         return len(self.largest)
 
-    def standardised(self, maps: np.ndarray) -> np.ndarray:
-        """Return `s`, float32 `(N, h, w)`, of maps `(N, h, w)`.
+    def standardised(self, maps: Any) -> Any:
+        """Return `s`, float32 `(N, h, w)`, of maps `(N, h, w)`, arrays or tensors.
 
         Raises:
             ValueError: Maps of another grid.
         """
-        if np.shape(maps)[1:] != self.mean.shape:
-            raise ValueError(f"Maps must be of the calibration's grid {self.mean.shape}. Received: {np.shape(maps)}")
-        return (np.asarray(maps, np.float32) - self.mean) / self.scale
+        if tuple(maps.shape[1:]) != self.mean.shape:
+            raise ValueError(f"Maps must be of the calibration's grid {self.mean.shape}. Received: {tuple(maps.shape)}")
+        return (maps - self.mean) / self.scale
 
     def p_values(self, standardised: np.ndarray) -> np.ndarray:
         """Return the p-values, float64, of standardised scores of any shape; small means out-of-distribution."""
         return self.largest.p_values(np.ravel(standardised)).reshape(np.shape(standardised))
+
+    def p_values_of_tensors(self, standardised: Any) -> Any:
+        """Return what `p_values` does, float32, of tensors of the active backend: in a graph that every runtime has."""
+        ranks = ops.zeros_like(standardised)
+        for start in range(0, len(self), _AT_ONCE):
+            some = self.largest.scores[start : start + _AT_ONCE]
+            ranks = ranks + ops.sum(ops.cast(some >= standardised[..., None], "float32"), axis=-1)
+        return (1 + ranks) / (len(self) + 1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return it as arrays by the constructor's names."""

@@ -10,6 +10,7 @@ from keras_ood.hub import handles, preset
 
 METHODS = (
     "nll",
+    "peak",
     "iwae",
     "reconstruction",
     "kl",

@@ -81,7 +81,7 @@ def errors_in_a_line(stopped: str = "") -> Iterator[None]:
 
         _end_progress(error)
         uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
-        fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE]" if uncalibrated else "")
+        fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE] [--maps]" if uncalibrated else "")
 
 
 def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -35,6 +35,13 @@ def score(
             "--out", "-o", help="A .csv, .jsonl or .parquet file; CSV on standard output if absent. For Ray: a folder or URI."
         ),
     ] = None,
+    heat_maps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder, absent or empty, for two files of each image that say where it is odd: NAME.png, the image with "
+            "colours there, and NAME.tiff, the p-values as 32-bit floats."
+        ),
+    ] = None,
     method: Method = None,
     fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = NOMINAL_FPR,
     unreadable: UnreadableOption = Unreadable.RAISE,
@@ -59,14 +66,16 @@ def score(
         ),
     ] = False,
 ) -> None:
-    """Score images: path, score, p-value and flag of each.
+    """Score images: path, score, p-value and flag of each; with --heat-maps also where each is odd.
 
     Example: keras-ood score tilted-vae-fashion-mnist-pixels photos/ --out scores.csv --fpr 0.01
     """
     with errors_in_a_line(same_command() if engine is Engine.RAY else ""):
         options: dict[str, Any] = {"method": method, "fpr": fpr, "batch_size": batch_size}
         if engine is Engine.LOCAL:
-            options["rows"] = ".jsonl" if as_json else ".csv"
+            options |= {"rows": ".jsonl" if as_json else ".csv", "heat_maps": heat_maps}
+        elif heat_maps:
+            raise ValueError(f"`--heat-maps` takes `--engine local`. Received: --engine ray --heat-maps {heat_maps}")
         run = _locally if engine is Engine.LOCAL else _with_ray
         reading = Reading(unreadable, background, frames, value_range)
         flagged, count = run(model, images, out_file, reading, start, **options)
@@ -89,26 +98,36 @@ def _locally(
     method: str | None,
     fpr: float,
     batch_size: int,
+    heat_maps: Path | None,
 ) -> tuple[int, int]:
     from keras_ood.tables import score_table
 
     table = score_table.Table(Path(out_file) if out_file else None, out.file, rows)
     detector = load(model)
     detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
+    files = None
+    if heat_maps:
+        from keras_ood.evaluation.heat_map_files import HeatMapFiles
+
+        files = HeatMapFiles(detector, heat_maps, images, fpr)
     source, names = reading.open(images, start)
+    scored = (files.iterate if files else detector.iterate_p_values)(source, method, batch_size=batch_size)
     flagged = count = 0
     try:
         with table:
-            for scores, p_values in detector.iterate_p_values(source, method, batch_size=batch_size):
+            for scores, p_values, *maps in scored:
                 flags = p_values <= fpr
                 with hold_interrupts():
-                    table.write(names.rows(scores, p_values, flags))
+                    lines = list(names.rows(scores, p_values, flags))
+                    if files:
+                        files.write([path for path, score, *_ in lines if score is not None], *maps)
+                    table.write(lines)
                 flagged, count = flagged + int(flags.sum()), count + len(flags)
             table.write(names.rest())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{table.rows:,} images are done and their rows written. Go on: the same command with --start {start + table.rows}"
-            + (" and another --out" if out_file else "")
+            + "".join(f" and another {option}" for option, given in (("--out", out_file), ("--heat-maps", heat_maps)) if given)
         ) from None
     return flagged, count
 

@@ -34,6 +34,9 @@ def calibrate(
         list[str] | None,
         typer.Option("--method", "-m", help="Score, repeatable; all cheap ones if absent.", autocompletion=completion.methods),
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Heat maps too, for which images are read once more; 40 or more.")
+    ] = False,
     batch_size: BatchSize = 256,
     unreadable: UnreadableOption = Unreadable.RAISE,
     frames: FramesOption = Frames.FIRST,
@@ -50,7 +53,10 @@ def calibrate(
         detector = load(model)
         source, _ = reading.open(images)
         count = detector.calibrate(source, methods, batch_size=batch_size)
+        if maps:
+            detector.calibrate_maps(source, min(batch_size, 32))
         detector.save_pretrained(out_folder, calibrated_from=model)
-        value = {"folder": str(out_folder), "images": count, "scores": detector.calibrated_scores()} | reading.omitted
+        calibrated = {"scores": detector.calibrated_scores(), "maps": detector.calibrated.has_maps}
+        value = {"folder": str(out_folder), "images": count} | calibrated | reading.omitted
         written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}"
         show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")

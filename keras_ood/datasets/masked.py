@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from keras_ood.images.aspect import Placement, check_aspect
 from keras_ood.images.image_files import ImageFiles
 from keras_ood.terminal.numbers import is_whole
 
@@ -34,21 +35,27 @@ class MaskedImages:
     kinds: list[str]
     mask_files: list[Path | None]
 
-    def masks(self, shape: tuple[int, int]) -> np.ndarray:
-        """Return where the defects are, bool `(N, height, width)`, for the test images stretched to `(height, width)`.
+    def masks(self, shape: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
+        """Return where the defects are, bool `(N, height, width)`, for the test images resized to `(height, width)`.
 
         A pixel shows a defect where the nearest one of the mask is above 0. A defect that lies between all these pixels keeps
         one, at its middle: an image with a defect never looks like one without.
 
+        Args:
+            shape: `(height, width)`.
+            aspect: What becomes of another ratio of the sides, see `keras_ood.images.aspect.Placement`.
+
         Raises:
-            ValueError: Another shape, a mask of another size than its image, or one that is 0 all over.
+            ValueError: Another shape or rule, a mask of another size than its image or one that is 0 all over, or a defect that
+                `"crop"` leaves nothing of.
         """
+        check_aspect(aspect)
         if len(shape) != 2 or not all(is_whole(side, 1) for side in shape):
             raise ValueError(f"`shape` must be (height, width) in whole pixels. Received: {shape!r}")
         masks = np.zeros((len(self.test), *shape), bool)
         for mask, image, file in zip(masks, self.test, self.mask_files, strict=True):
             if file is not None:
-                mask[:] = _resized(_mask(file, image), shape)
+                mask[:] = _placed(_mask(file, image), shape, aspect, file)
         return masks
 
 
@@ -140,6 +147,15 @@ def _mask(file: Path, image: Path) -> np.ndarray:
             f"{mask.shape[1]}x{mask.shape[0]} with {mask.sum()} such pixels"
         )
     return mask
+
+
+def _placed(mask: np.ndarray, shape: tuple[int, int], aspect: str, file: Path) -> np.ndarray:
+    place = Placement.of((mask.shape[0], mask.shape[1]), shape, aspect)
+    top, left, rows, columns = place.window
+    seen = mask[top : top + rows, left : left + columns]
+    if not seen.any():
+        raise ValueError(f"A defect must lie, in part, in what {aspect!r} leaves of its image. Received: {file}")
+    return np.pad(_resized(seen, place.inner), place.margins)
 
 
 def _resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

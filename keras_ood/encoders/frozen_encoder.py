@@ -9,7 +9,7 @@ from keras import ops
 from keras_ood.backend.blueprint import drawing
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders import registry
-from keras_ood.images.preprocessing import Preprocessing, resize
+from keras_ood.images.preprocessing import Preprocessing, interpolate
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -144,7 +144,7 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
         maps = [ops.cast(stage, "float32") for stage in self.maps(images)]
         grid = tuple(maps[like].shape[1:3])
         means = [ops.average_pool(stage, 3, 1, "same", data_format="channels_last") for stage in maps]
-        return ops.concatenate([_of_length_one(resize(mean, grid)) for mean in means], axis=-1)
+        return ops.concatenate([_of_length_one(interpolate(mean, grid)) for mean in means], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The batch dimension, then `width`."""

@@ -1,7 +1,8 @@
 """Evaluation: a detector measured on in-distribution against out-of-distribution images."""
 
 from keras_ood.evaluation.evaluate import evaluate
+from keras_ood.evaluation.evaluate_masks import MaskRow, evaluate_masks
 from keras_ood.evaluation.localisation import localisation
 from keras_ood.evaluation.report import Report, Row
 
-__all__ = ["Report", "Row", "evaluate", "localisation"]
+__all__ = ["MaskRow", "Report", "Row", "evaluate", "evaluate_masks", "localisation"]

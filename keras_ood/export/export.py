@@ -14,7 +14,7 @@ from keras import ops
 from keras_ood import scores
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.export.formats import FORMATS, Outputs
-from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.preprocessing import Preprocessing, interpolate
 from keras_ood.scores import Fit, Score
 
 TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
@@ -22,6 +22,8 @@ TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
 
 class CalibratedPass(keras.Model):  # type: ignore[misc]
     """Images to `{"score": (batch,), "p_value": (batch,)}` float32: a detector's pass, a score of it, its calibration.
+
+    Where the detector's maps are calibrated there is `"heat_map"`, too, float32 `(batch, height, width)`.
 
     Args:
         detector: A `keras_ood.Detector` with float32 networks.
@@ -39,14 +41,20 @@ class CalibratedPass(keras.Model):  # type: ignore[misc]
         self.calibration = calibrated.calibration(score.name)
         calibrated.passes(score.name, {"samples": None})  # refuses one of stochastic passes: this is the deterministic one
         fit = calibrated.fit_of(score)
+        self.maps = calibrated.maps if calibrated.has_maps else None
         self.fitted = Fit(fit.statistics, {name: np.asarray(array, np.float32) for name, array in fit.arrays.items()})
         self.built = True
 
     def call(self, images: Any) -> dict[str, Any]:
-        """Return scores and conformal p-values of `(batch, height, width, channels)` uint8 images."""
+        """Return scores, conformal p-values and heat maps of `(batch, height, width, channels)` uint8 images."""
         found = self.score.formula(self.fitted.select(self.detector(images, training=False)), self.fitted.arrays, ops)
         at_least = ops.sum(ops.cast(self.calibration.scores >= found[:, None], "float32"), axis=-1)
-        return {"score": found, "p_value": (1 + at_least) / (len(self.calibration) + 1)}
+        decided = {"score": found, "p_value": (1 + at_least) / (len(self.calibration) + 1)}
+        if self.maps is None:
+            return decided
+        standardised = self.maps.standardised(self.detector.position_scores(images))
+        fine = interpolate(standardised[..., None], self.detector.image_shape[:2])[..., 0]
+        return decided | {"heat_map": self.maps.p_values_of_tensors(fine)}
 
 
 def exportable(detector: Any) -> list[str]:
@@ -82,6 +90,8 @@ def export(
         "score": score.name,
         "calibration_size": str(len(calibrated_pass.calibration)),
     }
+    if calibrated_pass.maps is not None:
+        metadata["map_calibration_size"] = str(len(calibrated_pass.maps))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:  # on the same disk
         made = Path(folder, "made")
         made.mkdir()
@@ -90,7 +100,8 @@ def export(
             chosen.write(calibrated_pass, shape, made / path.name, metadata)
             images = _examples(shape, detector.image_shape)
             outputs = chosen.run(made / path.name, images)
-        _verify(outputs, exact.score(images, score.name, progress=False), calibrated_pass)
+        maps = None if calibrated_pass.maps is None else exact.fine_map(images, progress=False)
+        _verify(outputs, exact.score(images, score.name, progress=False), maps, calibrated_pass)
         if path.is_dir():
             path.rename(Path(folder, "replaced"))
         for file in sorted(made.iterdir()):  # weights (.bin) before the graph that goes with them (.xml)
@@ -144,13 +155,21 @@ def _examples(image_shape: tuple[int, int, int], own_shape: tuple[int, int, int]
     return noise[:, rows][:, :, columns].astype(np.uint8)
 
 
-def _verify(outputs: Outputs, expected: np.ndarray, calibrated_pass: CalibratedPass) -> None:
-    """Raise a `RuntimeError` unless the runtime gives the detector's scores, and the p-values that go with them."""
+def _verify(outputs: Outputs, expected: np.ndarray, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:
+    """Raise a `RuntimeError` unless the runtime gives the detector's scores, the p-values that go with them, and its heat maps.
+
+    Scores at pixels are none of the outputs: theirs are the p-values between which these scores lie, up to `TOLERANCE`.
+    """
     tolerance = TOLERANCE * max(1.0, float(np.max(np.abs(expected))))
     p_values = calibrated_pass.calibration.p_values(outputs["score"])
-    if not (
-        np.max(np.abs(outputs["score"] - expected)) <= tolerance and np.max(np.abs(outputs["p_value"] - p_values)) <= TOLERANCE
-    ):
+    right = np.max(np.abs(outputs["score"] - expected)) <= tolerance
+    right &= np.max(np.abs(outputs["p_value"] - p_values)) <= TOLERANCE
+    if maps is not None and calibrated_pass.maps is not None:
+        around = TOLERANCE * max(1.0, float(np.max(np.abs(maps))))
+        least, most = (calibrated_pass.maps.p_values(maps + step) for step in (around, -around))
+        found = outputs["heat_map"]
+        right &= bool(np.all((found >= least - TOLERANCE) & (found <= most + TOLERANCE)))
+    if not right:
         raise RuntimeError(
             f"The exported model does not give the detector's scores in its runtime; nothing was written. "
             f"Expected: {expected.tolist()}. Received: {outputs['score'].tolist()}"

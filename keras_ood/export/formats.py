@@ -73,7 +73,7 @@ def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, me
     content = onnx.load(path)
     outputs = {output.name: output for output in content.graph.output}
     del content.graph.output[:]
-    content.graph.output.extend([outputs["score"], outputs["p_value"]])
+    content.graph.output.extend(outputs[name] for name in ("score", "p_value", "heat_map") if name in outputs)
     for value in (*content.graph.input, *content.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.helper.set_model_props(content, dict(metadata))
@@ -127,7 +127,7 @@ FORMATS: dict[str, Format] = {
         ("onnx", "tf2onnx", "onnxruntime"),
         _write_onnx,
         _run_onnx,
-        "import onnxruntime; score, p_value = onnxruntime.InferenceSession({path!r}).run(None, {{'images': images}})",
+        "import onnxruntime as ort; score, p_value = ort.InferenceSession({path!r}).run(['score', 'p_value'], {{'images': images}})",
     ),
     "litert": Format(
         ".tflite",

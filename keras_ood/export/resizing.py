@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ood.images.preprocessing import Preprocessing, resize
+from keras_ood.images.preprocessing import Preprocessing, by_products, resize
 
 
 @contextmanager
@@ -29,9 +29,7 @@ def use_products(model: keras.Model) -> Iterator[None]:
 
 def resize_by_products(images: Any, size: tuple[int, int]) -> Any:
     """Return what `keras_ood.images.preprocessing.resize` does, by a product along height and one along width."""
-    (height, width), (_, old_height, old_width, channels) = size, images.shape
-    rows = ops.matmul(_matrix(old_height, height), ops.reshape(images, (-1, old_height, old_width * channels)))
-    return ops.matmul(_matrix(old_width, width), ops.reshape(rows, (-1, height, old_width, channels)))
+    return by_products(images, _matrix(images.shape[1], size[0]), _matrix(images.shape[2], size[1]))
 
 
 def _matrix(before: int, after: int) -> np.ndarray:

@@ -122,6 +122,7 @@ class Content(TypedDict, total=False):
         sample_quality: What the study of that name measured.
         set_level: What the study of that name measured.
         adversarial: What the study of that name measured.
+        localisation: What the study of that name measured.
         finetuned_from: Source of a fine-tuned detector.
         transfer: How its weights were taken over, in words.
         settings: How it was fine-tuned.
@@ -159,6 +160,7 @@ class Content(TypedDict, total=False):
     sample_quality: dict[str, Any]
     set_level: dict[str, Any]
     adversarial: dict[str, Any]
+    localisation: dict[str, Any]
     finetuned_from: str
     transfer: str
     settings: dict[str, Any]

@@ -10,7 +10,7 @@ from keras_ood.backend.settings import under_own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.images.duplicates import Duplicates
-from keras_ood.images.preprocessing import resize
+from keras_ood.images.preprocessing import interpolate
 from keras_ood.models.portable import Portable
 from keras_ood.models.statistics_pass import StatisticsPass
 
@@ -83,9 +83,30 @@ class Localising(Portable):
     def iterate_heat_maps(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> Iterator[np.ndarray]:
         """Yield what `heat_map` returns batch by batch: memory does not grow with the number of images."""
         calibration = self.calibrated.maps
-        return (self._heat(calibration, maps) for maps in self.statistics_pass.maps(images, batch_size, progress))
+        fine = self._fine(calibration, images, batch_size, progress)
+        return (calibration.p_values(scores).astype(np.float32) for scores in fine)
+
+    def fine_map(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> np.ndarray:
+        """Return the scores behind `heat_map`, float32 `(N, height, width)` of `image_shape`: they compare where p-values tie.
+
+        Those of `score_map`, standardised where `calibrate_maps` has run, interpolated between the positions of the grid.
+
+        Args:
+            images: As in `score_map`.
+            batch_size: As in `score_map`.
+            progress: As in `statistics`.
+        """
+        calibrated = self.calibrated
+        return np.concatenate(list(self._fine(calibrated.maps if calibrated.has_maps else None, images, batch_size, progress)))
+
+    def _fine(
+        self, calibration: MapCalibration | None, images: Any, batch_size: int, progress: bool | None
+    ) -> Iterator[np.ndarray]:
+        for maps in self.statistics_pass.maps(images, batch_size, progress):
+            yield self._resized(maps if calibration is None else calibration.standardised(maps))
 
     @under_own_settings
-    def _heat(self, calibration: MapCalibration, maps: np.ndarray) -> np.ndarray:
-        fine = resize(ops.convert_to_tensor(calibration.standardised(maps)[..., None]), self.image_shape[:2])
-        return calibration.p_values(ops.convert_to_numpy(fine)[..., 0]).astype(np.float32)
+    def _resized(self, maps: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            ops.convert_to_numpy(interpolate(ops.convert_to_tensor(maps[..., None]), self.image_shape[:2]))[..., 0]
+        )

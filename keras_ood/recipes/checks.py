@@ -20,6 +20,7 @@ LEAST = 2 * MINIMUM_SIZE
 UNGATED = "ungated"
 """What the rows of a gated InFlow without its gate are called."""
 
+_OF_ALL = {"localisation"}  # studies that are not of pixels alone
 _SETS = [*DATASETS, *SYNTHETIC]
 _TITLE = re.compile("[a-z0-9]+([ -][a-z0-9]+)*")  # of which folders get their names
 
@@ -89,10 +90,10 @@ def check(values: Mapping[str, Any]) -> None:
         )
     if values["encoder"] is None and any("encoder" in part for part in values["beside"].values()):
         raise ValueError(f"Another `encoder` stands in `beside` where the recipe has one. Received: {values['beside']}")
-    if values["encoder"] and (values["background"] or values["perturbed"] or values["studies"]):
+    if values["encoder"] and (values["background"] or values["perturbed"] or set(values["studies"]) - _OF_ALL):
         raise ValueError(
-            "A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies`: those are of pixels. Received: "
-            f"{values['encoder'].table()}"
+            f"A recipe with an `encoder` has neither `background` nor `perturbed` nor `studies` but {sorted(_OF_ALL)}: "
+            f"those are of pixels. Received: {values['encoder'].table()}"
         )
     if values["beside"] and (values["attention"] or values["background"]):
         raise ValueError(

@@ -36,17 +36,17 @@ class Names:
         for values in zip(scores.tolist(), p_values.tolist(), flags.tolist(), strict=True):
             for name in self._names:
                 if name not in self._skipped:
-                    yield (_printable(name), *values)
+                    yield (as_text(name), *values)
                     break
-                yield (_printable(name), None, None, None)
+                yield (as_text(name), None, None, None)
 
     def rest(self) -> Iterator[Row]:
         """Yield the rows of the skipped images after the last score."""
-        return ((_printable(name), None, None, None) for name in self._names)
+        return ((as_text(name), None, None, None) for name in self._names)
 
 
-def _printable(name: Any) -> str:
-    """A file's name need not be UTF-8; a table's text must."""
+def as_text(name: Any) -> str:
+    """Return a file's name, which need not be UTF-8, as a table has it, whose text must."""
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 

@@ -77,6 +77,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
             outside = {name: images[:limit] for name, images in sets.items()}
             report = evaluate(detector, test_images[:limit], outside, resamples=resamples)
             if is_shipped:
+                detector.calibrate_maps(recipe.training_split()[1])
                 shipped = (detector, report)
             records += report.records(weights=weights, seed=seed)
     assert shipped is not None, "a recipe has at least one seed"

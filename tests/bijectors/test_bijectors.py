@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_ood import bijectors
 from keras_ood.backend.tfp import tfb, tfd
-from keras_ood.bijectors.attention_coupling import at_every_channel
+from keras_ood.bijectors.broadcast import at_every_channel
 
 pytestmark = pytest.mark.usefixtures("float64")
 SHAPE = (4, 4, 4)  # height, width, channels

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_ood.datasets import masked_images
+from keras_ood.images.preprocessing import Preprocessing
 
 pytestmark = pytest.mark.once
 
@@ -132,6 +133,22 @@ def test_masks_of_all_modes(mvtec, mode):
     with Image.open(mvtec / "ground_truth/a_hole/000_mask.png") as opened:
         assert opened.mode == mode
     np.testing.assert_array_equal(masked_images(mvtec).masks(SIZE[::-1])[0], mask > 0)
+
+
+def test_masks_are_placed_as_images_are(mvtec):
+    """By each rule a mask lies where an image of the same pixels does; what "crop" leaves nothing of is refused."""
+    rows = masked_images(mvtec)
+    number = rows.kinds.index("crack")
+    for aspect in ("stretch", "crop", "pad"):
+        seen = Preprocessing((16, 16, 1), aspect)(block()[None, ..., None])[0, ..., 0]
+        np.testing.assert_array_equal(rows.masks((16, 16), aspect)[number], np.asarray(seen) > 0.7, err_msg=aspect)
+    far = np.zeros(SIZE[::-1], np.uint8)
+    far[:, :3] = 255
+    picture(rows.mask_files[number], far)
+    with pytest.raises(ValueError, match=r"in what 'crop' leaves of its image. Received: .*crack"):
+        rows.masks((16, 16), "crop")
+    with pytest.raises(ValueError, match="`aspect` must be one of"):
+        rows.masks((16, 16), "crup")
 
 
 def test_a_defect_smaller_than_a_pixel_keeps_one(mvtec):

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 from sklearn.datasets import load_digits
 
-from keras_ood.datasets import DATASETS, get, load, local_file, registry
+from keras_ood.datasets import DATASETS, TEXTURES, get, load, local_file, registry, textures
 
 pytestmark = pytest.mark.once
 
@@ -96,8 +96,9 @@ def check_arrays(name, images, labels):
 
 
 def test_the_registered_sets():
-    """The seven sets of the issue, each with what a model card needs."""
-    assert set(DATASETS) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "gtsrb", "svhn"}
+    """Seven sets of others and the textures that are drawn here, each with what a model card needs."""
+    assert set(DATASETS) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "gtsrb", "svhn", *TEXTURES}
+    assert {name for name, dataset in DATASETS.items() if dataset.at_hand} == {"digits", *TEXTURES}
     for name, dataset in DATASETS.items():
         assert get(name) is dataset
         assert dataset.title
@@ -119,6 +120,15 @@ def test_digits_are_embedded_and_split_in_five(folder):
         assert np.abs(images[..., 0] / 255 - original.images[chosen] / 16).max() <= 0.5 / 255 + 1e-12
         np.testing.assert_array_equal(labels, original.target[chosen])
         assert images.max() == 255
+
+
+def test_textures_are_drawn_once():
+    """1,000 images of one seed train, 300 of another test; nobody can change what others get."""
+    images, labels = load("weave", "test")
+    check_arrays("weave", images, labels)
+    np.testing.assert_array_equal(images[:2], textures("weave", 2, seed=1))
+    assert len(images) == 300
+    assert not images.flags.writeable
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "svhn"])

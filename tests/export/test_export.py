@@ -13,7 +13,7 @@ import keras_ood
 from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.cli.main import app
-from keras_ood.encoders import FeatureSpace
+from keras_ood.encoders import FeatureSpace, MapEncoder, MapSpace
 from keras_ood.export.export import CalibratedPass, exportable
 from keras_ood.export.formats import FORMATS
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
@@ -61,6 +61,21 @@ def over_an_encoder():
     return calibrated(detector)
 
 
+def over_maps():
+    """A flow over the maps of such a network, with calibrated heat maps and an attention at positions."""
+    inputs = keras.Input((16, 16, 3))
+    first = keras.layers.Conv2D(4, 3, 2, activation="relu", data_format="channels_last")(inputs)
+    second = keras.layers.Conv2D(6, 3, 2, activation="relu", data_format="channels_last")(first)
+    space = MapSpace(MapEncoder(keras.Model(inputs, [first, second])), memory=4)
+    detector = InFlow((12, 12, 3), "feature_maps", encoder=space)
+    embeddings = detector.entrance.embed(noise((12, 12, 3), 60))
+    features = space.fit(embeddings).gate_features(embeddings, embeddings, positions=True)
+    detector = detector.remade(attention=PerImageGate.from_features(*features, components=4), gate_positions=True)
+    detector = calibrated(detector)
+    detector.calibrate_maps(noise((12, 12, 3), 60, seed=2), progress=False)
+    return detector
+
+
 DETECTORS = {
     "preset": lambda: keras_ood.from_pretrained("tilted-vae-digits"),
     "flow with a gate": lambda: calibrated(
@@ -70,6 +85,7 @@ DETECTORS = {
     "Gaussian, colour": lambda: calibrated(vae(0.0, (8, 16, 3), default_score="ensemble")),
     "ensemble": lambda: calibrated(Ensemble([vae(), vae()])),
     "over an encoder": over_an_encoder,
+    "over maps": over_maps,
 }
 
 
@@ -112,7 +128,7 @@ CASES = [
     ("paper's flow", "litert"),
     ("Gaussian, colour", "onnx"),
     ("ensemble", "tf_saved_model"),
-    *(("over an encoder", format) for format in FORMATS),
+    *((name, format) for name in ("over an encoder", "over maps") for format in FORMATS),
 ]
 
 
@@ -125,6 +141,14 @@ def test_runtimes_give_the_detectors_scores(name, format, detectors, digits, tmp
     assert path == tmp_path / f"model{FORMATS[format].suffix}"
     assert {file.stem for file in tmp_path.iterdir()} == {"model"}
     check(detector, path, format, images)
+    if detector.calibrated.has_maps:
+        outputs = FORMATS[format].run(path, images)
+        assert outputs["heat_map"].dtype == np.float32
+        differing = np.abs(outputs["heat_map"] - detector.heat_map(images)) > 1e-6
+        assert outputs["heat_map"].shape == (len(images), *detector.image_shape[:2])
+        assert differing.mean() < 0.01  # one rank, where rounding moves a score across one
+    else:
+        assert set(FORMATS[format].run(path, images)) == {"score", "p_value"}
 
 
 @pytest.mark.once

@@ -168,7 +168,7 @@ DETECTORS = {
     "flow": lambda: InFlow((8, 4, 1), depth=1),
     "ensemble": lambda: Ensemble([vae(), vae()]),
 }
-OF_ENCODERS = {"knn", "fusion"}
+OF_ENCODERS = {"knn", "fusion", "peak"}
 LACKING = {
     "tilted": {"waic", "mahalanobis"},
     "Gaussian": {"waic", "mahalanobis", "likelihood_ratio", "will_it_move"},

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_ood.evaluation.studies import adversarial, sample_quality, set_level, sweep
+from keras_ood.evaluation.studies import adversarial, localisation, sample_quality, set_level, sweep
 from keras_ood.hub.content import Content
 
 STUDIES: dict[str, Callable[[Any, str, Path, Path], dict[str, Any]]] = {
     "sample_quality": sample_quality.study,
     "set_level": set_level.study,
     "adversarial": adversarial.study,
+    "localisation": localisation.study,
 }
 """What a recipe's `studies` may name."""
 
@@ -27,6 +28,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "sample_quality": sample_quality.check,
     "set_level": set_level.check,
     "adversarial": adversarial.check,
+    "localisation": localisation.check,
 }
 """What refuses a detector that the study of that name cannot be of."""
 
@@ -35,6 +37,7 @@ SECTIONS: tuple[Callable[[Path, Content], str | None], ...] = (
     sweep.section,  # measured before the recipe was written, by `keras-ood sweep`
     set_level.section,
     adversarial.section,
+    localisation.section,
 )
 """The sections of a card, in order."""
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from keras_ood.bijectors.attention_coupling import at_every_channel
+from keras_ood.bijectors.broadcast import at_every_channel
 
 
 class CouplingNetwork(layers.Layer):  # type: ignore[misc]

@@ -1,19 +1,13 @@
-"""Pictures of what a detector sees, as matplotlib figures in one look."""
+"""Charts of numbers: curves, histograms, latents, tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import cycle
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from sklearn.metrics import roc_auc_score, roc_curve
 
-# Okabe and Ito's colours, told apart by colour-blind readers; maps of values in cividis, made for them.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-_LINES = ("-", "--", ":")
-_MAP = "cividis"
+from keras_ood.plots.style import COLOURS, MAP, side_by_side, styles
 
 
 def score_histograms(
@@ -65,9 +59,9 @@ def roc_curves(
         resamples: Number of bootstrap resamples of the images of both sides, from which the band comes; 0 for no band.
         confidence: Confidence of the band, at each false positive rate on its own.
     """
-    figure, (axes,) = _panels(1, 6.4, 5)
+    figure, (axes,) = side_by_side(1, 6.4, 5)
     grid = np.linspace(0, 1, 201)
-    for (name, values), style in zip(out_scores.items(), _styles(), strict=False):
+    for (name, values), style in zip(out_scores.items(), styles(), strict=False):
         labels = np.repeat([0, 1], [len(in_scores), len(values)])
         joined = np.concatenate([in_scores, values])
         fpr, tpr, _ = roc_curve(labels, joined)
@@ -99,43 +93,6 @@ def _roc_band(
     return low, high
 
 
-def extremes(images: np.ndarray, scores: np.ndarray, count: int = 16) -> Figure:
-    """Return the `count` least and most out-of-distribution images, in the order of their scores."""
-    order = np.argsort(scores, kind="stable")
-    count = min(count, len(order))
-    rows = {"least OOD": order[:count], "most OOD": order[len(order) - count :]}
-    return _gallery({name: (images[chosen], [f"{value:.4g}" for value in scores[chosen]]) for name, chosen in rows.items()})
-
-
-def error_maps(originals: np.ndarray, reconstructed: np.ndarray, scores: np.ndarray | None = None) -> Figure:
-    """Return images, their reconstructions and maps of the squared error: where each image is odd.
-
-    The error is the mean over the channels, on one scale for all images, so that maps compare.
-
-    Args:
-        originals: `(N, height, width, channels)` in 0..1, as `TiltedVAE.reconstruct` returns them.
-        reconstructed: Reconstructions of the same shape and range.
-        scores: `(N,)`, written above the images.
-    """
-    titles = [""] * len(originals) if scores is None else [f"{value:.4g}" for value in scores]
-    untitled = [""] * len(originals)
-    errors = np.mean(np.square(originals - reconstructed), axis=-1, keepdims=True)
-    errors = errors / max(float(np.quantile(errors, 0.995)), 1e-12)  # a few bright pixels would darken all others
-    return _gallery(
-        {
-            "image": (originals, titles),
-            "reconstruction": (reconstructed, untitled),
-            "where it is odd": (np.clip(errors, 0, 1), untitled),
-        },
-        maps=("where it is odd",),
-    )
-
-
-def gallery(rows: Mapping[str, np.ndarray]) -> Figure:
-    """Return rows of images, `{row name: (N, height, width, channels)}`."""
-    return _gallery({name: (images, [""] * len(images)) for name, images in rows.items()})
-
-
 def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
     """Return the latents of several sets around the sphere on which the tilted prior wants them, in three dimensions.
 
@@ -157,7 +114,7 @@ def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
         azimuth, polar = np.meshgrid(np.linspace(0, 2 * np.pi, 31), np.linspace(0, np.pi, 16))
         sphere = np.stack([np.cos(azimuth) * np.sin(polar), np.sin(azimuth) * np.sin(polar), np.cos(polar)])
         axes.plot_wireframe(*(radius * sphere), color="grey", linewidth=0.4, alpha=0.5)
-    for (name, values), style in zip(latents.items(), _styles(), strict=False):
+    for (name, values), style in zip(latents.items(), styles(), strict=False):
         projected = values[:500] @ directions.T
         norms = np.linalg.norm(values[:500], axis=-1, keepdims=True)
         points = norms * projected / np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1e-12)
@@ -176,9 +133,9 @@ def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None
         norms: `{set name: (N,)}`.
         radius: Norm drawn as a vertical line: where the prior wants them.
     """
-    figure, (axes,) = _panels(1, 7, 3.2)
+    figure, (axes,) = side_by_side(1, 7, 3.2)
     bins = np.linspace(0, max(float(np.max(values)) for values in norms.values()) * 1.02, 80).tolist()
-    for (name, values), style in zip(norms.items(), _styles(), strict=False):
+    for (name, values), style in zip(norms.items(), styles(), strict=False):
         weights = np.full(len(values), 1 / len(values))
         axes.hist(values, bins, weights=weights, histtype="stepfilled", alpha=0.25, color=style["color"])
         axes.hist(values, bins, weights=weights, histtype="step", linewidth=1.5, label=name, **style)
@@ -200,7 +157,7 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     names += [name.removeprefix("val_") for name in history if name.removeprefix("val_") not in history]
     if not names:
         raise ValueError("`history` must hold at least one quantity. Received: none")
-    figure, panels = _panels(len(names), 3.4, 2.8)
+    figure, panels = side_by_side(len(names), 3.4, 2.8)
     for axes, name in zip(panels, names, strict=True):
         for key, label, style in ((name, "training", "-"), (f"val_{name}", "validation", "--")):
             if key in history:
@@ -218,7 +175,7 @@ def heat_map(values: Sequence[Sequence[float | None]], rows: Sequence[str], colu
     table = np.array([[np.nan if value is None else value for value in line] for line in values], float)
     figure = Figure(figsize=(4 + 0.8 * len(columns), 1 + 0.24 * len(rows)), layout="constrained", dpi=110)
     axes = figure.subplots()
-    axes.imshow(table, cmap=_MAP, vmin=0, vmax=1, aspect="auto")
+    axes.imshow(table, cmap=MAP, vmin=0, vmax=1, aspect="auto")
     for row, column in zip(*np.nonzero(np.isfinite(table)), strict=True):
         value = table[row, column]
         axes.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize=7, color="white" if value < 0.6 else "black")
@@ -233,9 +190,9 @@ def loss_curves(losses: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     Args:
         losses: `{panel: {line: (seeds, epochs)}}`.
     """
-    figure, panels = _panels(len(losses), 4.4, 3.4)
+    figure, panels = side_by_side(len(losses), 4.4, 3.4)
     for axes, (title, lines) in zip(panels, losses.items(), strict=True):
-        for (name, values), style in zip(lines.items(), _styles(), strict=False):
+        for (name, values), style in zip(lines.items(), styles(), strict=False):
             epochs = np.arange(1, values.shape[1] + 1)
             axes.plot(epochs, values.mean(axis=0), label=name, **style)
             axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
@@ -249,8 +206,8 @@ def loss_curves(losses: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Return a line of AUROC by severity for each name."""
-    figure, (axes,) = _panels(1, 7, 4)
-    for (name, values), style in zip(curves.items(), _styles(), strict=False):
+    figure, (axes,) = side_by_side(1, 7, 4)
+    for (name, values), style in zip(curves.items(), styles(), strict=False):
         axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name, **style)
     axes.set(xlabel="severity", ylabel="AUROC", ylim=(0, 1.02))
     axes.set_xticks(range(1, 1 + max(map(len, curves.values()))))
@@ -258,40 +215,6 @@ def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
-def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side, of so many inches each."""
-    figure = Figure(figsize=(width * count, height), layout="constrained", dpi=110)
-    panels = list(figure.subplots(1, count, squeeze=False).ravel())
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure, panels
-
-
-def _styles() -> Iterator[dict[str, Any]]:
-    """Colour and line of one curve after the other, the first 24 all different."""
-    return cycle({"color": colour, "linestyle": line} for line in _LINES for colour in COLOURS)
-
-
 def _round(values: np.ndarray) -> list[float]:
     """Each value to two significant digits."""
     return [float(f"{value:.2g}") for value in values]
-
-
-def _gallery(rows: Mapping[str, tuple[np.ndarray, list[str]]], maps: Sequence[str] = ()) -> Figure:
-    """Draw each row of images with a title above each image, 16 images a line; `maps` names rows of values, not of grey."""
-    lines = [
-        (name if start == 0 else "", images[start : start + 16], titles[start : start + 16], _MAP if name in maps else "gray")
-        for name, (images, titles) in rows.items()
-        for start in range(0, len(images), 16)
-    ]
-    columns = max(len(images) for _, images, _, _ in lines)
-    figure = Figure(figsize=(0.8 * columns + 1, 1.05 * len(lines)), layout="constrained", dpi=150)
-    grid = figure.subplots(len(lines), columns, squeeze=False)
-    for axes_row, (name, images, titles, colours) in zip(grid, lines, strict=True):
-        for axes in axes_row:
-            axes.axis("off")
-        for axes, image, title in zip(axes_row, images, titles, strict=False):
-            axes.imshow(image.squeeze(), cmap=colours, vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
-            axes.set_title(title, fontsize=7, pad=2)
-        axes_row[0].text(-0.15, 0.5, name, transform=axes_row[0].transAxes, ha="right", va="center", fontsize=8)
-    return figure
