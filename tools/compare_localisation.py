@@ -405,33 +405,36 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         groups.setdefault((row["method"], row["map"]), []).append(row)
 
-    def mean(group: Sequence[Mapping[str, Any]], key: str) -> float:
-        return float(np.mean([float(row[key]) for row in group]))
+    def mean(group: Sequence[Mapping[str, Any]], key: str, of: Callable[..., Any] = np.mean) -> float:
+        return float(of([float(row[key]) for row in group]))
 
     head = ["image AUROC", "pixel AUROC", "PRO", "flagged", "ms", "of PatchCore's", "with encoder", "numbers"]
     means = [
         [f"{mean(group, key):.3f}" for key in ("image_auroc", "pixel_auroc", "pro")]
-        + [f"{mean(group, 'flagged'):.1%}".replace("%", " %"), f"{mean(group, 'ms'):.1f}"]
-        + [f"{mean(group, key):.2f}" for key in ("ms_of_patchcore", "ms_with_encoder_of_patchcore")]
+        + [f"{mean(group, 'flagged'):.1%}".replace("%", " %"), f"{mean(group, 'ms', np.median):.1f}"]
+        + [f"{mean(group, key, np.median):.2f}" for key in ("ms_of_patchcore", "ms_with_encoder_of_patchcore")]
         + [f"{mean(group, 'numbers'):,.0f}"]
         for group in groups.values()
     ]
-    parts = [f"Means over {', '.join(names)}:\n\n{_table(head, groups, means)}"]
-    for title, key in (("PRO", "pro"), ("Pixel AUROC", "pixel_auroc"), ("Image AUROC", "image_auroc"), ("Flagged", "flagged")):
-        chosen = {found: group for found, group in groups.items() if key != "flagged" or found[1] == RAW}
-        cells = []
-        for group in chosen.values():
-            values = {row["in_distribution"]: float(row[key]) for row in group}
-            cells.append([f"{values[name]:.3f}" if name in values else "-" for name in names])
-        parts.append(f"{title} by set:\n\n{_table(names, chosen, cells)}")
-    defects = [[f"{mean(group, kind):.3f}" for kind in DEFECTS] for group in groups.values()]
+    parts = [f"Means over {', '.join(names)}; of times medians:\n\n{_table(head, groups, means)}"]
+    plain = {found: group for found, group in groups.items() if found[1] != SMOOTHED}
+    for title, key in (("PRO", "pro"), ("Pixel AUROC", "pixel_auroc"), ("Image AUROC", "image_auroc")):
+        parts.append(f"{title} by set:\n\n{_table(names, plain, _by_set(plain, names, key, '.3f'))}")
+    defects = [[f"{mean(group, kind):.3f}" for kind in DEFECTS] for group in plain.values()]
     kinds = [kind.replace("_", " ") for kind in DEFECTS]
-    parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table(kinds, groups, defects)}")
-    ours = {found: group for found, group in groups.items() if found[1] == RAW and group[0]["held_out_nll"] != ""}
-    densities = [[f"{float(row['held_out_nll']):.1f}" for row in group] for group in ours.values()]
+    parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table(kinds, plain, defects)}")
+    whole = {(found[0], "all"): group for found, group in groups.items() if found[1] == RAW}
+    parts.append(f"Share of clean images flagged by set:\n\n{_table(names, whole, _by_set(whole, names, 'flagged', '.3f'))}")
+    ours = {found: group for found, group in whole.items() if group[0]["held_out_nll"] != ""}
+    densities = _by_set(ours, names, "held_out_nll", ".1f")
     parts.append(f"Mean nll of held-out images, nats a position:\n\n{_table(names, ours, densities)}")
     machines = "; ".join(dict.fromkeys(row["machine"] for row in rows))
     return "\n".join([*parts, f"Measured on {machines}.\n"])
+
+
+def _by_set(groups: Mapping[Any, Sequence[Mapping[str, Any]]], names: Sequence[str], key: str, form: str) -> list[list[str]]:
+    found = [{row["in_distribution"]: float(row[key]) for row in group} for group in groups.values()]
+    return [[format(values[name], form) if name in values else "-" for name in names] for values in found]
 
 
 def _table(head: Sequence[str], groups: Mapping[tuple[str, str], Any], cells: Sequence[Sequence[str]]) -> str:
