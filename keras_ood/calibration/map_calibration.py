@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
 
-_AT_ONCE = 16  # comparisons: maps are large
 _FLOOR = 0.1  # of the mean deviation of all positions: where nothing ever varies, rounding does
 
 
@@ -81,12 +79,8 @@ class MapCalibration:
         return self.largest.p_values(np.ravel(standardised)).reshape(np.shape(standardised))
 
     def p_values_of_tensors(self, standardised: Any) -> Any:
-        """Return what `p_values` does, float32, of tensors of the active backend: in a graph that every runtime has."""
-        ranks = ops.zeros_like(standardised)
-        for start in range(0, len(self), _AT_ONCE):
-            some = self.largest.scores[start : start + _AT_ONCE]
-            ranks = ranks + ops.sum(ops.cast(some >= standardised[..., None], "float32"), axis=-1)
-        return (1 + ranks) / (len(self) + 1)
+        """Return what `p_values` does, float32, see `Calibration.p_values_of_tensors`."""
+        return self.largest.p_values_of_tensors(standardised)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return it as arrays by the constructor's names."""

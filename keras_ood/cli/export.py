@@ -32,5 +32,6 @@ def export(
         path = detector.export(out_path, format_name, method=method)
         name = format_of(path, format_name)
         value = {"preset": model, "path": str(path), "format": name, "score": method or detector.default_score}
-        written = f"Wrote {path}: uint8 images (batch, {', '.join(map(str, detector.image_shape))}) to score and p_value"
+        outputs = "score, p_value and heat_map" if detector.calibrated.has_maps else "score and p_value"
+        written = f"Wrote {path}: uint8 images (batch, {', '.join(map(str, detector.image_shape))}) to {outputs}"
         show(value, as_json, lambda: written, FORMATS[name].usage.format(path=str(path)))

@@ -26,7 +26,7 @@ class Format:
         write: Function of a model of `(batch, *image_shape)` uint8 `images`, the image shape, the path and some metadata, which
             are written where the format has room.
         run: Function from the path and images to the outputs by name, computed by the format's own runtime.
-        usage: `run` as a line of Python for users, `images` to `score` and `p_value` or to `outputs` of these names.
+        usage: `run` as a line of Python for users, `images` to `score` and `p_value` or to all `outputs` by their names.
     """
 
     suffix: str

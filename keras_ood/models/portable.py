@@ -107,8 +107,9 @@ class Portable(keras.Model):  # type: ignore[misc]
         """Write the detector, one score and its calibration as one model for another runtime.
 
         The model takes `images`, uint8 `(batch, height, width, channels)`, and returns `score` and `p_value`, `(batch,)`
-        float32 each, computed in float32: what `score` and `p_values` return up to rounding. The runtime itself is asked for
-        the scores of some images before anything is written to `path`. (Not the signature of Keras' own `export`, on purpose.)
+        float32 each, computed in float32: what `score` and `p_values` return up to rounding; where maps are calibrated also
+        `heat_map`, `(batch, height, width)` of the detector's own `image_shape`. The runtime itself is asked for those of some
+        images before anything is written to `path`. (Not the signature of Keras' own `export`, on purpose.)
 
         Args:
             path: A file, or a folder for TensorFlow's SavedModel, in a folder that exists; an earlier export is replaced.

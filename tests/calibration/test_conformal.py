@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy import stats
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
@@ -64,6 +65,14 @@ def test_p_value_is_the_formula(scores):
     p_values = Calibration(scores).p_values(scored)
     assert p_values.dtype == np.float64
     np.testing.assert_array_equal(p_values, expected)
+
+
+def test_p_values_of_tensors_are_those_of_arrays(scores):
+    """At every calibration score, beside it and beyond all, for tensors of several axes; what is subnormal is zero there."""
+    asked = queries(scores)
+    calibration, asked = Calibration(scores), np.where(np.abs(asked) < np.finfo(np.float32).tiny, 0, asked)[:, None]
+    found = ops.convert_to_numpy(calibration.p_values_of_tensors(ops.convert_to_tensor(asked)))
+    np.testing.assert_allclose(found[:, 0], calibration.p_values(asked[:, 0]), rtol=1e-6)
 
 
 def test_p_value_by_hand():

@@ -14,7 +14,7 @@ from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.cli.main import app
 from keras_ood.encoders import FeatureSpace, MapEncoder, MapSpace
-from keras_ood.export.export import CalibratedPass, exportable
+from keras_ood.export.export import CalibratedPass, _verify, exportable
 from keras_ood.export.formats import FORMATS
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.scores import get
@@ -198,16 +198,20 @@ def test_earlier_exports_are_replaced(fresh, tmp_path):
 
 @pytest.mark.once
 def test_onnx_says_what_it_is(pretrained, tmp_path):
-    """Inputs and outputs have names, the batch is free, and the metadata name score and calibration."""
+    """Inputs and outputs have names, the batch is free, and the metadata name score and calibrations."""
     import onnx
 
-    content = onnx.load(pretrained.export(tmp_path / "model.onnx"))
+    detector = pretrained.inference_copy()
+    detector.calibrate_maps(noise((16, 16, 1), 60), progress=False)
+    content = onnx.load(detector.export(tmp_path / "model.onnx"))
     names = [[value.name for value in part] for part in (content.graph.input, content.graph.output)]
-    assert names == [["images"], ["score", "p_value"]]
+    assert names == [["images"], ["score", "p_value", "heat_map"]]
     assert content.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert [size.dim_value for size in content.graph.output[2].type.tensor_type.shape.dim[1:]] == [16, 16]
     metadata = {item.key: item.value for item in content.metadata_props}
     assert metadata["score"] == pretrained.default_score
     assert metadata["calibration_size"] == str(len(pretrained.calibration()))
+    assert metadata["map_calibration_size"] == "30"
 
 
 @pytest.fixture
@@ -241,7 +245,7 @@ FAILURES = {
     "other scores": (
         {"write": nothing_written, "run": another_score},
         RuntimeError,
-        r"nothing was written\. Expected: .*Received: \[0\.0",
+        r"detector's score in .*nothing was written\. Expected: .* to .*\. Received: 0$",
     ),
     "no package": ({"packages": ("keras", "no_such_package")}, RuntimeError, r"no_such_package: .*'keras-ood\[export\]'$"),
 }
@@ -261,6 +265,19 @@ def test_failures_leave_nothing_behind(name, writers, fresh, tmp_path):
             calibrated(fresh()).export(path)
     assert list(tmp_path.iterdir()) == [earlier]
     assert (earlier / "saved_model.pb" if HERE == "tf_saved_model" else earlier).read_bytes() == b"earlier"
+
+
+def test_heat_maps_are_compared(fresh):
+    """Of a detector's own graph they pass; with one pixel that is another they do not, and the message names them."""
+    detector, images = calibrated(fresh()), noise((8, 8, 1), 5, seed=3)
+    detector.calibrate_maps(noise((8, 8, 1), 60, seed=2), progress=False)
+    graph = CalibratedPass(detector, get("nll"), detector.calibrated)
+    outputs = {name: np.array(ops.convert_to_numpy(values)) for name, values in graph(images).items()}
+    expected = detector.score(images, "nll"), detector.fine_map(images)
+    _verify(outputs, *expected, graph)
+    outputs["heat_map"][2, 3, 4] += 0.5
+    with pytest.raises(RuntimeError, match=r"the detector's heat_map in .* Expected: .* to .*\. Received: "):
+        _verify(outputs, *expected, graph)
 
 
 REFUSED = {
