@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE, Calibration
 
+LEAST = 2 * MINIMUM_SIZE  # maps: half of them say what is usual at each position
 _FLOOR = 0.1  # of the mean deviation of all positions: where nothing ever varies, rounding does
 
 
@@ -50,9 +51,9 @@ class MapCalibration:
             ValueError: Fewer than 40 maps, or numbers that are not finite.
         """
         maps = np.asarray(maps, np.float64)
-        if maps.ndim != 3 or len(maps) < 2 * MINIMUM_SIZE or not np.all(np.isfinite(maps)):
+        if maps.ndim != 3 or len(maps) < LEAST or not np.all(np.isfinite(maps)):
             raise ValueError(
-                f"Maps are calibrated with those of at least {2 * MINIMUM_SIZE} different images, (N, h, w), finite. "
+                f"Maps are calibrated with those of at least {LEAST} different images, (N, h, w), finite. "
                 f"Received: shape {maps.shape}, {np.sum(~np.isfinite(maps))} values that are not finite"
             )
         mean, deviation = maps[0::2].mean(axis=0), maps[0::2].std(axis=0)

@@ -78,13 +78,16 @@ class Detector(Family, Calibratable, Localising, Trainable):
             NotImplementedError: A family over pixels without an answer.
             ValueError: Embeddings, which know no positions.
         """
+        local = self._local_features(images)
+        return ops.reshape(self(ops.reshape(local, (-1, local.shape[-1])))["nll"], ops.shape(local)[:3])
+
+    def _local_features(self, images: Any) -> Any:
         if self.feature_space is None:
             raise NotImplementedError(f"{type(self).__name__} does not say where an image is odd")
         if len(images.shape) != 4:
             raise ValueError(f"Where an image is odd is seen in the image. Received: embeddings of shape {tuple(images.shape)}")
         encoder = self.feature_space.encoder
-        local = encoder.local_features(self.preprocessing(images), like=(len(encoder.stages) - 1) // 2)
-        return ops.reshape(self(ops.reshape(local, (-1, encoder.width)))["nll"], ops.shape(local)[:3])
+        return encoder.local_features(self.preprocessing(images), like=(len(encoder.stages) - 1) // 2)
 
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""

@@ -12,6 +12,7 @@ from keras_ood.encoders.mixture_space import MixtureSpace
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.groups import leave_out
 from keras_ood.models.detector import Detector
+from keras_ood.models.localising import BATCH
 from keras_ood.terminal.numbers import is_whole
 from keras_ood.terminal.progress import begin
 
@@ -33,7 +34,7 @@ class FeatureMixture(Detector):
     against the fit that has not seen it. A new image gets the mean over the fits.
 
     Statistics, `(batch,)` float32, means over the fits: `nll` in nats, the negative log-density of the features; `mahalanobis`
-    and `knn`, see `MixtureSpace`.
+    and `knn`, see `MixtureSpace`. Heat maps of the images that it was made of are cross-fitted too, `cross_fit_maps`.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -120,8 +121,7 @@ class FeatureMixture(Detector):
         Raises:
             RuntimeError: Before `cross_fit`; which image is in which fold is not saved.
         """
-        if not self._left_out:
-            raise RuntimeError("Which fit has seen which image is known after `cross_fit` alone")
+        self._require_folds()
         embeddings = self.entrance.embed(images)
         parts, places = [], []
         for space, out in zip(self.spaces, self._left_out, strict=True):
@@ -131,6 +131,46 @@ class FeatureMixture(Detector):
                 places.append(here)
         order = np.argsort(np.concatenate(places))
         return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+    def cross_fit_maps(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> int:
+        """Calibrate heat maps with the images of `cross_fit`: the map of each is that of the fit that has not seen it.
+
+        By all fits the positions of these images look more familiar than those of any new one: `calibrate_maps` is for others.
+
+        Args:
+            images: 40 at least of those that were fitted, in their order: all, or the first of them. Not their embeddings.
+            batch_size: As in `score_map`.
+            progress: As in `score_map`.
+
+        Returns:
+            The number of images.
+
+        Raises:
+            RuntimeError: Before `cross_fit`; which image is in which fold is not saved.
+            ValueError: Too few images, or more than were fitted.
+        """
+        self._require_folds()
+        by_fit = np.concatenate(list(self.statistics_pass.maps(images, batch_size, progress, scores=self._scores_by_fit)))
+        order = np.argsort(np.concatenate(self._left_out))
+        fits = np.repeat(np.arange(self.folds), [len(out) for out in self._left_out])[order]
+        if len(by_fit) > len(fits):
+            raise ValueError(f"Of images there are at most those that were fitted, {len(fits)}. Received: {len(by_fit)}")
+        return self._keep_maps(by_fit[np.arange(len(by_fit)), ..., fits[: len(by_fit)]])
+
+    def position_scores(self, images: Any) -> Any:
+        """Return the nll of the features around each position, in nats, the mean over the fits; see `Detector`."""
+        return ops.mean(self._scores_by_fit(images), axis=-1)
+
+    def _scores_by_fit(self, images: Any) -> Any:
+        """The nll at each position by each fit, `(batch, h, w, folds)`."""
+        local = self._local_features(images)
+        features = ops.reshape(local, (-1, local.shape[-1]))
+        each = [-space.log_density(space(features)) for space in self.spaces]
+        return ops.reshape(ops.stack(each, axis=-1), (*ops.shape(local)[:3], self.folds))
+
+    def _require_folds(self) -> None:
+        if not self._left_out:
+            raise RuntimeError("Which fit has seen which image is known after `cross_fit` alone")
 
     def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """Refuse: nothing here is trained by gradients."""

@@ -56,12 +56,15 @@ class Localising(Portable):
         """
         duplicates = Duplicates()
         maps = np.concatenate(list(self.statistics_pass.maps(images, batch_size, progress, look=duplicates.add)))
-        different = maps[duplicates.first]
-        weights = self.weights_digest()
-        made = CalibratedScores(weights=weights, maps=MapCalibration.of(different))
-        self._calibrated = self._calibrated.for_weights(weights).updated(made)
+        different = self._keep_maps(maps[duplicates.first])
         duplicates.warn()
-        return len(different)
+        return different
+
+    def _keep_maps(self, maps: np.ndarray) -> int:
+        weights = self.weights_digest()
+        made = CalibratedScores(weights=weights, maps=MapCalibration.of(maps))
+        self._calibrated = self._calibrated.for_weights(weights).updated(made)
+        return len(maps)
 
     def heat_map(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> np.ndarray:
         """Return conformal p-values at every pixel, float32 `(N, height, width)` of `image_shape`; small = odd there.

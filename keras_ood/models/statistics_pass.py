@@ -100,11 +100,21 @@ class StatisticsPass:
         batch_size: int,
         progress: bool | None = None,
         look: Callable[[np.ndarray], None] | None = None,
+        scores: Callable[[Any], Any] | None = None,
     ) -> Iterator[np.ndarray]:
-        """Yield the detector's `position_scores`, float32 `(n, h, w)`, of one batch after the other; see `stream`."""
+        """Yield maps, float32 `(n, h, w)`, of one batch after the other; see `stream`.
+
+        Args:
+            images: As in `stream`.
+            batch_size: As in `stream`.
+            progress: As in `stream`.
+            look: As in `stream`.
+            scores: What gives them, a method of the detector; None for `position_scores`.
+        """
         detector = self._detector
         detector.entrance.ready()
-        launched = self.compiled_function("maps", lambda: launch(lambda one: {"map": detector.position_scores(one)}, detector))
+        scored = detector.position_scores if scores is None else scores
+        launched = self.compiled_function(scored.__name__, lambda: launch(lambda one: {"map": scored(one)}, detector))
 
         def start(batch: np.ndarray) -> tuple[int, Pending]:
             batch = self._of_own_shape(batch)

@@ -20,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from typer.testing import CliRunner
 
 import keras_ood
-from keras_ood.app import archive, build, explanation, session, verdicts
+from keras_ood.app import archive, explanation, session, verdicts
 from keras_ood.app.archive import Archive
 from keras_ood.app.batch import score_archive
 from keras_ood.app.examples import examples

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_ood
+from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.encoders import FrozenEncoder, MixtureSpace
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.models import FeatureMixture
@@ -57,6 +59,33 @@ def test_a_variant_is_measured_by_the_fit_without_its_image(fitted):
     assert np.all(detector.held_out(brighter)["nll"] > detector.score(brighter, "nll"))
 
 
+def test_each_map_is_calibrated_by_the_fit_without_its_image(fitted):
+    """The largest nll of all fits, as that fit finds the image strange everywhere; the mean over them is the map of others."""
+    detector, _, _ = fitted
+    local = detector._local_features(IMAGES)
+    each = np.stack(
+        [-np.asarray(space.log_density(space(ops.reshape(local, (-1, local.shape[-1]))))) for space in detector.spaces]
+    )
+    each = each.reshape(4, *local.shape[:3])
+    np.testing.assert_allclose(detector.score_map(IMAGES), each.mean(axis=0), rtol=1e-3)
+    held_out = each[_fits_without(detector), np.arange(40)]
+    assert detector.cross_fit_maps(IMAGES) == 40
+    maps, expected = detector.calibrated.maps, MapCalibration.of(held_out)
+    np.testing.assert_allclose(maps.mean, expected.mean, rtol=1e-3)
+    np.testing.assert_allclose(maps.largest.scores, expected.largest.scores, rtol=1e-2, atol=1e-2)
+    assert np.mean(held_out) > np.mean(each)
+    assert "nll" in detector.calibrated
+    assert np.min(detector.heat_map(OTHERS[:3])) == pytest.approx(1 / 21)
+    with pytest.raises(ValueError, match=r"at most those that were fitted, 40\. Received: 80"):
+        detector.cross_fit_maps(np.concatenate([IMAGES, OTHERS]))
+
+
+def _fits_without(detector):
+    """The number of the fit without each image: the one by which its nll is the largest."""
+    features = detector.entrance.embed(IMAGES).values()
+    return np.argmax([-np.asarray(space.log_density(space(features))) for space in detector.spaces], axis=0)
+
+
 def test_a_group_is_left_out_as_a_whole():
     """Every image twice, a little brighter: familiar where its twin was fitted, not where groups are kept together."""
     twins, groups = np.concatenate([IMAGES, np.clip(IMAGES, 0, 252) + 3]), np.tile(np.arange(40), 2)
@@ -73,6 +102,8 @@ def test_it_comes_back_from_disk(fitted, tmp_path):
     loaded = keras_ood.from_pretrained(tmp_path)
     with pytest.raises(RuntimeError, match="known after `cross_fit` alone"):
         loaded.held_out(IMAGES)
+    with pytest.raises(RuntimeError, match="known after `cross_fit` alone"):
+        loaded.cross_fit_maps(IMAGES)
     np.testing.assert_allclose(loaded.p_values(OTHERS), detector.p_values(OTHERS))
     np.testing.assert_allclose(loaded.inference_copy().score(OTHERS), detector.score(OTHERS), rtol=1e-5)
 
