@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 
 from keras_ood import plots
 from keras_ood.attention import PerImageGate
-from keras_ood.calibration.conformal import MINIMUM_SIZE
+from keras_ood.calibration.map_calibration import LEAST
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
 from keras_ood.encoders import FrozenEncoder, MixtureSpace
@@ -130,6 +131,9 @@ def _from_few(
     pixels = own.pixels(places[:FEW])  # what the synthetic sets are made from, and the untrained detector
     groups = own.groups[places]
     few = FewImages(space.encoder, preprocessing, own.seen[places], seed, groups)
+    if len(pixels) >= LEAST:
+        begin("Calibrating heat maps")
+        few.detector.cross_fit_maps(pixels, progress=False)
     reports = {"trained": few.report(measured_sets(pixels, outside, few.detector.entrance), _RESAMPLES)}
     random = f"{space.encoder.network}-untrained"
     if random in encoder_names():
@@ -219,9 +223,10 @@ def _calibrate_maps(detector: Detector, own: OwnImages, split: Split) -> None:
     places = split.calibration_places
     if detector.gate is not None:
         places = places[len(places) // 2 :]  # the others are the gate's
-    if len(places) >= 2 * MINIMUM_SIZE:
+    if len(places) >= LEAST:
         begin("Calibrating heat maps")
-        detector.calibrate_maps(own.pixels(places[:_MAPS]), progress=False)
+        with suppress(NotImplementedError):  # of a family that does not say where an image is odd
+            detector.calibrate_maps(own.pixels(places[:_MAPS]), progress=False)
 
 
 def _measure(detectors: Mapping[str, Detector], split: Split, own: OwnImages, outside: Mapping[str, Any]) -> dict[str, Report]:

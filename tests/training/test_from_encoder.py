@@ -45,6 +45,7 @@ def test_folders_are_kept_together(digits, encoder, tmp_path, images):
     assert said["calibration_images"] == (45 if images == 45 else 42)  # forty, up to the end of a group
     assert f", in {images // 3} groups that were kept together; 0 " in (tmp_path / "mine" / "README.md").read_text()
     assert type(detector).__name__ == family
+    assert len(detector.calibrated.maps) == (22 if images == 45 else 21)
     few = [str(tmp_path / "photos" / f"{folder:02}") for folder in range(12)]
     with pytest.raises(ValueError, match=r"at least 13 groups of them\. Received: 12"):
         keras_ood.finetune(encoder, few, tmp_path / "other", groups="folder", verbose=0)
@@ -69,6 +70,7 @@ def test_a_folder_of_a_few_photos_becomes_a_preset(digits, encoder, tmp_path):
     assert content["in_distribution"]["duplicates"] == 1
     assert len(loaded.calibration()) == 35
     assert content["false_positive_rate"]["images"] == 35
+    assert not loaded.calibrated.has_maps  # of 40 images on
     assert content["choice"]["memory"] == int(
         max(content["choice"]["held_out_log_density"], key=content["choice"]["held_out_log_density"].get)
     )
