@@ -21,6 +21,7 @@ _SHOWN_ELSEWHERE = (
     "default_score",
     "calibration_size",
     "golden_scores",
+    "map_calibration",
     "files",
 )
 

@@ -12,6 +12,7 @@ from keras_ood.attention import PerImageGate
 from keras_ood.calibration.calibrated_scores import NotCalibratedError
 from keras_ood.datasets import damage, textures
 from keras_ood.encoders import FeatureSpace, FrozenEncoder, MapEncoder, MapSpace, MixtureSpace
+from keras_ood.hub import preset, short_card
 from keras_ood.models import Ensemble, FeatureMixture, InFlow, TiltedVAE
 
 SHAPE = (32, 32, 3)
@@ -118,6 +119,8 @@ def test_a_preset_keeps_the_maps_calibration(trained, tmp_path):
     np.testing.assert_allclose(loaded.score(TEST), detector.score(TEST), rtol=1e-5)
     np.testing.assert_allclose(loaded.heat_map(TEST), detector.heat_map(TEST), atol=0.04)
     assert loaded.get_config() == detector.get_config()
+    card = short_card.render(preset.read(tmp_path / "preset"), "me/mine", "")
+    assert "where = detector.heat_map(images)            # (N, 32, 32) p-values" in card
 
 
 def test_a_defect_is_lit_where_it_is(trained):
