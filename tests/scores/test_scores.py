@@ -19,6 +19,7 @@ from keras_ood.scores import Fit, features
 STATISTICS = {
     "nll": np.array([1.0, 2.0], np.float32),
     "nll_variance": np.array([0.5, 0.25], np.float32),
+    "peak": np.array([4.0, 6.0], np.float32),
     "background_nll": np.array([3.0, 1.0], np.float32),
     "code_length": np.array([10.0, 20.0], np.float32),
     "reconstruction": np.array([0.5, 1.0], np.float32),
@@ -43,6 +44,7 @@ FITTED = {
 }
 EXPECTED = {
     "nll": [1, 2],
+    "peak": [4, 6],
     "iwae": [-1, -2],
     "reconstruction": [0.5, 1],
     "kl": [0.5, 1],
