@@ -12,8 +12,10 @@ from keras_ood.plots.charts import (
 )
 from keras_ood.plots.galleries import error_maps, extremes, gallery, overlays
 from keras_ood.plots.overlay import overlay
+from keras_ood.plots.style import COLOURS
 
 __all__ = [
+    "COLOURS",
     "error_maps",
     "extremes",
     "gallery",

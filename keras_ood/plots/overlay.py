@@ -7,7 +7,7 @@ from scipy import ndimage
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.terminal.numbers import is_between
 
-COLOURS = colormaps["plasma"]
+_COLOURS = colormaps["plasma"]
 FIRST, LAST = 4, 1 / 10  # times `fpr`: the p-values at which colour begins, and is fullest
 _OPACITY = 0.6
 _LINE = 1 / 160  # of the shorter side
@@ -44,7 +44,7 @@ def overlay(image: np.ndarray, heat_map: np.ndarray, fpr: float = NOMINAL_FPR) -
     values = image / 255 if image.dtype == np.uint8 else image
     grey = np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
     oddness = np.log(FIRST * fpr / p_values) / np.log(FIRST / LAST)
-    colours = COLOURS(np.clip(oddness, 0, 1))[..., :3]
+    colours = _COLOURS(np.clip(oddness, 0, 1))[..., :3]
     opacity = _OPACITY * np.clip(oddness * np.log(FIRST / LAST) / np.log(FIRST), 0, 1)[..., None]
     picture = grey + opacity * (colours - grey)
     picture[outline(p_values <= fpr)] = 1

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 def test_every_score_is_measured_trained_and_untrained(folder):
     """Rows for all cheap scores and the costly ones asked for, per image or transductive, with cost and rate."""
     rows = runner.records(folder)
-    others = {"waic", "mahalanobis", "knn", "fusion", "likelihood_ratio"}
+    others = {"waic", "mahalanobis", "knn", "fusion", "peak", "likelihood_ratio"}
     cheap = {name for name in scores.names() if scores.get(name).cheap} - others
     for weights in ("trained", "untrained"):
         assert {row["method"] for row in rows if row["weights"] == weights} == cheap | set(COSTLY)
