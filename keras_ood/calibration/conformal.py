@@ -32,7 +32,7 @@ class Calibration:
         return len(self.scores)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """Return the `(N,)` float64 conformal p-values of `(N,)` scores; small means out-of-distribution."""
+        """Return the float64 conformal p-values of scores of any shape; small means out-of-distribution."""
         at_least = len(self) - np.searchsorted(self.scores, np.asarray(scores, np.float32), side="left")
         return (1.0 + at_least) / (len(self) + 1.0)
 

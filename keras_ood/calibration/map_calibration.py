@@ -77,7 +77,7 @@ class MapCalibration:
 
     def p_values(self, standardised: np.ndarray) -> np.ndarray:
         """Return the p-values, float64, of standardised scores of any shape; small means out-of-distribution."""
-        return self.largest.p_values(np.ravel(standardised)).reshape(np.shape(standardised))
+        return self.largest.p_values(standardised)
 
     def p_values_of_tensors(self, standardised: Any) -> Any:
         """Return what `p_values` does, float32, see `Calibration.p_values_of_tensors`."""

@@ -120,12 +120,13 @@ def _show_masks(
 ) -> None:
     from keras_ood import datasets, evaluation
     from keras_ood.evaluation import pictures
+    from keras_ood.models.localising import BATCH
 
     masked = datasets.masked_images(masks)
     detector = load(model)
     if plots:  # first: refuses a detector whose maps are not calibrated
         pictures.save_overlays(detector, masked, plots, reading.decoding)
-    rows = evaluation.evaluate_masks(detector, masked, decoding=reading.decoding, batch_size=min(batch_size, 32))
+    rows = evaluation.evaluate_masks(detector, masked, decoding=reading.decoding, batch_size=min(batch_size, BATCH))
     records = [{name: round(item, 5) if isinstance(item, float) else item for name, item in vars(row).items()} for row in rows]
     if out_file:
         write_records(out_file, records)

@@ -54,7 +54,9 @@ def calibrate(
         source, _ = reading.open(images)
         count = detector.calibrate(source, methods, batch_size=batch_size)
         if maps:
-            detector.calibrate_maps(source, min(batch_size, 32))
+            from keras_ood.models.localising import BATCH
+
+            detector.calibrate_maps(source, min(batch_size, BATCH))
         detector.save_pretrained(out_folder, calibrated_from=model)
         calibrated = {"scores": detector.calibrated_scores(), "maps": detector.calibrated.has_maps}
         value = {"folder": str(out_folder), "images": count} | calibrated | reading.omitted

@@ -21,9 +21,8 @@ class MapEncoder(FrozenEncoder):
         network: As in `FrozenEncoder`.
         image_shape: As in `FrozenEncoder`; None for a model's own, else `(192, 192, 3)`.
         stages: Indices of the stages, rising; None for the first two, the finest.
-        digest: As in `FrozenEncoder`.
-        widths: As in `FrozenEncoder`.
         grid: `(height, width)` of the first stage's map, as a configuration keeps it; None to look.
+        **kwargs: `digest` and `widths`, see `FrozenEncoder`, and what `keras.layers.Layer` takes.
 
     Raises:
         RuntimeError: As in `FrozenEncoder`.
@@ -35,8 +34,6 @@ class MapEncoder(FrozenEncoder):
         network: str | keras.Model,
         image_shape: Sequence[int] | None = None,
         stages: Sequence[int] | None = None,
-        digest: str | None = None,
-        widths: Sequence[int] | None = None,
         grid: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -44,7 +41,7 @@ class MapEncoder(FrozenEncoder):
             image_shape = (192, 192, 3)
         if stages is None and not drawing():
             stages = (0, 1)
-        super().__init__(network, image_shape, stages, digest, widths, **kwargs)
+        super().__init__(network, image_shape, stages, **kwargs)
         if grid is None:
             if drawing():
                 raise ValueError(f"A configuration has `grid`. Received: {grid=}")

@@ -26,6 +26,12 @@ class FeatureFlow(Detector):
     position_mean: Any
     position_scale: Any
 
+    def add_positions(self) -> None:
+        """Add the weights for what is usual at every position, which `settle` sets."""
+        grid = {"shape": self.entrance.event_shape[:2], "dtype": "float32", "trainable": False, "autocast": False}
+        self.position_mean = self.add_weight(name="position_mean", initializer="zeros", **grid)
+        self.position_scale = self.add_weight(name="position_scale", initializer="ones", **grid)
+
     def gate_on_features(self, features: Any) -> tuple[dict[str, Any], Any]:
         """Return the gate's statistics, `(batch,)` each, and c, `(batch,)` or `(batch, h, w)`, of the encoder's features."""
         others = self.feature_space.others(features)

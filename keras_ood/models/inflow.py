@@ -131,9 +131,7 @@ class InFlow(FeatureFlow):
         build, event_shape = flows[architecture], self.entrance.event_shape
         self.flow = build(event_shape) if depth is None else build(event_shape, depth)
         if of_maps:
-            grid = {"shape": self.entrance.event_shape[:2], "dtype": "float32", "trainable": False, "autocast": False}
-            self.position_mean = self.add_weight(name="position_mean", initializer="zeros", **grid)
-            self.position_scale = self.add_weight(name="position_scale", initializer="ones", **grid)
+            self.add_positions()
         self._seeds = keras.random.SeedGenerator(name="dequantisation")
         self.built = True
 
@@ -171,22 +169,20 @@ class InFlow(FeatureFlow):
         return gate, gate["attention"]
 
     def _pass(self, images: Any, noise: Any, attention: Any) -> dict[str, Any]:
-        found = self._of_latents(((LEVELS - 1) * images + noise) / LEVELS, attention)
+        found = self._of_latents(_dequantised(images, noise), attention)
         bits = (found["nll"] / math.prod(self.image_shape) + math.log(LEVELS)) / math.log(2)
         return found | {"bits_per_dimension": bits}
 
     def position_scores(self, images: Any) -> Any:
         """Return the nll at every position over feature maps; over pixels `|z|^2` of the latents there; see `Detector`.
 
-        Latents of pixels stand for squares of 2 pixels, those of the second scale of a multiscale flow for squares of 4, and
-        so on; their log-determinant has no place.
+        A latent stands for a square of 2 pixels, of 4 at the second scale, and so on; the log-determinant has no place.
         """
         if self.feature_space is not None:
             return super().position_scores(images)
         prepared = self.entrance.prepared(images)
-        values = ((LEVELS - 1) * prepared + 0.5) / LEVELS
         _, attention = self._attention(prepared, training=False)
-        return ops.sum(ops.square(self.flow.bijector(attention).forward(values)), axis=-1)
+        return ops.sum(ops.square(self.flow.bijector(attention).forward(_dequantised(prepared, 0.5))), axis=-1)
 
     def _of_latents(self, values: Any, attention: Any) -> dict[str, Any]:
         latents, log_det = self.flow.bijector(attention).forward_and_log_det(values)
@@ -209,7 +205,7 @@ class InFlow(FeatureFlow):
         """Set the act-norms of a fresh flow from a batch of images (Glow's data-dependent start)."""
         images = ops.convert_to_numpy(self.preprocessing(images))
         noise = np.random.default_rng(0).random(images.shape, np.float32)
-        self.flow.initialize(ops.convert_to_tensor(((LEVELS - 1) * images + noise) / LEVELS))
+        self.flow.initialize(ops.convert_to_tensor(_dequantised(images, noise)))
 
     def draw_noise(self, samples: int, seed: int) -> np.ndarray:
         """Return uniform noise `(samples, *image_shape)` in 0..1, the same on every backend.
@@ -288,6 +284,10 @@ class InFlow(FeatureFlow):
             "attention": attention,
             "gate_positions": self.gate_positions,
         }
+
+
+def _dequantised(images: Any, noise: Any) -> Any:
+    return ((LEVELS - 1) * images + noise) / LEVELS
 
 
 def _check_attention(attention: Any) -> Any:

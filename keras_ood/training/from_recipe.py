@@ -53,7 +53,8 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
     preset.refuse_strangers(folder, [preset.PRESET, *preset.FILES])  # before hours of training
     _check(recipe)
     calibration_images, (test_images, sets) = recipe.calibration_images(), seen_sets(recipe)
-    settling = recipe.seen(recipe.training_split()[0])[:SETTLED_BY]
+    training, held_out = recipe.training_split()
+    settling = recipe.seen(training)[:SETTLED_BY]
     base = recipe.base or recipe
     keras.utils.set_random_seed(recipe.seeds[0])
     gate = recipe.gate(trained=True)
@@ -77,7 +78,7 @@ def train(recipe_path: Path, runs: Path = Path("runs"), verbose: bool = True) ->
             outside = {name: images[:limit] for name, images in sets.items()}
             report = evaluate(detector, test_images[:limit], outside, resamples=resamples)
             if is_shipped:
-                detector.calibrate_maps(recipe.training_split()[1])
+                detector.calibrate_maps(held_out)
                 shipped = (detector, report)
             records += report.records(weights=weights, seed=seed)
     assert shipped is not None, "a recipe has at least one seed"

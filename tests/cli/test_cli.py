@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from invoking import run
 from PIL import Image
 from pyarrow import parquet
-from typer.testing import CliRunner
 
 import keras_ood
 from keras_ood.backend import devices
-from keras_ood.cli.main import app
 from keras_ood.cli.score import FLAGGED
 from keras_ood.encoders.efficientnet_lite0 import util
 from keras_ood.training import from_recipe
@@ -22,13 +21,6 @@ from keras_ood.training import from_recipe
 pytestmark = pytest.mark.once
 
 MODEL = "tilted-vae-digits"
-
-
-def run(*arguments, code=0):
-    """Invoke the command and check its exit code."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture

@@ -5,25 +5,17 @@ import json
 
 import numpy as np
 import pytest
+from invoking import run
 from PIL import Image
-from typer.testing import CliRunner
 
 import keras_ood
 from keras_ood.cli import score
-from keras_ood.cli.main import app
 from keras_ood.evaluation import evaluate_masks
 from keras_ood.plots import overlay
 
 pytestmark = pytest.mark.once
 
 MODEL = "tilted-vae-digits"
-
-
-def run(*arguments, code=0):
-    """Invoke the command as a shell does and check its exit code."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    assert result.exit_code == code, result.output
-    return result
 
 
 @pytest.fixture(scope="module")
