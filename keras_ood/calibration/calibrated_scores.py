@@ -2,16 +2,20 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from keras_ood.calibration.conformal import Calibration
 from keras_ood.calibration.map_calibration import MapCalibration
+from keras_ood.calibration.mondrian import MondrianCalibration
 from keras_ood.scores import Fit, Score
 
 _CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _PASSES = "calibration", "fitted", "fitted_to", "maps", "passes"
+_MONDRIAN = "mondrian"
 _WEIGHTS = "weights_sha256"
+
+Kept = TypeVar("Kept")
 
 
 class NotCalibratedError(RuntimeError):
@@ -54,6 +58,7 @@ class CalibratedScores:
         weights: The detector's `weights_digest`.
         passes: How the statistics were measured.
         maps: Calibration of the maps; None for none.
+        groups: Labels `(N,)` of the images, each group of which is calibrated for itself, too; None for none.
 
     Attributes:
         weights: As above; None where nothing is calibrated.
@@ -67,19 +72,25 @@ class CalibratedScores:
         weights: bytes | None = None,
         passes: Passes = Passes(),  # noqa: B008
         maps: MapCalibration | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.weights, self.outlived = weights, False
         self._maps = maps
         self._calibrations: dict[str, Calibration] = {}
+        self._mondrian: dict[str, MondrianCalibration] = {}
         self._fits: dict[str, Fit] = {}
         self._passes: dict[str, Passes] = {}
         given = {name: np.asarray(values, np.float64) for name, values in (statistics or {}).items()}
         for score in scores:
-            kept, fit = given, Fit()
+            kept, fit, labels = given, Fit(), groups
             if score.fits:
                 fit = self._fits[score.name] = score.fit({name: values[0::2] for name, values in given.items()})
                 kept = {name: values[1::2] for name, values in given.items()}
-            self._calibrations[score.name] = Calibration(score(kept, fit))
+                labels = None if groups is None else groups[1::2]
+            values = score(kept, fit)
+            self._calibrations[score.name] = Calibration(values)
+            if labels is not None:
+                self._mondrian[score.name] = MondrianCalibration(values, labels)
             if passes != Passes():
                 self._passes[score.name] = passes
 
@@ -95,9 +106,14 @@ class CalibratedScores:
         """Return these, of the same weights, with what `other` has in the place of the same."""
         both = CalibratedScores(weights=other.weights, maps=other._maps or self._maps)
         both._calibrations = self._calibrations | other._calibrations
-        both._fits = {name: fit for name, fit in self._fits.items() if name not in other} | other._fits
-        both._passes = {name: passes for name, passes in self._passes.items() if name not in other} | other._passes
+        both._mondrian = other._in_place_of(self._mondrian) | other._mondrian
+        both._fits = other._in_place_of(self._fits) | other._fits
+        both._passes = other._in_place_of(self._passes) | other._passes
         return both
+
+    def _in_place_of(self, kept: Mapping[str, Kept]) -> dict[str, Kept]:
+        """What is kept of scores that are not calibrated here."""
+        return {name: value for name, value in kept.items() if name not in self}
 
     def __contains__(self, name: str) -> bool:
         return name in self._calibrations
@@ -113,6 +129,20 @@ class CalibratedScores:
                 f"No calibration of score {name!r}: {self._ask()}. Calibrated: {sorted(self._calibrations) or 'none'}."
             )
         return self._calibrations[name]
+
+    def mondrian(self, name: str) -> MondrianCalibration:
+        """Return the calibration of a score by group.
+
+        Raises:
+            NotCalibratedError: There is none.
+        """
+        if name not in self._mondrian:
+            self.calibration(name)
+            raise NotCalibratedError(
+                f"Score {name!r} is not calibrated by group: call `detector.calibrate(images, groups=labels)` with held-out "
+                f"in-distribution images first. By group: {sorted(self._mondrian) or 'none'}."
+            )
+        return self._mondrian[name]
 
     @property
     def has_maps(self) -> bool:
@@ -171,6 +201,8 @@ class CalibratedScores:
             arrays[_WEIGHTS] = np.frombuffer(self.weights, np.uint8)
         for name, passes in self._passes.items():
             arrays[f"{_PASSES}.{name}"] = np.array([passes.samples or 0, passes.seed], np.int64)
+        for name, mondrian in self._mondrian.items():
+            arrays |= {f"{_MONDRIAN}.{name}.{key}": array for key, array in mondrian.arrays().items()}
         for name, fit in self._fits.items():
             arrays[f"{_FITTED_TO}.{name}"] = np.frombuffer("\n".join(fit.statistics).encode(), np.uint8)
             arrays |= {f"{_FITTED}.{name}.{key}": np.asarray(array) for key, array in fit.arrays.items()}
@@ -181,7 +213,7 @@ class CalibratedScores:
     @staticmethod
     def owns(name: str) -> bool:
         """Return whether an array of that name is one of `arrays`."""
-        kinds = (_CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _PASSES)
+        kinds = (_CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _MONDRIAN, _PASSES)
         return name == _WEIGHTS or name.startswith(tuple(f"{kind}." for kind in kinds))
 
     @classmethod
@@ -198,6 +230,7 @@ class CalibratedScores:
             maps=MapCalibration.from_arrays(maps) if maps else None,
         )
         fits: dict[str, dict[str, np.ndarray]] = {}
+        mondrian: dict[str, dict[str, np.ndarray]] = {}
         names: dict[str, tuple[str, ...]] = {}
         for name, array in arrays.items():
             kind, _, rest = name.partition(".")
@@ -211,11 +244,12 @@ class CalibratedScores:
             elif kind == _FITTED_TO:
                 names[score] = tuple(np.asarray(array, np.uint8).tobytes().decode().split("\n"))
             else:
-                fits.setdefault(score, {})[key[0]] = array
+                (mondrian if kind == _MONDRIAN else fits).setdefault(score, {})[key[0]] = array
         if set(names) != set(fits) or ((kept._calibrations or maps) and kept.weights is None):
             raise ValueError(
                 "A calibration names its weights, and the fit of a score its statistics: calibrate the detector again with "
                 f"this version. Received: fits of {sorted(fits)}, names for {sorted(names)}, {_WEIGHTS}: {weights}"
             )
+        kept._mondrian = {score: MondrianCalibration.from_arrays(given) for score, given in mondrian.items()}
         kept._fits = {score: Fit(names[score], fit) for score, fit in fits.items()}
         return kept

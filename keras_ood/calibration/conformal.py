@@ -1,10 +1,11 @@
 """Conformal calibration: from scores to p-values and to thresholds that hold a false positive rate."""
 
-import math
 from typing import Any
 
 import numpy as np
 from keras import ops
+
+from keras_ood.calibration import guarantees
 
 MINIMUM_SIZE = 20
 
@@ -49,33 +50,69 @@ class Calibration:
             below = below + step * ops.cast(ops.take(ranked, below + (step - 1)) < scores, "int32")
         return (1 + len(self) - ops.cast(below, "float32")) / (len(self) + 1)
 
-    def threshold(self, fpr: float) -> float:
-        """Return the score above which an image is flagged so that at most `fpr` of in-distribution images are.
+    def conditional_p_values(self, scores: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
+        """Return float64 p-values of scores of any shape that hold for this calibration, not on average over calibrations.
 
-        `score > threshold(fpr)` says the same as `p_value <= fpr`.
+        With the probability `confidence` over the calibration images, `P(p <= a | calibration) <= a` for every `a` at once.
+        They are larger than those of `p_values`, a function of them.
+
+        Args:
+            scores: Of images.
+            confidence: Between 0 and 1.
+            bound: See `keras_ood.calibration.guarantees.BOUNDS`.
 
         Raises:
-            ValueError: `fpr` is outside [1 / (n + 1), 1): no threshold on `n` scores can promise it.
+            ValueError: A confidence or a bound that is none.
+
+        Source: Bates, Candes, Lei, Romano, Sesia, "Testing for outliers with conformal p-values", 2023 (arXiv 2104.08279).
         """
-        count = len(self) + 1
-        if not 1 / count <= fpr < 1:
-            raise ValueError(
-                f"With {len(self)} calibration images `fpr` must be at least 1 / (n + 1) = {1 / count:.3g} and below 1; "
-                f"calibrate on more images for a smaller one. Received: fpr={fpr}"
-            )
-        return float(self.scores[len(self) - self._rank(fpr)])
+        return self.conditional(self.p_values(scores), confidence, bound)
+
+    def conditional(self, p_values: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
+        """Return what `conditional_p_values` does, of `p_values` of this calibration."""
+        bounds = guarantees.simultaneous_bounds(len(self), confidence, bound)
+        return np.asarray(bounds[np.rint(np.asarray(p_values) * (len(self) + 1)).astype(int) - 1])
+
+    def threshold(self, fpr: float, confidence: float | None = None) -> float:
+        """Return the score above which an image is flagged so that at most `fpr` of in-distribution images are.
+
+        `score > threshold(fpr)` says the same as `p_value <= level(fpr)`.
+
+        Args:
+            fpr: False positive rate to hold.
+            confidence: None: it holds on average over calibrations. Otherwise for this one, with this probability.
+
+        Raises:
+            ValueError: No threshold on `n` scores can promise it.
+        """
+        return float(self.scores[len(self) - self._rank(fpr, confidence)])
+
+    def level(self, fpr: float, confidence: float | None = None) -> float:
+        """Return the largest p-value that is flagged, a multiple of `1 / (n + 1)`; see `threshold`."""
+        return self._rank(fpr, confidence) / (len(self) + 1)
+
+    def true_fpr(self, fpr: float, confidence: float | None = None) -> Any:
+        """Return the law of the share of in-distribution images above `threshold(fpr)`, over calibrations: SciPy's `beta`.
+
+        `true_fpr(0.05).ppf(0.95)` is what the rate of this very calibration stays below with 95 % confidence: exact for
+        continuous scores, and with ties an upper bound.
+
+        Source: Vovk, "Conditional validity of inductive conformal predictors", 2012.
+        """
+        from scipy.stats import beta  # here: it takes a second to import
+
+        rank = self._rank(fpr, confidence)
+        return beta(rank, len(self) + 1 - rank)
 
     def false_alarms(self, fpr: float, images: int) -> Any:
         """Return the law of how many of so many in-distribution images are flagged, over calibrations: SciPy's `betabinom`."""
-        from scipy.stats import betabinom  # here: it takes a second to import
+        from scipy.stats import betabinom
 
         rank = self._rank(fpr)
         return betabinom(images, rank, len(self) + 1 - rank)
 
-    def _rank(self, fpr: float) -> int:
-        """The largest with rank / (n + 1) <= fpr, by the division that p-values are made of: the product may round across."""
-        count = len(self) + 1
-        rank = math.floor(fpr * count)
-        rank += (rank + 1) / count <= fpr
-        rank -= rank / count > fpr
-        return rank
+    def _rank(self, fpr: float, confidence: float | None = None) -> int:
+        """How many ranks of a score among `n + 1` are flagged."""
+        if confidence is not None:
+            return guarantees.conditional_rank(len(self), fpr, confidence)
+        return guarantees.rank(len(self), fpr)

@@ -1,5 +1,7 @@
 """Images that belong together: of one photograph, video or day, never on both sides of a split."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,17 +24,35 @@ def group_labels(groups: Any, source: Any, count: int) -> np.ndarray:
     """
     if groups is None:
         return np.arange(count)
+    return np.unique(_labels(groups, source, count, str), return_inverse=True)[1]
+
+
+def group_names(groups: Any, source: Any, count: int) -> np.ndarray:
+    """Return the name of each image's group: its label, or the name of its folder wherever that stands.
+
+    Args:
+        groups: `"folder"`, or labels, one an image.
+        source: As in `group_labels`.
+        count: As in `group_labels`.
+
+    Raises:
+        ValueError: As `group_labels`.
+    """
+    return _labels(groups, source, count, lambda folder: folder.name).astype(str)
+
+
+def _labels(groups: Any, source: Any, count: int, name_of: Callable[[Path], str]) -> np.ndarray:
     if isinstance(groups, str):
         if groups != BY_FOLDER or not isinstance(source, ImageFiles):
             raise ValueError(
                 f"`groups` is None, labels, one an image, or {BY_FOLDER!r} where images are files. Received: {groups!r} with "
                 f"{type(source).__name__}"
             )
-        groups = [str(path.parent) for path in source.read_paths]
+        groups = [name_of(path.parent) for path in source.read_paths]
     labels = np.asarray(groups)
     if labels.shape != (count,):
         raise ValueError(f"`groups` has one label an image, {count} in all. Received: labels of shape {labels.shape}")
-    return np.unique(labels, return_inverse=True)[1]
+    return labels
 
 
 def leave_out(count: int, folds: int, seed: int, groups: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:

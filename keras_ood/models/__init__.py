@@ -1,5 +1,6 @@
 """The model families of the zoo."""
 
+from keras_ood.models.covariate_shift import CovariateShift
 from keras_ood.models.detector import Detector
 from keras_ood.models.ensemble import Ensemble
 from keras_ood.models.family import Family
@@ -11,4 +12,15 @@ from keras_ood.models.transfer import Transfer, transfer
 FAMILIES: dict[str, type[Detector]] = {"InFlow": InFlow, "TiltedVAE": TiltedVAE}
 """What a recipe can train, by name."""
 
-__all__ = ["FAMILIES", "Detector", "Ensemble", "Family", "FeatureMixture", "InFlow", "TiltedVAE", "Transfer", "transfer"]
+__all__ = [
+    "FAMILIES",
+    "CovariateShift",
+    "Detector",
+    "Ensemble",
+    "Family",
+    "FeatureMixture",
+    "InFlow",
+    "TiltedVAE",
+    "Transfer",
+    "transfer",
+]
