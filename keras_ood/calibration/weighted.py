@@ -25,7 +25,9 @@ class WeightedCalibration:
     def __init__(self, scores: np.ndarray, weights: np.ndarray) -> None:
         scores, weights = np.asarray(scores, np.float32), np.asarray(weights, np.float64)
         if scores.ndim != 1 or scores.shape != weights.shape or not np.all(np.isfinite(scores)):
-            raise ValueError(f"Finite scores (n,) and weights (n,) make a calibration. Received: {scores.shape}, {weights.shape}")
+            raise ValueError(
+                f"Finite scores (n,) and weights (n,) make a calibration. Received: {scores.shape}, {weights.shape}"
+            )
         self.size, self.effective_size = len(scores), float(_checked(weights).sum() ** 2 / (weights**2).sum())
         if self.effective_size < MINIMUM_SIZE:
             raise ValueError(
