@@ -96,20 +96,12 @@ class Calibration:
 
         `true_fpr(0.05).ppf(0.95)` is what the rate of this very calibration stays below with 95 % confidence: exact for
         continuous scores, and with ties an upper bound.
-
-        Source: Vovk, "Conditional validity of inductive conformal predictors", 2012.
         """
-        from scipy.stats import beta  # here: it takes a second to import
-
-        rank = self._rank(fpr, confidence)
-        return beta(rank, len(self) + 1 - rank)
+        return guarantees.true_fpr(len(self), self._rank(fpr, confidence))
 
     def false_alarms(self, fpr: float, images: int) -> Any:
         """Return the law of how many of so many in-distribution images are flagged, over calibrations: SciPy's `betabinom`."""
-        from scipy.stats import betabinom
-
-        rank = self._rank(fpr)
-        return betabinom(images, rank, len(self) + 1 - rank)
+        return guarantees.false_alarms(len(self), self._rank(fpr), images)
 
     def _rank(self, fpr: float, confidence: float | None = None) -> int:
         """How many ranks of a score among `n + 1` are flagged."""

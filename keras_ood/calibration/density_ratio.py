@@ -47,4 +47,4 @@ class DensityRatio:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return the ratio, up to a factor, float64 `(N,)`, of features `(N, width)`."""
-        return np.exp(self._classifier.decision_function(np.asarray(features, np.float64)))
+        return np.asarray(np.exp(self._classifier.decision_function(np.asarray(features, np.float64))))

@@ -7,8 +7,12 @@ detector (exact for continuous scores, an upper bound with ties).
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+
+CONFIDENCE = 0.95
+"""With which a bound is told where no other is asked for."""
 
 
 def rank(images: int, fpr: float) -> int:
@@ -33,6 +37,38 @@ def rank(images: int, fpr: float) -> int:
     return found
 
 
+def true_fpr(images: Any, flagged: Any) -> Any:
+    """Return the law of the share of in-distribution images in the `flagged` highest parts, over calibrations: SciPy's `beta`.
+
+    Source: Vovk, "Conditional validity of inductive conformal predictors", 2012.
+    """
+    from scipy.stats import beta  # here: it takes a second to import
+
+    return beta(flagged, images + 1 - flagged)
+
+
+def false_alarms(images: int, flagged: int, count: int) -> Any:
+    """Return the law of how many of `count` in-distribution images are flagged, over calibrations: SciPy's `betabinom`."""
+    from scipy.stats import betabinom  # here: it takes a second to import
+
+    return betabinom(count, flagged, images + 1 - flagged)
+
+
+def promise(images: int, fpr: float) -> str:
+    """Return what `threshold(fpr)` of a calibration with so many images promises, in words.
+
+    Examples:
+        >>> promise(2_000, 0.05)
+        '5 % on average over calibrations; of this one, of 2,000 images, at most 5.9 % with 95 % confidence'
+    """
+    bound = 100 * true_fpr(images, rank(images, fpr)).ppf(CONFIDENCE)
+    digit = 10.0 ** (math.floor(math.log10(bound)) - 1)  # two digits, rounded up
+    return (
+        f"{100 * fpr:.3g} % on average over calibrations; of this one, of {images:,} images, at most "
+        f"{digit * math.ceil(bound / digit):.3g} % with {100 * CONFIDENCE:g} % confidence"
+    )
+
+
 def conditional_rank(images: int, fpr: float, confidence: float) -> int:
     """Return how many parts may be flagged so that of one calibration at most `fpr` of the images are, with this confidence.
 
@@ -44,8 +80,6 @@ def conditional_rank(images: int, fpr: float, confidence: float) -> int:
     Raises:
         ValueError: There is no such number, or the confidence is none.
     """
-    from scipy.stats import beta  # here: it takes a second to import
-
     _check_confidence(confidence)
     needed = images_needed(fpr, confidence=confidence)
     if images < needed:
@@ -54,11 +88,11 @@ def conditional_rank(images: int, fpr: float, confidence: float) -> int:
             f"Received: fpr={fpr}, {images:,} images"
         )
     ranks = np.arange(1, rank(images, fpr) + 1)
-    held = beta.cdf(fpr, ranks, images + 1 - ranks) >= confidence
+    held = true_fpr(images, ranks).cdf(fpr) >= confidence
     return int(ranks[held][-1])
 
 
-def images_needed(at_most: float, fpr: float | None = None, confidence: float = 0.95) -> int:
+def images_needed(at_most: float, fpr: float | None = None, confidence: float = CONFIDENCE) -> int:
     """Return how many calibration images keep the false positive rate of one calibration below a bound.
 
     Args:
@@ -77,8 +111,6 @@ def images_needed(at_most: float, fpr: float | None = None, confidence: float = 
         >>> images_needed(0.05), images_needed(0.06, fpr=0.05)
         (59, 1380)
     """
-    from scipy.stats import beta
-
     _check_confidence(confidence)
     if not (0 < at_most < 1 and (fpr is None or 0 < fpr < at_most)):
         raise ValueError(f"It takes 0 < fpr < at_most < 1. Received: at_most={at_most}, fpr={fpr}")
@@ -86,7 +118,7 @@ def images_needed(at_most: float, fpr: float | None = None, confidence: float = 
         return math.ceil(math.log1p(-confidence) / math.log1p(-at_most))
 
     def enough(images: np.ndarray | int, flagged: int) -> np.ndarray:
-        return np.asarray(beta.cdf(at_most, flagged, images + 1 - flagged) >= confidence)
+        return np.asarray(true_fpr(images, flagged).cdf(at_most) >= confidence)
 
     def fewest(flagged: int) -> int:  # images of which as many parts are flagged: the rate is largest then
         return math.ceil(flagged / fpr) - 1
@@ -129,7 +161,7 @@ def _simes(images: int, risk: float) -> np.ndarray:
     below = np.arange(images, 0.0, -1.0)  # scores at or below the r-th highest
     with np.errstate(invalid="ignore"):
         products = np.where(below >= half, gammaln(below + 1) - gammaln(below - half + 1), -np.inf)  # of `half` numbers
-    return -np.expm1((math.log(risk) + products - products[0]) / half)
+    return np.asarray(-np.expm1((math.log(risk) + products - products[0]) / half))
 
 
 def _dkw(images: int, risk: float) -> np.ndarray:

@@ -16,6 +16,9 @@ class WeightedCalibration:
         scores: `(n,)` finite numbers, in any order.
         weights: `(n,)` positive numbers.
 
+    Attributes:
+        effective_size: As how many images the weighted ones count (Kish).
+
     Raises:
         ValueError: Other numbers, or weights that rest on fewer than 20 images, see `effective_size`.
 
@@ -28,7 +31,7 @@ class WeightedCalibration:
             raise ValueError(
                 f"Finite scores (n,) and weights (n,) make a calibration. Received: {scores.shape}, {weights.shape}"
             )
-        self.size, self.effective_size = len(scores), float(_checked(weights).sum() ** 2 / (weights**2).sum())
+        self.effective_size = float(_checked(weights).sum() ** 2 / (weights**2).sum())
         if self.effective_size < MINIMUM_SIZE:
             raise ValueError(
                 f"The weights rest on fewer than {MINIMUM_SIZE} images: the held-out images are too unlike those to come for "

@@ -6,12 +6,13 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from keras_ood import models
+from keras_ood.calibration import guarantees
 from keras_ood.cards import finetuned, tables
 from keras_ood.evaluation.metrics import NAMES
 from keras_ood.evaluation.result import Result
 from keras_ood.evaluation.studies import SECTIONS
 from keras_ood.hub import handles, manifest, preset, short_card
-from keras_ood.hub.content import Content, looks_at
+from keras_ood.hub.content import Content, looks_at, promised
 from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
 from keras_ood.tables.markdown import markdown_table, mean_cell
@@ -76,6 +77,8 @@ def render(folder: Path) -> str:
         "by_score": tables.by_score(results, seed),
         "convention": CONVENTION,
         "sections": [text for section in SECTIONS if (text := section(folder, content)) is not None],
+        "promised": promised(content),
+        "beyond_chance": _beyond_chance(content),
         "weak_below": WEAK,
         "weak": _weak(content["auroc"]),
         "citation": _citation(content),
@@ -104,6 +107,13 @@ def preset_table() -> str:
 def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
     trained, untrained = (tables.auroc(results, weights, out, score) for weights in ("trained", "untrained"))
     return mean_cell(trained, beside=untrained)
+
+
+def _beyond_chance(content: Content) -> bool:
+    """Whether more test images were flagged than in 99.5 % of calibrations with images drawn alike."""
+    alarms, size = content["false_positive_rate"], content["calibration_size"][content["default_score"]]
+    law = guarantees.false_alarms(size, guarantees.rank(size, alarms["nominal"]), alarms["images"])
+    return bool(round(alarms["measured"] * alarms["images"]) > law.ppf(0.995))
 
 
 def _citation(content: Content) -> str:

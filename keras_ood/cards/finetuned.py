@@ -7,7 +7,7 @@ from typing import Any, cast
 from huggingface_hub import ModelCardData
 
 from keras_ood.cards import tables
-from keras_ood.hub.content import Content
+from keras_ood.hub.content import Content, promised
 from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
 from keras_ood.tables.markdown import markdown_table
@@ -48,6 +48,7 @@ def render(content: Content, results: tables.Results, handle: str, citation: str
         "together": _together(cast("dict[str, Any]", content["in_distribution"]).get("groups")),
         "densities": _densities(content.get("choice")),
         "convention": CONVENTION,
+        "promised": promised(content),
     }
     return render_card(data, _TEMPLATE, {**content, **computed})
 

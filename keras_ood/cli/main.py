@@ -26,6 +26,7 @@ from keras_ood.cli.score import score
 from keras_ood.cli.studies import attack, set_level
 from keras_ood.cli.training import calibrate, train
 from keras_ood.hub import preset
+from keras_ood.hub.content import promised
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +59,8 @@ def info(model: Model, as_json: Json = False) -> None:
         folder = locate(model)
         content = preset.read(folder)
         preset.verify(folder, content)
-        show(content, as_json, lambda: _fields(model, content), f"keras-ood score {model} IMAGES")
+        told = content | {"promised": promised(content)}
+        show(told, as_json, lambda: _fields(model, told), f"keras-ood score {model} IMAGES")
 
 
 def _fields(model: str, content: Mapping[str, object]) -> Table:

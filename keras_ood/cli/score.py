@@ -3,14 +3,17 @@
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, load, out, same_command, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.terminal.interrupts import hold_interrupts
+
+if TYPE_CHECKING:
+    from keras_ood.calibration.rule import Rule
 
 FLAGGED = 3
 """Exit code of `score --fail-on-ood` when an image was flagged."""
@@ -43,7 +46,27 @@ def score(
         ),
     ] = None,
     method: Method = None,
-    fpr: Annotated[float, typer.Option(help="False positive rate to hold.")] = NOMINAL_FPR,
+    fpr: Annotated[float | None, typer.Option(help="False positive rate to hold; 0.05 if neither is given.")] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            help="False discovery rate to hold instead, over all images together: of those flagged at most this share is "
+            "in-distribution."
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Hold the rate for this calibration with this probability, such as 0.95, not on average over calibrations."
+        ),
+    ] = None,
+    storey: Annotated[
+        bool, typer.Option("--storey", help="With --fdr: Storey's factor, which flags more where many images are odd.")
+    ] = False,
+    by_folder: Annotated[
+        bool,
+        typer.Option("--groups", help="The name of an image's folder is its group, see `calibrate --groups`."),
+    ] = False,
     unreadable: UnreadableOption = Unreadable.RAISE,
     frames: FramesOption = Frames.FIRST,
     background: Background = "white",
@@ -71,19 +94,25 @@ def score(
     Example: keras-ood score tilted-vae-fashion-mnist-pixels photos/ --out scores.csv --fpr 0.01
     """
     with errors_in_a_line(same_command() if engine is Engine.RAY else ""):
-        options: dict[str, Any] = {"method": method, "fpr": fpr, "batch_size": batch_size}
+        from keras_ood.calibration.rule import Rule
+
+        rule = Rule(fpr, fdr, confidence, storey)
+        options: dict[str, Any] = {"method": method, "batch_size": batch_size}
+        local = {"--heat-maps": heat_maps, "--fdr": fdr, "--confidence": confidence, "--groups": by_folder}
         if engine is Engine.LOCAL:
-            options |= {"rows": ".jsonl" if as_json else ".csv", "heat_maps": heat_maps}
-        elif heat_maps:
-            raise ValueError(f"`--heat-maps` takes `--engine local`. Received: --engine ray --heat-maps {heat_maps}")
+            options |= {"rows": ".jsonl" if as_json else ".csv", "heat_maps": heat_maps, "rule": rule, "by_folder": by_folder}
+        elif given := [option for option, value in local.items() if value]:
+            raise ValueError(f"{', '.join(local)} take `--engine local`. Received: --engine ray {' '.join(given)}")
+        else:
+            options["fpr"] = rule.rate
         run = _locally if engine is Engine.LOCAL else _with_ray
         reading = Reading(unreadable, background, frames, value_range)
         flagged, count = run(model, images, out_file, reading, start, **options)
         if out_file:
-            summary = {"preset": model, "images": count, "flagged": flagged, "fpr": fpr, "out": out_file} | reading.omitted
+            held = {"fpr" if fdr is None else "fdr": rule.rate, "confidence": confidence, "out": out_file}
+            summary = {"preset": model, "images": count, "flagged": flagged} | held | reading.omitted
             show(summary, as_json, lambda: f"Wrote {out_file}")
-    flagged_of = f"{flagged} of {count} images flagged as out-of-distribution at a false positive rate of {fpr:g}"
-    err.print(f"{flagged_of}{reading.words}.")
+    err.print(f"{flagged} of {count} images flagged as out-of-distribution at {rule}{reading.words}.")
     if fail_on_ood and flagged:
         raise typer.Exit(FLAGGED)
 
@@ -96,40 +125,46 @@ def _locally(
     start: int,
     rows: str,
     method: str | None,
-    fpr: float,
     batch_size: int,
     heat_maps: Path | None,
+    rule: "Rule",
+    by_folder: bool,
 ) -> tuple[int, int]:
+    from keras_ood.calibration import NOMINAL_FPR
+    from keras_ood.cli.judge import Judge
     from keras_ood.tables import score_table
 
     table = score_table.Table(Path(out_file) if out_file else None, out.file, rows)
     detector = load(model)
-    detector.threshold(fpr, method)  # refuses an fpr out of reach before any image is scored
+    judge = Judge(detector, method, rule, by_folder)  # refuses a rate out of reach before any image is scored
     files = None
     if heat_maps:
         from keras_ood.evaluation.heat_map_files import HeatMapFiles
 
-        files = HeatMapFiles(detector, heat_maps, images, fpr)
+        files = HeatMapFiles(detector, heat_maps, images, rule.rate if rule.fdr is None else NOMINAL_FPR)
     source, names = reading.open(images, start)
     scored = (files.iterate if files else detector.iterate_p_values)(source, method, batch_size=batch_size)
-    flagged = count = 0
-    try:
-        with table:
+    with table:
+        try:
             for scores, p_values, *maps in scored:
-                flags = p_values <= fpr
                 with hold_interrupts():
-                    lines = list(names.rows(scores, p_values, flags))
+                    lines = list(names.rows(scores, p_values, np.zeros(len(scores), bool)))
                     if files:
                         files.write([path for path, score, *_ in lines if score is not None], *maps)
-                    table.write(lines)
-                flagged, count = flagged + int(flags.sum()), count + len(flags)
-            table.write(names.rest())
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{table.rows:,} images are done and their rows written. Go on: the same command with --start {start + table.rows}"
-            + "".join(f" and another {option}" for option, given in (("--out", out_file), ("--heat-maps", heat_maps)) if given)
-        ) from None
-    return flagged, count
+                    table.write(judge.judged(lines))
+            table.write(judge.judged(list(names.rest())))
+            table.write(judge.rest())
+        except KeyboardInterrupt:
+            table.write(judge.undecided())
+            without = "" if rule.fdr is None else ", without flags, which rest on all images together"
+            raise KeyboardInterrupt(
+                f"{table.rows:,} images are done and their rows written{without}. Go on: the same command with --start "
+                f"{start + table.rows}"
+                + "".join(
+                    f" and another {option}" for option, given in (("--out", out_file), ("--heat-maps", heat_maps)) if given
+                )
+            ) from None
+    return judge.flagged, judge.count
 
 
 def _with_ray(

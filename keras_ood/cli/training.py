@@ -1,10 +1,11 @@
 """The commands that make a detector: from a recipe, or from one that is already trained."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli import completion
 from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, load, same_command, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
@@ -37,6 +38,14 @@ def calibrate(
     maps: Annotated[
         bool, typer.Option("--maps", help="Heat maps too, for which images are read once more; 40 or more.")
     ] = False,
+    by_folder: Annotated[
+        bool,
+        typer.Option(
+            "--groups",
+            help="The name of an image's folder (class, camera, day) is its group: each, of 20 or more images (40 for fitted "
+            "scores), is calibrated for itself, too.",
+        ),
+    ] = False,
     batch_size: BatchSize = 256,
     unreadable: UnreadableOption = Unreadable.RAISE,
     frames: FramesOption = Frames.FIRST,
@@ -49,16 +58,23 @@ def calibrate(
     Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
     """
     with errors_in_a_line():
+        from keras_ood.calibration.guarantees import promise
+        from keras_ood.images.groups import BY_FOLDER
+
         reading = Reading(unreadable, background, frames, value_range)
         detector = load(model)
         source, _ = reading.open(images)
-        count = detector.calibrate(source, methods, batch_size=batch_size)
+        count = detector.calibrate(source, methods, BY_FOLDER if by_folder else None, batch_size=batch_size)
         if maps:
             from keras_ood.models.localising import BATCH
 
             detector.calibrate_maps(source, min(batch_size, BATCH))
         detector.save_pretrained(out_folder, calibrated_from=model)
-        calibrated = {"scores": detector.calibrated_scores(), "maps": detector.calibrated.has_maps}
+        shown = methods[0] if methods else detector.default_score
+        calibrated: dict[str, Any] = {"scores": detector.calibrated_scores(), "maps": detector.calibrated.has_maps}
+        if by_folder:
+            calibrated["groups"] = detector.mondrian(shown).groups
         value = {"folder": str(out_folder), "images": count} | calibrated | reading.omitted
-        written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}"
+        promised = promise(len(detector.calibration(shown)), NOMINAL_FPR)
+        written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}\nFalse alarms of {shown}: {promised}."
         show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")

@@ -2,6 +2,9 @@
 
 from typing import Any, TypedDict
 
+from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.calibration.guarantees import promise
+
 
 class File(TypedDict):
     """A file of a preset folder.
@@ -169,6 +172,15 @@ class Content(TypedDict, total=False):
     test_nll: dict[str, float]
     choice: dict[str, Any]
     calibrated_from: str
+
+
+def promised(content: Content) -> str | None:
+    """Return what the default score's calibration promises at the nominal rate, in words; None where nothing is known of it.
+
+    A cross-fitted detector ranks with several fits at once, and its rate has no exact law.
+    """
+    size = content["calibration_size"].get(content["default_score"])
+    return None if size is None or "choice" in content else promise(size, NOMINAL_FPR)
 
 
 def looks_at(encoder: Encoder | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 
 from keras_ood.hub import preset
-from keras_ood.hub.content import Content
+from keras_ood.hub.content import Content, promised
 from keras_ood.hub.template import render_card
 
 TAGS = ("keras_ood", "out-of-distribution-detection", "anomaly-detection")
@@ -45,6 +45,7 @@ def render(content: Content, handle: str, citation: str) -> str:
         "handle": handle,
         "citation": citation,
         "calibrated": [f"`{name}` ({size:,} images)" for name, size in content["calibration_size"].items()],
+        "promised": promised(content),
         "further": {key: json.dumps(value) for key, value in content.items() if key not in _SHOWN_ELSEWHERE},
     }
     return render_card(data, _TEMPLATE, {**content, **computed})

@@ -20,7 +20,7 @@ def test_each_group_is_ranked_in_its_own():
     mondrian = MondrianCalibration(SCORES, GROUPS)
     assert mondrian.groups == {"day": 70, "night": 30}
     scores, groups = GENERATOR.normal(size=9), np.array(["night", "day", "day"] * 3)
-    expected = [Calibration(SCORES[GROUPS == group]).p_values(score) for score, group in zip(scores, groups, strict=True)]
+    expected = [Calibration(SCORES[group == GROUPS]).p_values(score) for score, group in zip(scores, groups, strict=True)]
     np.testing.assert_array_equal(mondrian.p_values(scores, groups), expected)
     np.testing.assert_array_equal(Rule(0.2).flags(np.array(expected), mondrian.parts(groups)), np.array(expected) <= 0.2)
     numbered = MondrianCalibration(SCORES, np.repeat([0, 1], [70, 30]))
@@ -47,13 +47,13 @@ def test_weighted_p_values_by_the_definition():
     """Summed one by one."""
     weights, own = GENERATOR.uniform(0.5, 2, 100), GENERATOR.uniform(0.5, 2, 20)
     queries = GENERATOR.normal(size=20)
-    expected = [(w + weights[SCORES >= s].sum()) / (w + weights.sum()) for s, w in zip(queries, own, strict=True)]
+    expected = [(w + weights[s <= SCORES].sum()) / (w + weights.sum()) for s, w in zip(queries, own, strict=True)]
     np.testing.assert_allclose(WeightedCalibration(SCORES, weights).p_values(queries, own), expected, rtol=1e-12)
 
 
 def test_a_density_ratio_is_that_of_the_densities():
     """Two normal laws of known ratio: the estimate is its logarithm up to a constant; nothing shifted is not told apart."""
-    inside, target = GENERATOR.normal(size=(3000, 3)), GENERATOR.normal(size=(3000, 3)) + [0.8, 0, 0]
+    inside, target = GENERATOR.normal(size=(3000, 3)), GENERATOR.normal([0.8, 0, 0], size=(3000, 3))
     ratio = DensityRatio(inside, target)
     points = GENERATOR.normal(size=(200, 3))
     estimated, known = np.log(ratio(points)), 0.8 * points[:, 0]

@@ -20,7 +20,7 @@ def test_a_false_positive_rate_is_a_level():
     np.testing.assert_array_equal(Rule().flags(P_VALUES, WHOLE), P_VALUES <= 0.05)
     np.testing.assert_array_equal(Rule(0.01).flags(P_VALUES, WHOLE), P_VALUES <= 0.01)
     sure = Rule(0.05, confidence=0.95).flags(P_VALUES, WHOLE)
-    np.testing.assert_array_equal(sure, P_VALUES <= CALIBRATION.level(0.05, 0.95))
+    np.testing.assert_array_equal(sure, CALIBRATION.level(0.05, 0.95) >= P_VALUES)
     assert 0 < sure.sum() < np.sum(P_VALUES <= 0.05)
 
 
@@ -29,7 +29,7 @@ def test_a_false_discovery_rate_is_benjamini_and_hochbergs(fdr):
     """As step-up by hand; Storey's factor flags no fewer; confidence flags no more."""
     order = np.sort(P_VALUES)
     below = order <= fdr * np.arange(1, len(order) + 1) / len(order) + 1e-12
-    expected = P_VALUES <= order[np.flatnonzero(below).max()]
+    expected = order[np.flatnonzero(below).max()] >= P_VALUES
     flags = Rule(fdr=fdr).flags(P_VALUES, WHOLE)
     np.testing.assert_array_equal(flags, expected)
     np.testing.assert_array_equal(flags, false_discovery_control(P_VALUES) <= fdr)
@@ -56,7 +56,7 @@ def test_images_of_several_calibrations_are_judged_together():
     np.testing.assert_array_equal(Rule(fdr=0.1).flags(P_VALUES, parts), false_discovery_control(P_VALUES) <= 0.1)
     sure = Rule(0.05, confidence=0.95).flags(P_VALUES, parts)
     levels = np.where(halves, CALIBRATION.level(0.05, 0.95), other.level(0.05, 0.95))
-    np.testing.assert_array_equal(sure, P_VALUES <= levels)
+    np.testing.assert_array_equal(sure, levels >= P_VALUES)
 
 
 ERRORS = {
