@@ -32,6 +32,7 @@ def export(
         path = detector.export(out_path, format_name, method=method)
         name = format_of(path, format_name)
         value = {"preset": model, "path": str(path), "format": name, "score": method or detector.default_score}
-        outputs = "score, p_value and heat_map" if detector.calibrated.has_maps else "score and p_value"
-        written = f"Wrote {path}: uint8 images (batch, {', '.join(map(str, detector.image_shape))}) to {outputs}"
+        outputs = "score, p_value, flag and heat_map" if detector.calibrated.has_maps else "score, p_value and flag"
+        inputs = f"uint8 images (batch, {', '.join(map(str, detector.image_shape))}) and a float32 fpr, such as 0.05,"
+        written = f"Wrote {path}: {inputs} to {outputs}"
         show(value, as_json, lambda: written, FORMATS[name].usage.format(path=str(path)))

@@ -1,4 +1,4 @@
-"""A detector, one score and its calibration as a file that another runtime reads: images in, scores and p-values out."""
+"""A detector, one score and its calibration as a file that another runtime reads: images in, scores, p-values and flags out."""
 
 import os
 import tempfile
@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_ood import scores
+from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.export.formats import FORMATS, Outputs
 from keras_ood.images.preprocessing import Preprocessing, interpolate
@@ -21,7 +22,10 @@ TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
 
 
 class CalibratedPass(keras.Model):  # type: ignore[misc]
-    """Images to `{"score": (batch,), "p_value": (batch,)}` float32: a detector's pass, a score of it, its calibration.
+    """A detector's pass, a score of it, its calibration: from images and a false positive rate to decisions.
+
+    `{"images": (batch, height, width, channels) uint8, "fpr": () float32}` to `{"score": (batch,) float32, "p_value": (batch,)
+    float32, "flag": (batch,) bool}`; flagged is where the p-value is at most `fpr`.
 
     Where the detector's maps are calibrated there is `"heat_map"`, too, float32 `(batch, height, width)`.
 
@@ -45,10 +49,12 @@ class CalibratedPass(keras.Model):  # type: ignore[misc]
         self.fitted = Fit(fit.statistics, {name: np.asarray(array, np.float32) for name, array in fit.arrays.items()})
         self.built = True
 
-    def call(self, images: Any) -> dict[str, Any]:
-        """Return scores, conformal p-values and heat maps of `(batch, height, width, channels)` uint8 images."""
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return scores, conformal p-values, flags and heat maps of uint8 images, at a false positive rate."""
+        images = inputs["images"]
         found = self.score.formula(self.fitted.select(self.detector(images, training=False)), self.fitted.arrays, ops)
-        decided = {"score": found, "p_value": self.calibration.p_values_of_tensors(found)}
+        p_values = self.calibration.p_values_of_tensors(found)
+        decided = {"score": found, "p_value": p_values, "flag": p_values <= inputs["fpr"]}
         if self.maps is None:
             return decided
         standardised = self.maps.standardised(self.detector.position_scores(images))
@@ -98,7 +104,7 @@ def export(
             warnings.simplefilter("ignore")  # the converters'; what they wrote is run and compared
             chosen.write(calibrated_pass, shape, made / path.name, metadata)
             images = _examples(shape, detector.image_shape)
-            outputs = chosen.run(made / path.name, images)
+            outputs = chosen.run(made / path.name, images, NOMINAL_FPR)
         maps = None if calibrated_pass.maps is None else exact.fine_map(images, progress=False)
         _verify(outputs, exact.score(images, score.name, progress=False), maps, calibrated_pass)
         if path.is_dir():
@@ -155,7 +161,7 @@ def _examples(image_shape: tuple[int, int, int], own_shape: tuple[int, int, int]
 
 
 def _verify(outputs: Outputs, expected: np.ndarray, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:
-    """Raise a `RuntimeError` unless the runtime gives the detector's scores, the p-values that go with them, and its heat maps.
+    """Raise a `RuntimeError` unless the runtime gives the detector's scores, p-values and flags that go with them, and its maps.
 
     Scores at pixels are none of the outputs: theirs are the p-values between which these scores lie, up to `TOLERANCE`.
     """
@@ -164,6 +170,7 @@ def _verify(outputs: Outputs, expected: np.ndarray, maps: np.ndarray | None, cal
     limits = {
         "score": (expected - tolerance, expected + tolerance),
         "p_value": (p_values - TOLERANCE, p_values + TOLERANCE),
+        "flag": (flags := outputs["p_value"] <= np.float32(NOMINAL_FPR), flags),
     }
     if maps is not None and calibrated_pass.maps is not None:
         around = TOLERANCE * max(1.0, float(np.max(np.abs(maps))))

@@ -13,6 +13,7 @@ import numpy as np
 from keras_ood.export.resizing import use_products
 
 Outputs = dict[str, np.ndarray]
+OUTPUTS = ("score", "p_value", "flag", "heat_map")
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,18 @@ class Format:
         suffix: Suffix of the path.
         backends: Keras backends that can write it.
         packages: Packages that writing and running it import.
-        write: Function of a model of `(batch, *image_shape)` uint8 `images`, the image shape, the path and some metadata, which
-            are written where the format has room.
-        run: Function from the path and images to the outputs by name, computed by the format's own runtime.
-        usage: `run` as a line of Python for users, `images` to `score` and `p_value` or to all `outputs` by their names.
+        write: Function of a model of `(batch, *image_shape)` uint8 `images` and a float32 `fpr`, the image shape, the path and
+            some metadata, which are written where the format has room.
+        run: Function from the path, images and a false positive rate to the outputs by name, computed by the format's own
+            runtime.
+        usage: `run` as a line of Python for users, `images` and `fpr`, an `np.array(0.05, np.float32)`, to `outputs`.
     """
 
     suffix: str
     backends: tuple[str, ...]
     packages: tuple[str, ...]
     write: Callable[[keras.Model, tuple[int, ...], Path, Mapping[str, str]], None]
-    run: Callable[[Path, np.ndarray], Outputs]
+    run: Callable[[Path, np.ndarray, float], Outputs]
     usage: str
 
     def require_packages(self) -> None:
@@ -44,8 +46,9 @@ class Format:
 
 
 def _keras_export(model: keras.Model, image_shape: tuple[int, ...], path: Path, format: str, **options: Any) -> None:
-    signature = [keras.layers.InputSpec(shape=(None, *image_shape), dtype="uint8", name="images")]
-    model.export(str(path), format=format, verbose=False, input_signature=signature, **options)
+    images = keras.layers.InputSpec(shape=(None, *image_shape), dtype="uint8", name="images")
+    signature = {"images": images, "fpr": keras.layers.InputSpec(shape=(), dtype="float32", name="fpr")}
+    model.export(str(path), format=format, verbose=False, input_signature=[signature], **options)
 
 
 def _write_saved_model(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
@@ -58,11 +61,11 @@ def _write_saved_model(model: keras.Model, image_shape: tuple[int, ...], path: P
     _keras_export(model, image_shape, path, "tf_saved_model", **options)
 
 
-def _run_saved_model(path: Path, images: np.ndarray) -> Outputs:
+def _run_saved_model(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
-    return {name: value.numpy() for name, value in loaded.serve(tf.constant(images)).items()}
+    return {name: value.numpy() for name, value in loaded.serve({"images": images, "fpr": np.array(fpr, np.float32)}).items()}
 
 
 def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
@@ -73,19 +76,20 @@ def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, me
     content = onnx.load(path)
     outputs = {output.name: output for output in content.graph.output}
     del content.graph.output[:]
-    content.graph.output.extend(outputs[name] for name in ("score", "p_value", "heat_map") if name in outputs)
+    content.graph.output.extend(outputs[name] for name in OUTPUTS if name in outputs)
     for value in (*content.graph.input, *content.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        if value.name != "fpr":
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.helper.set_model_props(content, dict(metadata))
     onnx.save(content, path)
 
 
-def _run_onnx(path: Path, images: np.ndarray) -> Outputs:
+def _run_onnx(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"images": images}), strict=True))
+    return dict(zip(names, session.run(names, {"images": images, "fpr": np.array(fpr, np.float32)}), strict=True))
 
 
 def _write_litert(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
@@ -97,10 +101,10 @@ def _write_litert(model: keras.Model, image_shape: tuple[int, ...], path: Path, 
         path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
-def _run_litert(path: Path, images: np.ndarray) -> Outputs:
+def _run_litert(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     from ai_edge_litert.interpreter import Interpreter
 
-    return dict(Interpreter(str(path)).get_signature_runner()(images=images))
+    return dict(Interpreter(str(path)).get_signature_runner()(images=images, fpr=np.array(fpr, np.float32)))
 
 
 def _write_openvino(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
@@ -112,12 +116,13 @@ def _write_openvino(model: keras.Model, image_shape: tuple[int, ...], path: Path
         openvino.save_model(content, path, compress_to_fp16=False)
 
 
-def _run_openvino(path: Path, images: np.ndarray) -> Outputs:
+def _run_openvino(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     import openvino
 
     # On processors that have it OpenVINO computes in bfloat16, unless told otherwise.
     compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return {output.get_any_name(): value for output, value in compiled(images).items()}
+    inputs = {"images": images, "fpr": np.array(fpr, np.float32)}
+    return {output.get_any_name(): value for output, value in compiled(inputs).items()}
 
 
 FORMATS: dict[str, Format] = {
@@ -127,7 +132,8 @@ FORMATS: dict[str, Format] = {
         ("onnx", "tf2onnx", "onnxruntime"),
         _write_onnx,
         _run_onnx,
-        "import onnxruntime as onnx; score, p_value, *_ = onnx.InferenceSession({path!r}).run(None, {{'images': images}})",
+        "import onnxruntime as onnx; inputs = {{'images': images, 'fpr': fpr}}; "
+        "score, p_value, flag, *_ = onnx.InferenceSession({path!r}).run(None, inputs)",
     ),
     "litert": Format(
         ".tflite",
@@ -135,7 +141,8 @@ FORMATS: dict[str, Format] = {
         ("ai_edge_litert",),
         _write_litert,
         _run_litert,
-        "import ai_edge_litert.interpreter as lite; outputs = lite.Interpreter({path!r}).get_signature_runner()(images=images)",
+        "import ai_edge_litert.interpreter as lite; "
+        "outputs = lite.Interpreter({path!r}).get_signature_runner()(images=images, fpr=fpr)",
     ),
     "openvino": Format(
         ".xml",
@@ -143,7 +150,8 @@ FORMATS: dict[str, Format] = {
         ("onnx", "tf2onnx", "openvino"),
         _write_openvino,
         _run_openvino,
-        "import openvino; outputs = openvino.compile_model({path!r}, 'CPU', {{'INFERENCE_PRECISION_HINT': 'f32'}})(images)",
+        "import openvino; model = openvino.compile_model({path!r}, 'CPU', {{'INFERENCE_PRECISION_HINT': 'f32'}}); "
+        "outputs = model({{'images': images, 'fpr': fpr}})",
     ),
     "tf_saved_model": Format(
         "",
@@ -151,7 +159,8 @@ FORMATS: dict[str, Format] = {
         ("tensorflow",),
         _write_saved_model,
         _run_saved_model,
-        "import tensorflow as tf; model = tf.saved_model.load({path!r}); outputs = model.serve(images)",
+        "import tensorflow as tf; inputs = {{'images': images, 'fpr': fpr}}; "
+        "outputs = tf.saved_model.load({path!r}).serve(inputs)",
     ),
 }
 """By Keras' names."""

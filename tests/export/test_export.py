@@ -103,22 +103,24 @@ def detectors():
     return make
 
 
-def run_as_told(format, path, images):
+def run_as_told(format, path, images, fpr):
     """Outputs of the line of code that users are given, run on its own."""
-    names = {"images": images}
+    names = {"images": images, "fpr": np.array(fpr, np.float32)}
     exec(FORMATS[format].usage.format(path=str(path)), names)
     outputs = names.get("outputs", names)
-    return np.asarray(outputs["score"]), np.asarray(outputs["p_value"])
+    return [np.asarray(outputs[name]) for name in ("score", "p_value", "flag")]
 
 
 def check(detector, path, format, images, method=None):
-    """At uneven batch sizes: float32 `(batch,)` outputs, scores to 1e-4, the p-values of these scores."""
-    for count in (1, 3, 17):
+    """At uneven batch sizes: `(batch,)` outputs, scores to 1e-4, the p-values of these scores, the flags of these p-values."""
+    for count, fpr in ((1, 0.05), (3, 0.7), (17, 0.3)):
         batch = images[:count]
-        score, p_value = run_as_told(format, path, batch)
+        score, p_value, flag = run_as_told(format, path, batch, fpr)
         expected = detector.score(batch, method)
         assert score.dtype == p_value.dtype == np.float32
-        assert score.shape == p_value.shape == (count,)
+        assert flag.dtype == bool
+        assert score.shape == p_value.shape == flag.shape == (count,)
+        np.testing.assert_array_equal(flag, p_value <= np.float32(fpr))
         np.testing.assert_allclose(score, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
         np.testing.assert_allclose(p_value, detector.calibration(method).p_values(score), rtol=1e-6)
 
@@ -142,13 +144,13 @@ def test_runtimes_give_the_detectors_scores(name, format, detectors, digits, tmp
     assert {file.stem for file in tmp_path.iterdir()} == {"model"}
     check(detector, path, format, images)
     if detector.calibrated.has_maps:
-        outputs = FORMATS[format].run(path, images)
+        outputs = FORMATS[format].run(path, images, 0.05)
         assert outputs["heat_map"].dtype == np.float32
         differing = np.abs(outputs["heat_map"] - detector.heat_map(images)) > 1e-6
         assert outputs["heat_map"].shape == (len(images), *detector.image_shape[:2])
         assert differing.mean() < 0.01  # one rank, where rounding moves a score across one
     else:
-        assert set(FORMATS[format].run(path, images)) == {"score", "p_value"}
+        assert set(FORMATS[format].run(path, images, 0.05)) == {"score", "p_value", "flag"}
 
 
 @pytest.mark.once
@@ -169,11 +171,14 @@ def test_every_score_of_one_pass_has_a_graph(name, detectors):
     images = noise(detector.image_shape, 20, seed=4)
     assert detector.default_score in exportable(detector)
     for method in exportable(detector):
-        found = CalibratedPass(detector, get(method), detector._calibrated)(ops.convert_to_tensor(images))
+        found = CalibratedPass(detector, get(method), detector._calibrated)(
+            {"images": ops.convert_to_tensor(images), "fpr": 0.1}
+        )
         score, expected = ops.convert_to_numpy(found["score"]), detector.score(images, method)
         np.testing.assert_allclose(score, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()), err_msg=method)
         p_values = detector.calibration(method).p_values(score)
         np.testing.assert_allclose(ops.convert_to_numpy(found["p_value"]), p_values, rtol=1e-6, err_msg=method)
+        np.testing.assert_array_equal(ops.convert_to_numpy(found["flag"]), p_values <= 0.1, err_msg=method)
 
 
 @pytest.mark.once
@@ -205,9 +210,12 @@ def test_onnx_says_what_it_is(pretrained, tmp_path):
     detector.calibrate_maps(noise((16, 16, 1), 60), progress=False)
     content = onnx.load(detector.export(tmp_path / "model.onnx"))
     names = [[value.name for value in part] for part in (content.graph.input, content.graph.output)]
-    assert names == [["images"], ["score", "p_value", "heat_map"]]
-    assert content.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
-    assert [size.dim_value for size in content.graph.output[2].type.tensor_type.shape.dim[1:]] == [16, 16]
+    assert [sorted(names[0]), names[1]] == [["fpr", "images"], ["score", "p_value", "flag", "heat_map"]]
+    inputs = {value.name: value.type.tensor_type.shape.dim for value in content.graph.input}
+    assert len(inputs["fpr"]) == 0
+    assert inputs["images"][0].dim_param == "batch"
+    assert content.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert [size.dim_value for size in content.graph.output[3].type.tensor_type.shape.dim[1:]] == [16, 16]
     metadata = {item.key: item.value for item in content.metadata_props}
     assert metadata["score"] == pretrained.default_score
     assert metadata["calibration_size"] == str(len(pretrained.calibration()))
@@ -235,9 +243,10 @@ def nothing_written(model, image_shape, path, metadata):
     path.touch()
 
 
-def another_score(path, images):
+def another_score(path, images, fpr):
     """A runtime that disagrees."""
-    return {"score": np.zeros(len(images), np.float32), "p_value": np.ones(len(images), np.float32)}
+    ones = np.ones(len(images), np.float32)
+    return {"score": 0 * ones, "p_value": ones, "flag": ones <= fpr}
 
 
 FAILURES = {
@@ -272,7 +281,7 @@ def test_heat_maps_are_compared(fresh):
     detector, images = calibrated(fresh()), noise((8, 8, 1), 5, seed=3)
     detector.calibrate_maps(noise((8, 8, 1), 60, seed=2), progress=False)
     graph = CalibratedPass(detector, get("nll"), detector.calibrated)
-    outputs = {name: np.array(ops.convert_to_numpy(values)) for name, values in graph(images).items()}
+    outputs = {name: np.array(ops.convert_to_numpy(values)) for name, values in graph({"images": images, "fpr": 0.05}).items()}
     expected = detector.score(images, "nll"), detector.fine_map(images)
     _verify(outputs, *expected, graph)
     outputs["heat_map"][2, 3, 4] += 0.5
@@ -336,7 +345,10 @@ def test_command(tmp_path, monkeypatch):
     path = f"model{FORMATS[HERE].suffix}"
     result = CliRunner().invoke(app, ["export", "tilted-vae-digits", path, "--method", "nll"])
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"Wrote {path}: uint8 images (batch, 16, 16, 1) to score and p_value\n"
+    assert (
+        result.stdout
+        == f"Wrote {path}: uint8 images (batch, 16, 16, 1) and a float32 fpr, such as 0.05, to score, p_value and flag\n"
+    )
     assert result.output.splitlines()[-1] == f"Next: {FORMATS[HERE].usage.format(path=path)}"
     check(keras_ood.from_pretrained("tilted-vae-digits"), path, HERE, noise((16, 16, 1), 17), "nll")
     result = CliRunner().invoke(app, ["export", "tilted-vae-digits", f"no/{path}"])
