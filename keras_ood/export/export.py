@@ -161,7 +161,7 @@ def _examples(image_shape: tuple[int, int, int], own_shape: tuple[int, int, int]
 
 
 def _verify(outputs: Outputs, expected: np.ndarray, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:
-    """Raise a `RuntimeError` unless the runtime gives the detector's scores, p-values and flags that go with them, and its maps.
+    """Raise a `RuntimeError` unless the runtime gives the detector's scores, and p-values, flags and maps that go with them.
 
     Scores at pixels are none of the outputs: theirs are the p-values between which these scores lie, up to `TOLERANCE`.
     """
