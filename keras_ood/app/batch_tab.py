@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_ood.app.archive import MOST_BYTES, MOST_MEMBERS
 from keras_ood.app.batch import score_archive
-from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file
+from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file, rule
 from keras_ood.app.session import MOST_PIXELS
 
 EXPLANATION = (
@@ -28,15 +28,21 @@ def build(controls: Controls) -> None:
             table = gr.File(label="Scores", interactive=False, visible=False, elem_id="scores")
             histogram = gr.Plot(show_label=False, buttons=[], visible=False, elem_id="histogram")
 
-    def score(path: str | None, name: str, fpr: float, progress: gr.Progress = gr.Progress()) -> tuple[str, Any, Any]:  # noqa: B008
+    def score(
+        path: str | None,
+        name: str,
+        held: str,
+        rate: float,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[str, Any, Any]:
         with errors_on_the_page():
             if path is None:
                 raise ValueError("Expected a .zip file of images. Received: none")
             session = controls.session(name)
             written = new_file(table, f"{Path(path).stem}-scores.csv")
             words, figure = score_archive(
-                session, Path(path), fpr, written, lambda done, count: progress((done, count), unit="images")
+                session, Path(path), rule(held, rate), written, lambda done, count: progress((done, count), unit="images")
             )
         return words, gr.update(value=str(written), visible=True), gr.update(value=figure, visible=figure is not None)
 
-    start.click(score, [archive, controls.name, controls.fpr], [summary, table, histogram], **ONE_AT_A_TIME)
+    start.click(score, [archive, controls.name, controls.held, controls.rate], [summary, table, histogram], **ONE_AT_A_TIME)

@@ -1,4 +1,4 @@
-"""The top of the page, which all tabs read: the detector and the false positive rate."""
+"""The top of the page, which all tabs read: the detector and the rate that is held."""
 
 import html
 import secrets
@@ -10,10 +10,14 @@ from typing import Any, NamedTuple
 from keras_ood.app import own_detector
 from keras_ood.app.session import Paths, Session, at_hand, open_session
 from keras_ood.calibration import NOMINAL_FPR
+from keras_ood.calibration.guarantees import promise
+from keras_ood.calibration.rule import Rule
 from keras_ood.images import Decoding
+from keras_ood.models import FeatureMixture
 from keras_ood.terminal.errors import MENDABLE
 
-HIGHEST_FPR = 0.5
+HIGHEST_RATE = 0.5
+FALSE_POSITIVES, FALSE_DISCOVERIES = "false positives", "false discoveries"
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "detector", "api_visibility": "private"}
 """Of every event that computes: they share the detectors."""
 
@@ -25,14 +29,16 @@ class Controls(NamedTuple):
         session: Function from the value of a detector in `name` to its session.
         decoding: How what somebody sends becomes images.
         name: The component that holds which detector is chosen; it takes what it offered to this visitor, nothing else.
-        fpr: The component that holds the false positive rate.
-        chosen: The event after which `name` and `fpr` belong to another detector.
+        held: The component that says of what a rate is held, see `rule`.
+        rate: The component that says which.
+        chosen: The event after which `name` and `rate` belong to another detector.
     """
 
     session: Callable[[str], Session]
     decoding: Decoding
     name: Any
-    fpr: Any
+    held: Any
+    rate: Any
     chosen: Any
 
 
@@ -55,22 +61,37 @@ def build(model: str, folder: Paths | None, unreadable: str, decoding: Decoding)
             info="Pretrained presets on this machine, and your own.",
             min_width=240,
         )
-        fpr = gr.Slider(
-            **_fpr_range(first, NOMINAL_FPR),
-            step=0.001,
-            label="False positive rate",
-            info="At most this share of in-distribution images is flagged, on average.",
+        held = gr.Radio(
+            [FALSE_POSITIVES, FALSE_DISCOVERIES],
+            value=FALSE_POSITIVES,
+            label="Hold the rate of",
+            info="Among in-distribution images, or among those flagged.",
             min_width=240,
-            elem_id="fpr",
+            elem_id="held",
         )
-    about = gr.Markdown(_about(first))
+        rate = gr.Slider(**_range(first, NOMINAL_FPR), step=0.001, label="Rate", min_width=200, elem_id="rate")
+    about = gr.Markdown(_about(first, FALSE_POSITIVES, NOMINAL_FPR), elem_id="about")
 
-    def choose(chosen: str, rate: float) -> tuple[str, Any]:
+    def tell(chosen: str, of: str, share: float) -> str:
+        with errors_on_the_page():
+            return _about(session_of(chosen), of, share)
+
+    def choose(chosen: str, of: str, share: float) -> tuple[str, Any]:
         with errors_on_the_page():
             session = session_of(chosen)
-            return _about(session), gr.update(**_fpr_range(session, rate))
+            ends = _range(session, share)
+            return _about(session, of, ends["value"]), gr.update(**ends)
 
-    return Controls(session_of, first.decoding, name, fpr, name.change(choose, [name, fpr], [about, fpr], **ONE_AT_A_TIME))
+    inputs = [name, held, rate]
+    for event in (held.input, rate.release):
+        event(tell, inputs, about, **ONE_AT_A_TIME)
+    changed = name.change(choose, inputs, [about, rate], **ONE_AT_A_TIME)
+    return Controls(session_of, first.decoding, name, held, rate, changed)
+
+
+def rule(held: str, rate: float) -> Rule:
+    """Return what is flagged, from the values of the components."""
+    return Rule(fdr=rate) if held == FALSE_DISCOVERIES else Rule(rate)
 
 
 @contextmanager
@@ -96,17 +117,23 @@ def delete_with_uploads(component: Any, folder: Path) -> None:
     component.temp_files.update(str(path) for path in folder.rglob("*") if path.is_file())
 
 
-def _fpr_range(session: Session, rate: float) -> dict[str, Any]:
+def _range(session: Session, rate: float) -> dict[str, Any]:
     """The slider's ends, and the value between them that is nearest to the one chosen before."""
-    lowest = session.lowest_fpr
-    return {"minimum": lowest, "maximum": HIGHEST_FPR, "value": min(max(rate, lowest), HIGHEST_FPR)}
+    lowest = session.lowest_rate
+    return {"minimum": lowest, "maximum": HIGHEST_RATE, "value": min(max(rate, lowest), HIGHEST_RATE)}
 
 
-def _about(session: Session) -> str:
-    detector = session.detector
+def _about(session: Session, held: str, rate: float) -> str:
+    detector, size = session.detector, len(session.calibration)
     height, width, channels = detector.image_shape
+    if held == FALSE_DISCOVERIES:
+        promised = f"Of the images that are flagged at most {100 * rate:.3g} % are in-distribution, on average."
+    elif isinstance(detector, FeatureMixture):  # ranked by several fits at once: the rate has no exact law
+        promised = f"In-distribution images flagged: at most {100 * rate:.3g} % on average."
+    else:
+        promised = f"In-distribution images flagged: at most {promise(size, rate)}."
     return (
         f"In-distribution for it: **{html.escape(session.title)}**. It sees {height} x {width} pixels in "
         f"{'grey' if channels == 1 else 'colour'}; images of other sizes are converted. Score: `{detector.default_score}`, "
-        f"calibrated on {len(session.calibration):,} images."
+        f"calibrated on {size:,} images. {promised}"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file
+from keras_ood.app.controls import ONE_AT_A_TIME, Controls, errors_on_the_page, new_file, rule
 from keras_ood.app.examples import examples
 from keras_ood.app.explanation import explain
 from keras_ood.app.session import Session
@@ -49,11 +49,11 @@ def build(controls: Controls) -> None:
             picture = gr.Plot(show_label=False, buttons=[], visible=False, elem_id="picture")
             caption = gr.Markdown(elem_id="caption")
 
-    def verdicts(paths: Paths, name: str, fpr: float) -> tuple[str, Any]:
+    def verdicts(paths: Paths, name: str, held: str, rate: float) -> tuple[str, Any]:
         if not paths:
             return NOTHING_YET, gr.update(visible=False)
         with errors_on_the_page():
-            words, lines = judge(controls.session(name), paths, fpr)
+            words, lines = judge(controls.session(name), paths, rule(held, rate))
         return words, gr.update(value=lines, visible=True)
 
     def closer(paths: Paths, name: str) -> tuple[Any, str]:
@@ -83,11 +83,12 @@ def build(controls: Controls) -> None:
         image.save(path)
         return [str(path)]
 
-    judging = (verdicts, [files, controls.name, controls.fpr], [summary, table])
+    judging = (verdicts, [files, controls.name, controls.held, controls.rate], [summary, table])
     looking = [files, controls.name], [picture, caption]
     for event in (files.change, controls.chosen.success):
         event(*judging, **ONE_AT_A_TIME).success(closer, *looking, **ONE_AT_A_TIME)
-    controls.fpr.release(*judging, **ONE_AT_A_TIME)
+    for event in (controls.rate.release, controls.held.input):
+        event(*judging, **ONE_AT_A_TIME)
     table.select(chosen, *looking, **ONE_AT_A_TIME)
     controls.chosen.success(offer, controls.name, offered, **ONE_AT_A_TIME)
     offered.select(take, controls.name, files, **ONE_AT_A_TIME)

@@ -20,7 +20,8 @@ A detector has learned what one kind of images looks like, from such images alon
 
 MEANING = """- **Score**: how unlike the images it knows the detector finds this one. Higher is more, on a scale of its own.
 - **p-value**: the share of held-out in-distribution images, this one counted in, that score at least as high. Small is odd.
-- **Verdict**: out-of-distribution where the p-value is at most the false positive rate.
+- **Verdict**: out-of-distribution where the p-value is at most the false positive rate; where the rate of false discoveries is
+  held, the oddest of the images that are judged together, as many of them as hold it.
 - **Promised**: of new images of the kind that the detector was calibrated on, at most the chosen share is flagged, on average.
 - **Not promised**: how many out-of-distribution images are found. "In-distribution" means: not odd enough to be flagged."""
 

@@ -13,6 +13,8 @@ import numpy as np
 import keras_ood
 from keras_ood import datasets
 from keras_ood.app.neighbours import Neighbours
+from keras_ood.calibration.rule import Rule
+from keras_ood.evaluation.judge import Judge
 from keras_ood.hub import handles, preset
 from keras_ood.images import Decoding, ImageFiles
 from keras_ood.images.array_file import ArrayFile
@@ -27,7 +29,7 @@ MOST_PIXELS = 50_000_000
 
 Paths = str | Sequence[str]
 
-_FPR_STEPS = 1_000
+_STEPS = 1_000
 
 
 class Session:
@@ -70,9 +72,9 @@ class Session:
         self.inside = None if source is None else gather(source, self.detector.preprocessing)
 
     @property
-    def lowest_fpr(self) -> float:
-        """The least false positive rate that the calibration can promise, rounded up to a thousandth."""
-        return math.ceil(_FPR_STEPS / (len(self.calibration) + 1)) / _FPR_STEPS
+    def lowest_rate(self) -> float:
+        """The least rate that the calibration can promise, rounded up to a thousandth."""
+        return math.ceil(_STEPS / (len(self.calibration) + 1)) / _STEPS
 
     @functools.cached_property
     def neighbours(self) -> Neighbours | None:
@@ -82,24 +84,25 @@ class Session:
         features = self.detector.features(self.inside)
         return None if features is None else Neighbours(features, self.inside)
 
-    def rows(self, images: Iterable[np.ndarray], names: Names, fpr: float) -> Iterator[Row]:
+    def rows(self, images: Iterable[np.ndarray], names: Names, rule: Rule) -> Iterator[Row]:
         """Yield `(name, score, p-value, flag)` of each image, None for those that could not be read.
 
         Args:
             images: `(height, width, 1 or 3)` each, of any sizes, uint8 or float32 in 0..1.
             names: Names of the images, in step with them.
-            fpr: False positive rate to hold.
+            rule: What is flagged.
 
         Raises:
-            ValueError: The calibration cannot promise `fpr`.
+            ValueError: The calibration cannot promise that.
         """
-        self.calibration.threshold(fpr)  # refuses an fpr out of reach before any image is scored
+        judge = Judge(self.detector, None, rule)  # refuses a rate out of reach before any image is scored
         prepared = convert(images, self.detector.preprocessing)  # files of many sizes share batches
         first = next(prepared, None)
         if first is not None:
             for scores, p_values in self.detector.iterate_p_values(itertools.chain([first], prepared), progress=False):
-                yield from names.rows(scores, p_values, p_values <= fpr)
-        yield from names.rest()
+                yield from judge.judged(list(names.rows(scores, p_values, np.zeros(len(scores), bool))))
+        yield from judge.judged(list(names.rest()))
+        yield from judge.rest()
 
 
 @functools.lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from keras_ood.app.omissions import omissions
 from keras_ood.app.session import Session
+from keras_ood.calibration.rule import Rule
 from keras_ood.images import ImageFiles
 from keras_ood.tables.score_table import Names
 
@@ -23,16 +24,16 @@ class Verdicts(NamedTuple):
     lines: list[list[int | str]]
 
 
-def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
+def judge(session: Session, paths: Sequence[str], rule: Rule) -> Verdicts:
     """Score image files; one that cannot be read gets a line that says so.
 
     Args:
         session: Session whose detector scores.
         paths: Paths of the files, at least one.
-        fpr: False positive rate to hold.
+        rule: What is flagged.
 
     Raises:
-        ValueError: More files than `MOST_FILES`, or some that are gone; an `fpr` that the calibration cannot promise.
+        ValueError: More files than `MOST_FILES`, or some that are gone; a rate that the calibration cannot promise.
     """
     if len(paths) > MOST_FILES:
         raise ValueError(
@@ -42,14 +43,14 @@ def judge(session: Session, paths: Sequence[str], fpr: float) -> Verdicts:
     if gone:
         raise ValueError(f"Uploaded files are deleted after an hour; drop them again. Received: {', '.join(gone)}")
     files = ImageFiles(paths, "skip", session.decoding)
-    rows = list(session.rows(files, Names(files.paths, files.skipped), fpr))
+    rows = list(session.rows(files, Names(files.paths, files.skipped), rule))
     names = [file.name for file in files.paths]
     lines: list[list[int | str]] = [
         [number, name, *_numbers(score, p_value), _colour(flag)]
         for number, (name, (_, score, p_value, flag)) in enumerate(zip(names, rows, strict=True), start=1)
     ]
     flags = [flag for *_, flag in rows if flag is not None]
-    words = f"<b>{sum(flags)} of {len(flags)}</b> images are out-of-distribution at a false positive rate of {100 * fpr:g} %."
+    words = f"<b>{sum(flags)} of {len(flags)}</b> images are out-of-distribution at {rule}."
     words += " Click a line to see its image closer." if len(lines) > 1 else ""
     words = " ".join([words, *omissions(0, files.frames_left_out)])
     for file, reason in files.skipped.items():

@@ -49,8 +49,8 @@ class Rule:
 
     def __str__(self) -> str:
         """The rate that is held, in words."""
-        rate = f"a false {'positive' if self.fdr is None else 'discovery'} rate of {self.rate:g}"
-        return rate if self.confidence is None else f"{rate} with {self.confidence:g} confidence"
+        rate = f"a false {'positive' if self.fdr is None else 'discovery'} rate of {100 * self.rate:g} %"
+        return rate if self.confidence is None else f"{rate} with {100 * self.confidence:g} % confidence"
 
     @property
     def rate(self) -> float:

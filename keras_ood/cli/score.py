@@ -131,7 +131,7 @@ def _locally(
     by_folder: bool,
 ) -> tuple[int, int]:
     from keras_ood.calibration import NOMINAL_FPR
-    from keras_ood.cli.judge import Judge
+    from keras_ood.evaluation.judge import Judge
     from keras_ood.tables import score_table
 
     table = score_table.Table(Path(out_file) if out_file else None, out.file, rows)

@@ -25,6 +25,7 @@ from keras_ood.app.archive import Archive
 from keras_ood.app.batch import score_archive
 from keras_ood.app.examples import examples
 from keras_ood.app.session import Session, at_hand, open_session
+from keras_ood.calibration.rule import Rule
 from keras_ood.cli.main import app
 from keras_ood.images import Decoding, ImageWarning, UnreadableImageError, sources
 from keras_ood.models import InFlow
@@ -75,14 +76,14 @@ def test_presets_at_hand_are_of_the_zoo():
 def test_the_lowest_false_positive_rate_can_be_promised(opened):
     """The slider's least value is at least 1 / (n + 1), and no further from it than its step."""
     least = 1 / (len(opened.calibration) + 1)
-    assert least <= opened.lowest_fpr < least + 1e-3
-    opened.calibration.threshold(opened.lowest_fpr)
+    assert least <= opened.lowest_rate < least + 1e-3
+    opened.calibration.threshold(opened.lowest_rate)
 
 
 def test_verdicts_are_the_detectors_own(opened, pretrained, files):
     """Score, p-value and word of each image are what `Detector` says; a broken file has a line and a sentence of its own."""
     with pytest.warns(UserWarning, match="Skipped"):
-        words, lines = verdicts.judge(opened, files, 0.05)
+        words, lines = verdicts.judge(opened, files, Rule(0.05))
     readable = [files[index] for index in (0, 1, 3)]
     scores = [pretrained.score(file)[0] for file in readable]
     flags = [pretrained.detect(file, 0.05)[0] for file in readable]
@@ -98,10 +99,23 @@ def test_verdicts_are_the_detectors_own(opened, pretrained, files):
     assert str(Path(files[0]).parent) not in words
 
 
+def test_a_false_discovery_rate_is_that_of_the_files_together(opened, digits, tmp_path):
+    """The flags of `detect(fdr=)` in the order of the files; the sentence says which rate was held."""
+    images = np.concatenate([digits[1][:20], 255 - digits[1][:20]])
+    paths = [str(tmp_path / f"{number:02}.png") for number in range(40)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    words, lines = verdicts.judge(opened, paths, Rule(fdr=0.2))
+    flags = opened.detector.detect(images, fdr=0.2)
+    assert [re.sub("<.*?>", "", line[4]) == "out-of-distribution" for line in lines] == flags.tolist()
+    assert f"<b>{flags.sum()} of 40</b> images are out-of-distribution at a false discovery rate of 20 %" in words
+    assert flags.sum() > 0
+
+
 def test_only_broken_files_are_no_error(opened, files):
     """Every file has its line where none can be read."""
     with pytest.warns(UserWarning, match="Skipped"):
-        words, lines = verdicts.judge(opened, files[2:3], 0.05)
+        words, lines = verdicts.judge(opened, files[2:3], Rule(0.05))
     assert "0 of 0" in words
     assert len(lines) == 1
 
@@ -109,12 +123,12 @@ def test_only_broken_files_are_no_error(opened, files):
 def test_what_cannot_be_judged_is_said(opened, files, monkeypatch):
     """A rate out of reach, files that are gone, too many files."""
     with pytest.raises(ValueError, match=r"Received: fpr=0.0001"):
-        verdicts.judge(opened, files, 0.0001)
+        verdicts.judge(opened, files, Rule(0.0001))
     with pytest.raises(ValueError, match=r"drop them again. Received: gone.png"):
-        verdicts.judge(opened, [*files, "/nowhere/gone.png"], 0.05)
+        verdicts.judge(opened, [*files, "/nowhere/gone.png"], Rule(0.05))
     monkeypatch.setattr(verdicts, "MOST_FILES", 3)
     with pytest.raises(ValueError, match=r"At most 3 images.*Received: 4"):
-        verdicts.judge(opened, files, 0.05)
+        verdicts.judge(opened, files, Rule(0.05))
 
 
 def test_images_of_many_sizes_keep_their_order(opened, pretrained, monkeypatch):
@@ -123,7 +137,7 @@ def test_images_of_many_sizes_keep_their_order(opened, pretrained, monkeypatch):
     generator = np.random.default_rng(0)
     shapes = [(8, 8, 1)] * 7 + [(9, 7, 3)] * 2 + [(8, 8, 1)] * 3 + [(40, 40, 3)]
     images = [generator.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
-    rows = list(opened.rows(iter(images), Names(range(len(images)), {}), 0.05))
+    rows = list(opened.rows(iter(images), Names(range(len(images)), {}), Rule(0.05)))
     assert [row[0] for row in rows] == [str(index) for index in range(len(images))]
     expected = [pretrained.score(image[None])[0] for image in images]
     np.testing.assert_allclose([row[1] for row in rows], expected, rtol=1e-4)
@@ -331,7 +345,7 @@ def test_what_strangers_send_is_bounded(opened, digits, tmp_path):
     for name in "abd":
         assert images.skipped[f"{name}.png"].startswith("An image file may have 50,000,000 pixels. Received: ")
     with pytest.warns(ImageWarning, match="Skipped"):
-        words, lines = verdicts.judge(opened, [str(tmp_path / name) for name in sent], 0.05)
+        words, lines = verdicts.judge(opened, [str(tmp_path / name) for name in sent], Rule(0.05))
     assert [re.sub("<.*?>", "", line[4]) for line in lines] == ["cannot be read"] * 5
     assert "50,000,000 pixels" in words
 
@@ -343,10 +357,10 @@ def test_what_is_sent_is_decoded_as_the_page_was_told(digits, tmp_path):
     for name, content in sent.items():
         (tmp_path / name).write_bytes(content)
     with pytest.warns(ImageWarning, match="further frames"):
-        words, lines = verdicts.judge(page, [str(tmp_path / name) for name in sent], 0.05)
+        words, lines = verdicts.judge(page, [str(tmp_path / name) for name in sent], Rule(0.05))
     assert "Further frames of the images, left out: 2." in words
     assert lines[0][2:] == lines[1][2:]
-    batch = score_archive(page, zipped(tmp_path / "x.zip", sent), 0.05, tmp_path / "x.csv", lambda *_: None)
+    batch = score_archive(page, zipped(tmp_path / "x.zip", sent), Rule(0.05), tmp_path / "x.csv", lambda *_: None)
     assert "Further frames of the images, left out: 2." in batch.words
     with (tmp_path / "x.csv").open(newline="") as file:
         scores = [float(row["score"]) for row in csv.DictReader(file)]
@@ -384,7 +398,7 @@ def test_a_batch_is_a_table_a_sentence_and_a_histogram(opened, digits, tmp_path)
     """The table is that of `keras-ood score`: a row for each image in order, an empty one where it could not be read."""
     table, seen = tmp_path / "scores.csv", []
     path = zipped(tmp_path / "images.zip", members(digits))
-    words, figure = score_archive(opened, path, 0.05, table, lambda done, count: seen.append((done, count)))
+    words, figure = score_archive(opened, path, Rule(0.05), table, lambda done, count: seen.append((done, count)))
     with table.open(newline="") as file:
         rows = list(csv.reader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -403,7 +417,7 @@ def test_a_batch_is_a_table_a_sentence_and_a_histogram(opened, digits, tmp_path)
 def test_a_batch_of_broken_images_has_no_histogram(opened, tmp_path):
     """Rows and sentence stay."""
     path = zipped(tmp_path / "images.zip", {"a.png": b"no image"})
-    words, figure = score_archive(opened, path, 0.05, tmp_path / "scores.csv", lambda done, count: None)
+    words, figure = score_archive(opened, path, Rule(0.05), tmp_path / "scores.csv", lambda done, count: None)
     assert figure is None
     assert "**0 of 0**" in words
     assert (tmp_path / "scores.csv").read_text() == ",".join(COLUMNS) + "\na.png,,,\n"

@@ -78,7 +78,7 @@ def test_the_space_serves_the_page(address):
     assert config["analytics_enabled"] is False
     labels = {component["props"].get("label"): component["props"] for component in config["components"]}
     assert ["tilted-vae-digits"] * 2 in labels["Detector"]["choices"]
-    assert labels["False positive rate"]["minimum"] == 0.005
+    assert labels["Rate"]["minimum"] == 0.005
     assert {event["api_visibility"] for event in config["dependencies"]} == {"private"}
 
 
@@ -167,6 +167,10 @@ def test_a_visitor_judges_images(browser, digits, pretrained, tmp_path):
     text_with(browser, "#summary", "click an example")
     element(browser, "#examples button[aria-label='Thumbnail 7 of 7']").click()
     assert "out-of-distribution" in text_with(browser, "#verdicts", "noise.png.*distribution")
+    assert "of this one, of 200 images, at most 7.8 % with 95 % confidence" in element(browser, "#about").text
+    element(browser, "#held input[value='false discoveries']").click()
+    text_with(browser, "#summary", "1 of 1 images are out-of-distribution at a false discovery rate of 5 %")
+    text_with(browser, "#about", "Of the images that are flagged at most 5 % are in-distribution")
 
     requested = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = [message["params"]["request"]["url"] for message in requested if message["method"] == "Network.requestWillBeSent"]
@@ -213,7 +217,7 @@ def test_another_detector_takes_the_controls_along(browser, digits, tmp_path):
     field.click()
     element(browser, "ul[role=listbox] li[aria-label=gaussian-vae-fashion-mnist-pixels]").click()
     text_with(browser, "#verdicts", "out-of-distribution")
-    assert element(browser, "#fpr input[type=range]").get_attribute("min") == "0.001"
+    assert element(browser, "#rate input[type=range]").get_attribute("min") == "0.001"
     text_with(browser, "#caption", "32 x 32 pixels in grey")
 
 

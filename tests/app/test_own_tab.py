@@ -269,10 +269,11 @@ async def test_a_detector_is_its_visitors_alone(made, monkeypatch, cache):
         assert words == "made of ()"
         assert Path(download["value"]["path"]) == Path(offered["value"]).with_suffix(".zip")
         assert [tuple(choice) for choice in offered["choices"]] == [("my digits (yours)", offered["value"]), *name.choices]
-    chosen = {name._id: choices[1], component(page, elem_id="fpr")._id: 0.05}
-    about, fpr = await ask(page, visitor, "choose", chosen)
+    chosen = {name._id: choices[1], component(page, elem_id="rate")._id: 0.05}
+    about, rate = await ask(page, visitor, "choose", chosen)
     assert "In-distribution for it: **my digits**. It sees 32 x 32 pixels in colour" in about
-    assert fpr["minimum"] == pytest.approx(1 / READABLE, abs=1e-3)
+    assert "In-distribution images flagged: at most 5 % on average." in about
+    assert rate["minimum"] == pytest.approx(1 / READABLE, abs=1e-3)
     for path in (choices[1], str(made[0]), "tilted-vae-digits/../tilted-vae-digits"):
         with pytest.raises(gr.Error, match="not in the list of choices"):
             await ask(page, stranger, "choose", chosen | {name._id: path})

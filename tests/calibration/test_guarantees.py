@@ -1,5 +1,7 @@
 """What calibration images guarantee: ranks, bounds, numbers of images, against SciPy, by search, and by simulation."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import beta
@@ -109,3 +111,13 @@ def test_what_is_too_few_is_said():
     with pytest.raises(ValueError, match="takes 59 calibration images"):
         guarantees.conditional_rank(58, 0.05, 0.95)
     assert guarantees.conditional_rank(59, 0.05, 0.95) == 1
+
+
+def test_the_page_on_decisions_has_this_table():
+    """How many images a guarantee takes, by the function."""
+    rows = []
+    for fpr in (0.1, 0.05, 0.02, 0.01, 0.001):
+        least = next(images for images in range(1, 1000) if (images + 1) * fpr >= 1 - 1e-9)
+        needed = [least, guarantees.images_needed(fpr), *(guarantees.images_needed(k * fpr, fpr) for k in (2, 1.5, 1.2, 1.1))]
+        rows.append(f"| {100 * fpr:g} % | " + " | ".join(f"{images:,}" for images in needed) + " |\n")
+    assert "".join(rows) in (Path(__file__).parents[2] / "docs" / "decisions.md").read_text()

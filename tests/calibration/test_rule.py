@@ -82,9 +82,9 @@ def test_errors_say_what_came(name):
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (Rule(), "a false positive rate of 0.05"),
-        (Rule(fdr=0.1), "a false discovery rate of 0.1"),
-        (Rule(0.01, confidence=0.95), "a false positive rate of 0.01 with 0.95 confidence"),
+        (Rule(), "a false positive rate of 5 %"),
+        (Rule(fdr=0.1), "a false discovery rate of 10 %"),
+        (Rule(0.01, confidence=0.95), "a false positive rate of 1 % with 95 % confidence"),
     ],
 )
 def test_a_rule_says_what_it_holds(rule, words):

@@ -124,7 +124,7 @@ def test_a_broken_image_is_never_lost(photos, tmp_path):
     said = run("score", MODEL, photos, "--unreadable", "skip", "--out", tmp_path / "scores.csv").stderr
     assert f"\nWarning: Skipped an unreadable image: {photos / 'broken.png'} (" in f"\n{said}"
     assert "image_files.py" not in said
-    assert "3 of 6 images flagged as out-of-distribution at a false positive rate of 0.05; 1 unreadable skipped." in said
+    assert "3 of 6 images flagged as out-of-distribution at a false positive rate of 5 %; 1 unreadable skipped." in said
     rows = read_csv(tmp_path / "scores.csv")
     assert len(rows) == 7
     assert rows[0] == {"path": str(photos / "broken.png"), "score": "", "p_value": "", "ood": ""}

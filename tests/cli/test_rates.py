@@ -70,7 +70,7 @@ def test_score_flags_as_detect_does(options, arguments, photos, detector, pixels
 
 def test_scores_are_not_lost_where_flags_wait_for_the_last(photos, tmp_path, monkeypatch):
     """Stopped in the middle, a run that holds a false discovery rate leaves its rows without flags, and says so."""
-    from keras_ood.cli import judge
+    from keras_ood.evaluation import judge
 
     class Stopped(judge.Judge):
         def rest(self):

@@ -28,7 +28,7 @@ class Judge:
         NotCalibratedError: The score is not calibrated, or not by group.
     """
 
-    def __init__(self, detector: Any, method: str | None, rule: Rule, by_folder: bool) -> None:
+    def __init__(self, detector: Any, method: str | None, rule: Rule, by_folder: bool = False) -> None:
         self._rule, self._calibration = rule, detector.calibration(method)
         self._mondrian: MondrianCalibration | None = detector.mondrian(method) if by_folder else None
         rule.require(self._calibration)
