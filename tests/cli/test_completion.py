@@ -50,7 +50,7 @@ def test_completion(monkeypatch, tmp_path):
 def test_completion_knows_every_name():
     """What completes is what the library has."""
     assert completion.methods() == scores.names()
-    assert {*completion.data_sets()} == {*datasets.DATASETS, *datasets.SYNTHETIC}
+    assert {*completion.data_sets()} == {*datasets.DATASETS, *datasets.GENERATED}
 
 
 def test_completion_is_light():
