@@ -40,7 +40,7 @@ def test_completion(monkeypatch, tmp_path):
     assert complete("keras-ood info til")[-1] == "tilt"
     assert complete("keras-ood benchmark flow-cifar10-p") == ["flow-cifar10-pixels"]
     assert complete(f"keras-ood score {MODEL} --method la") == ["latent_norm"]
-    assert complete(f"keras-ood evaluate {MODEL} --ood no") == ["noise"]
+    assert complete(f"keras-ood evaluate {MODEL} --ood no") == ["noise", "normal_noise"]
     assert complete(f"keras-ood evaluate {MODEL} --ood mni") == ["mnist"]
     assert complete(f"keras-ood score {MODEL} ph") == []
     assert complete("keras-ood info tilted-vae-d", "fish") == [MODEL]

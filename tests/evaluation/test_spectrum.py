@@ -13,6 +13,8 @@ from keras_ood.evaluation.spectrum_row import SpectrumRow
 from keras_ood.evaluation.studies import spectrum as study
 from keras_ood.hub import preset
 
+pytestmark = pytest.mark.once  # the doctest of `spectrum` runs on both backends
+
 
 class Brightness:
     """A detector whose score is an image's mean level; calibrated with 0, 1, ..., 98, of which one is above 97."""
@@ -52,7 +54,6 @@ def level(images):
     return images.mean(axis=(1, 2, 3))
 
 
-@pytest.mark.once
 def test_every_set_is_scored_once(rows):
     """Test images, five corruptions, two sets and the unit tests: one pass each."""
     found, seen = rows
@@ -62,7 +63,6 @@ def test_every_set_is_scored_once(rows):
     assert [len(images) for images in seen] == [200] + [40] * 5 + [200] * 2 + [100] * len(UNIT)
 
 
-@pytest.mark.once
 def test_numbers_by_hand(rows):
     """Flagged are scores above the thresholds 98 and 94; AUROC against test images, and against mild ones beside them."""
     found, seen = rows
@@ -80,7 +80,6 @@ def test_numbers_by_hand(rows):
     assert found["mild", "brightness"].auroc_full is None
 
 
-@pytest.mark.once
 def test_mild_corruptions_are_those_of_the_first_test_images(rows):
     """Each kind at the mildest severity, of a fifth of the test images."""
     _, seen = rows
@@ -88,7 +87,6 @@ def test_mild_corruptions_are_those_of_the_first_test_images(rows):
         np.testing.assert_array_equal(images, datasets.corrupt(name, seen[0][:40], MILD))
 
 
-@pytest.mark.once
 def test_classes_share_out_the_test_images(rows):
     """Images and flags of the classes add up to those of all."""
     found, _ = rows
@@ -98,7 +96,6 @@ def test_classes_share_out_the_test_images(rows):
         assert sum(getattr(row, number) for row in classes) == getattr(found["test", "digits"], number)
 
 
-@pytest.mark.once
 def test_foreign_classes(real):
     """CIFAR-100 beside CIFAR-10: all of it, and a row for each class, by name; their mean AUROC is that of the set."""
     real("cifar100")
@@ -122,7 +119,6 @@ def test_a_detector_at_its_own_thresholds(pretrained):
         assert count == pretrained.detect(chosen, fpr).sum()
 
 
-@pytest.mark.once
 def test_shares_and_exact_intervals():
     """Counts over images; the interval is Clopper and Pearson's, checked by the binomial tails that define it."""
     row = SpectrumRow("test", "digits", 200, 1, 13)
@@ -145,7 +141,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-@pytest.mark.once
 def test_what_cannot_be_is_refused_before_any_image_is_scored(case):
     """Names and numbers, with what is accepted."""
     arguments, message = WRONG[case]
@@ -155,7 +150,6 @@ def test_what_cannot_be_is_refused_before_any_image_is_scored(case):
     assert not detector.seen
 
 
-@pytest.mark.once
 def test_a_detector_must_promise_one_percent(fresh, digits):
     """Without a calibration, or with too small a one, nothing is measured."""
     detector = fresh(default_score="nll")
@@ -166,7 +160,6 @@ def test_a_detector_must_promise_one_percent(fresh, digits):
         spectrum(detector, "digits")
 
 
-@pytest.mark.once
 def test_the_study_and_its_section(pretrained, tmp_path):
     """A file of rows that a preset may have, and a section with alarms, classes, failures and both AUROC."""
     study.check(pretrained, "digits")
@@ -181,7 +174,6 @@ def test_the_study_and_its_section(pretrained, tmp_path):
     assert study.section(tmp_path, {}) is None
 
 
-@pytest.mark.once
 def test_the_section_names_what_fails(tmp_path):
     """Unit tests that are not passed stand in it with their share; a set without classes has no sentence of them."""
     study.write_records(
