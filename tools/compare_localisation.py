@@ -33,6 +33,7 @@ from keras_ood.evaluation.localisation import localisation
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.preprocessing import resize
 from keras_ood.models import InFlow, TiltedVAE
+from keras_ood.tables.markdown import put_between
 from keras_ood.tables.records import read_records, write_records
 
 PHOTOGRAPHS = ("brick", "grass", "gravel")  # of scikit-image, 512x512, CC0
@@ -187,7 +188,7 @@ def main() -> None:
     table = arguments.out / "localisation.csv"
     rows: list[dict[str, Any]] = [dict(row) for row in read_records(table)] if table.exists() else []
     if arguments.report:
-        arguments.report.write_text(reported(arguments.report.read_text(), rows))
+        arguments.report.write_text(put_between(arguments.report.read_text(), BEGIN, END, report(rows)))
         return
     sizes = QUICK if arguments.quick else Sizes()
     for name, make in sets(arguments.photographs, sizes).items():
@@ -385,19 +386,6 @@ def agreement(kind_of_map: str, fine: np.ndarray, scores: np.ndarray, tested: Te
     return {key: value if isinstance(value, str) else round(float(value), 4) for key, value in row.items()}
 
 
-def reported(page: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a page with the tables of these rows in the place of those between its marks.
-
-    Raises:
-        ValueError: A page without the marks.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"A page for the report holds {BEGIN} and {END}. Received: neither, or one of them")
-    return f"{before}{BEGIN}\n\n{report(rows)}\n{END}{after}"
-
-
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the tables of rows as Markdown: means over the sets, each metric by set, and the images' by defect."""
     names = list(dict.fromkeys(row["in_distribution"] for row in rows))
@@ -429,7 +417,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     densities = _by_set(ours, names, "held_out_nll", ".1f")
     parts.append(f"Mean nll of held-out images, nats a position:\n\n{_table(names, ours, densities)}")
     machines = "; ".join(dict.fromkeys(row["machine"] for row in rows))
-    return "\n".join([*parts, f"Measured on {machines}.\n"])
+    return "\n\n" + "\n".join([*parts, f"Measured on {machines}.\n\n"])
 
 
 def _by_set(groups: Mapping[Any, Sequence[Mapping[str, Any]]], names: Sequence[str], key: str, form: str) -> list[list[str]]:

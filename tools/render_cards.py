@@ -5,6 +5,7 @@ from pathlib import Path
 from keras_ood.benchmark import speed
 from keras_ood.cards import card
 from keras_ood.hub import handles
+from keras_ood.tables.markdown import put_between
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,8 +17,7 @@ def main() -> None:
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name, table in (("presets", card.preset_table()), ("speed", speed.table(ROOT / "benchmark"))):
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        text = text[: text.index(start) + len(start)] + table + "\n" + text[text.index(end) :]
+        text = put_between(text, f"<!-- {name} -->\n", f"<!-- /{name} -->", f"{table}\n")
     readme.write_text(text)
 
 

@@ -54,4 +54,4 @@ def data_sets() -> list[str]:
     """Return the names of data sets and synthetic sets."""
     from keras_ood import datasets
 
-    return [*datasets.DATASETS, *datasets.SYNTHETIC]
+    return [*datasets.DATASETS, *datasets.GENERATED]

@@ -108,9 +108,9 @@ class Reading:
 
     def open_set(self, given: str) -> Any:
         """Return the images of a path; a name of a data set or synthetic set, or what is neither, as it is."""
-        from keras_ood.datasets import DATASETS, SYNTHETIC
+        from keras_ood.datasets import DATASETS, GENERATED
 
-        return given if given in (*DATASETS, *SYNTHETIC) or not Path(given).exists() else self.open([given])[0]
+        return given if given in (*DATASETS, *GENERATED) or not Path(given).exists() else self.open([given])[0]
 
     @property
     def omitted(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ood.datasets.registry import DATASETS, load
-from keras_ood.datasets.synthetic import SYNTHETIC, synthesize
+from keras_ood.datasets.synthetic import GENERATED, synthesize
 from keras_ood.images.sources import open_path
 from keras_ood.terminal.names import did_you_mean
 
@@ -19,7 +19,7 @@ def named_images(images: Any, inside: Any = None) -> Any:
     check_names([images])
     if not isinstance(images, (str, os.PathLike)):
         return images
-    if images in SYNTHETIC:
+    if images in GENERATED:
         return synthesize(str(images), inside)
     return load(str(images), "test")[0] if images in DATASETS else open_path(images)
 
@@ -32,10 +32,10 @@ def check_names(names: Iterable[Any]) -> None:
     """
     for name in names:
         is_text = isinstance(name, (str, os.PathLike))
-        if is_text and name not in (*SYNTHETIC, *DATASETS) and not (str(name) and Path(name).exists()):
+        if is_text and name not in (*GENERATED, *DATASETS) and not (str(name) and Path(name).exists()):
             raise ValueError(
                 f"Expected images, a path that exists, a data set of {sorted(DATASETS)} or a synthetic set of "
-                f"{sorted(SYNTHETIC)}.{did_you_mean(name, [*DATASETS, *SYNTHETIC])} Received: {str(name)!r}"
+                f"{sorted(GENERATED)}.{did_you_mean(name, [*DATASETS, *GENERATED])} Received: {str(name)!r}"
             )
 
 

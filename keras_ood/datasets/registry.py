@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ood.datasets import originals
+from keras_ood.datasets import class_names, originals
 from keras_ood.datasets.textures import TEXTURES
 from keras_ood.images.array_file import DAMAGED
 from keras_ood.terminal.names import did_you_mean
@@ -19,7 +19,17 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a model card says of a data set, and how its original is had; `at_hand` is one that is never downloaded."""
+    """What a model card says of a data set, and how its original is had.
+
+    Attributes:
+        title: Name for people.
+        image_shape: `(height, width, channels)`.
+        licence: Terms of the images.
+        source: Authors and year.
+        original: From a split's name to its images and labels.
+        at_hand: Whether it is never downloaded.
+        classes: Names of the labels 0, 1, ...; none where labels are numbers, or not told.
+    """
 
     title: str
     image_shape: tuple[int, int, int]
@@ -27,6 +37,7 @@ class DataSet:
     source: str
     original: Callable[[str], originals.Split]
     at_hand: bool = False
+    classes: tuple[str, ...] = ()
 
 
 DATASETS: dict[str, DataSet] = {
@@ -39,9 +50,30 @@ DATASETS: dict[str, DataSet] = {
         at_hand=True,
     ),
     "mnist": DataSet("MNIST", (28, 28, 1), "CC BY-SA 3.0", "LeCun, Cortes, Burges, 1998", originals.mnist),
-    "fashion_mnist": DataSet("Fashion-MNIST", (28, 28, 1), "MIT", "Xiao, Rasul, Vollgraf, 2017", originals.fashion_mnist),
-    "cifar10": DataSet("CIFAR-10", (32, 32, 3), "none stated; research, cited", "Krizhevsky, 2009", originals.cifar10),
-    "cifar100": DataSet("CIFAR-100", (32, 32, 3), "none stated; research, cited", "Krizhevsky, 2009", originals.cifar100),
+    "fashion_mnist": DataSet(
+        "Fashion-MNIST",
+        (28, 28, 1),
+        "MIT",
+        "Xiao, Rasul, Vollgraf, 2017",
+        originals.fashion_mnist,
+        classes=class_names.FASHION_MNIST,
+    ),
+    "cifar10": DataSet(
+        "CIFAR-10",
+        (32, 32, 3),
+        "none stated; research, cited",
+        "Krizhevsky, 2009",
+        originals.cifar10,
+        classes=class_names.CIFAR10,
+    ),
+    "cifar100": DataSet(
+        "CIFAR-100",
+        (32, 32, 3),
+        "none stated; research, cited",
+        "Krizhevsky, 2009",
+        originals.cifar100,
+        classes=class_names.CIFAR100,
+    ),
     "gtsrb": DataSet(
         "GTSRB", (32, 32, 3), "free for research, cited", "Stallkamp, Schlipsing, Salmen, Igel, 2012", originals.gtsrb
     ),

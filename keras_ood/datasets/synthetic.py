@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from keras_ood.datasets.unit_images import UNIT_IMAGES
+
 
 def noise(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Each number uniform on 0..255, independent."""
@@ -50,6 +52,9 @@ SYNTHETIC: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = 
     function.__name__: function for function in (noise, constant, blurred, inverted, rotated)
 }
 
+GENERATED = SYNTHETIC | UNIT_IMAGES
+"""All that `synthesize` makes; what is measured unasked is of `SYNTHETIC`."""
+
 
 def applicable(image_shape: tuple[int, ...]) -> list[str]:
     """Return the names of the synthetic sets that images `(height, width, channels)` can give."""
@@ -60,7 +65,8 @@ def synthesize(name: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return as many synthetic images as there are in-distribution ones, of the same shape and dtype.
 
     Args:
-        name: `noise` and `constant` take only the shape of `images`; `blurred`, `inverted` and `rotated` change them.
+        name: One of `SYNTHETIC` or `UNIT_IMAGES`. `blurred`, `inverted`, `rotated` and `permuted` change `images`, the others
+            take only their shape.
         images: uint8 `(N, height, width, channels)`, in-distribution.
         seed: Seed of the random generator.
 
@@ -68,9 +74,9 @@ def synthesize(name: str, images: np.ndarray, seed: int = 0) -> np.ndarray:
         >>> synthesize("inverted", np.full((1, 2, 2, 1), 55, np.uint8)).ravel()
         array([200, 200, 200, 200], dtype=uint8)
     """
-    if name not in SYNTHETIC:
-        raise ValueError(f"The synthetic set must be one of {sorted(SYNTHETIC)}. Received: {name!r}")
+    if name not in GENERATED:
+        raise ValueError(f"The synthetic set must be one of {sorted(GENERATED)}. Received: {name!r}")
     images = np.asarray(images)
     if images.ndim != 4 or images.dtype != np.uint8:
         raise ValueError(f"Expected uint8 (N, height, width, channels). Received: {images.dtype} of shape {images.shape}")
-    return SYNTHETIC[name](images, np.random.default_rng(seed))
+    return GENERATED[name](images, np.random.default_rng(seed))

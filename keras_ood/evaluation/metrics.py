@@ -69,6 +69,22 @@ def bootstrap_metrics(
     return intervals
 
 
+def exact_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the ends of the exact interval of a share, `count` of `total` (Clopper, Pearson, 1934).
+
+    Raises:
+        ValueError: A count that is none of the total.
+
+    Examples:
+        >>> exact_interval(0, 100)
+        (0.0, 0.0362166926...)
+    """
+    from scipy.stats import binomtest  # here: it takes a second to import
+
+    found = binomtest(count, total).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
+
+
 def check_resamples(resamples: int) -> None:
     """Refuse a number of resamples that is none."""
     if not is_whole(resamples, 0):

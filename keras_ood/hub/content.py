@@ -127,6 +127,7 @@ class Content(TypedDict, total=False):
         set_level: What the study of that name measured.
         adversarial: What the study of that name measured.
         localisation: What the study of that name measured.
+        spectrum: What the study of that name measured.
         finetuned_from: Source of a fine-tuned detector.
         transfer: How its weights were taken over, in words.
         settings: How it was fine-tuned.
@@ -166,6 +167,7 @@ class Content(TypedDict, total=False):
     set_level: dict[str, Any]
     adversarial: dict[str, Any]
     localisation: dict[str, Any]
+    spectrum: dict[str, Any]
     finetuned_from: str
     transfer: str
     settings: dict[str, Any]

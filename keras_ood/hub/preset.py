@@ -28,6 +28,7 @@ FILES = (
     "samples.png",
     "heat-maps.png",
     "set_level.csv",
+    "spectrum.csv",
     "training.csv",
     "training.png",
 )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from keras_ood.calibration.conformal import MINIMUM_SIZE
-from keras_ood.datasets import DATASETS, SYNTHETIC
+from keras_ood.datasets import DATASETS, GENERATED
 from keras_ood.models import FAMILIES
 from keras_ood.models.portable import POLICIES
 from keras_ood.recipes.encoder_recipe import EncoderRecipe
@@ -20,8 +20,8 @@ LEAST = 2 * MINIMUM_SIZE
 UNGATED = "ungated"
 """What the rows of a gated InFlow without its gate are called."""
 
-_OF_ALL = {"localisation"}  # studies that are not of pixels alone
-_SETS = [*DATASETS, *SYNTHETIC]
+_OF_ALL = {"localisation", "spectrum"}  # studies that are not of pixels alone
+_SETS = [*DATASETS, *GENERATED]
 _TITLE = re.compile("[a-z0-9]+([ -][a-z0-9]+)*")  # of which folders get their names
 
 

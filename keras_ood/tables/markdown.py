@@ -34,3 +34,20 @@ def mean_cell(values: Sequence[float], beside: Sequence[float] = ()) -> str:
         return "-"
     spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
     return f"{mean(values):.4f}{spread}" + (f" ({mean(beside):.4f})" if beside else "")
+
+
+def put_between(page: str, begin: str, end: str, text: str) -> str:
+    """Return a page with a text in the place of what stands between two marks, which stay.
+
+    Raises:
+        ValueError: A page without the marks.
+
+    Examples:
+        >>> put_between("before <a>old<b> after", "<a>", "<b>", "new")
+        'before <a>new<b> after'
+    """
+    before, found, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"The page holds the marks {begin} and {end}. Received: neither, or one of them")
+    return f"{before}{begin}{text}{end}{after}"

@@ -40,7 +40,7 @@ def test_completion(monkeypatch, tmp_path):
     assert complete("keras-ood info til")[-1] == "tilt"
     assert complete("keras-ood benchmark flow-cifar10-p") == ["flow-cifar10-pixels"]
     assert complete(f"keras-ood score {MODEL} --method la") == ["latent_norm"]
-    assert complete(f"keras-ood evaluate {MODEL} --ood no") == ["noise"]
+    assert complete(f"keras-ood evaluate {MODEL} --ood no") == ["noise", "normal_noise"]
     assert complete(f"keras-ood evaluate {MODEL} --ood mni") == ["mnist"]
     assert complete(f"keras-ood score {MODEL} ph") == []
     assert complete("keras-ood info tilted-vae-d", "fish") == [MODEL]
@@ -50,7 +50,7 @@ def test_completion(monkeypatch, tmp_path):
 def test_completion_knows_every_name():
     """What completes is what the library has."""
     assert completion.methods() == scores.names()
-    assert {*completion.data_sets()} == {*datasets.DATASETS, *datasets.SYNTHETIC}
+    assert {*completion.data_sets()} == {*datasets.DATASETS, *datasets.GENERATED}
 
 
 def test_completion_is_light():

@@ -145,5 +145,5 @@ def test_rotated_takes_square_images():
 @pytest.mark.parametrize("name", ["blured", "", None], ids=repr)
 def test_unknown_name_is_a_value_error(name):
     """A name that is not in the list fails with the list."""
-    with pytest.raises(ValueError, match=rf"'blurred', 'constant'.*{re.escape(f'Received: {name!r}')}$"):
+    with pytest.raises(ValueError, match=rf"'blurred', 'checkerboard', 'constant'.*{re.escape(f'Received: {name!r}')}$"):
         synthesize(name, example((2, 4, 4, 1)))

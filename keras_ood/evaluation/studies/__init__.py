@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keras_ood.evaluation.studies import adversarial, localisation, sample_quality, set_level, sweep
+from keras_ood.evaluation.studies import adversarial, localisation, sample_quality, set_level, spectrum, sweep
 from keras_ood.hub.content import Content
 
 STUDIES: dict[str, Callable[[Any, str, Path, Path], dict[str, Any]]] = {
@@ -21,6 +21,7 @@ STUDIES: dict[str, Callable[[Any, str, Path, Path], dict[str, Any]]] = {
     "set_level": set_level.study,
     "adversarial": adversarial.study,
     "localisation": localisation.study,
+    "spectrum": spectrum.study,
 }
 """What a recipe's `studies` may name."""
 
@@ -29,6 +30,7 @@ CHECKS: dict[str, Callable[[Any, str], None]] = {
     "set_level": set_level.check,
     "adversarial": adversarial.check,
     "localisation": localisation.check,
+    "spectrum": spectrum.check,
 }
 """What refuses a detector that the study of that name cannot be of."""
 
@@ -38,6 +40,7 @@ SECTIONS: tuple[Callable[[Path, Content], str | None], ...] = (
     set_level.section,
     adversarial.section,
     localisation.section,
+    spectrum.section,
 )
 """The sections of a card, in order."""
 
