@@ -9,7 +9,8 @@ each kind of stream and method:
   images, all frames and thinned as `suggested_thinning` says of another such stream;
 - `change`: after 1,000 test images a share of the images is of another data set.
 
-Presets that the table has are not simulated again. `--report PAGE` puts the tables of the file into a page of the documentation and measures nothing.
+Presets that the table has are not simulated again. `--report PAGE` puts the tables of the file into a page of the
+documentation and measures nothing.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, out, prepare, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.cli.score import FLAGGED
-from keras_ood.cli.streams import open_stream
+from keras_ood.cli.streams import check_stream, open_stream
 
 
 def monitor(
@@ -67,6 +67,7 @@ def monitor(
         refused = [name for name, value in of_martingale.items() if value is not None] + ["--every"] * (every > 1)
         if window and refused:
             raise ValueError(f"`--window` takes no option of the martingale. Received: --window with {', '.join(refused)}")
+        check_stream(source, follow)
         for file in (out_file, plot):
             prepare(file)
         reading = Reading(unreadable, background, frames, value_range)

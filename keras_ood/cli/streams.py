@@ -38,6 +38,26 @@ class Batch(NamedTuple):
     skipped: int = 0
 
 
+def check_stream(source: str, follow: bool) -> None:
+    """Refuse what is no stream, before a detector is loaded for it.
+
+    Args:
+        source: As in `open_stream`.
+        follow: As there.
+
+    Raises:
+        ValueError: It is something else, or no folder is followed.
+    """
+    path = Path(source)
+    if follow and not path.is_dir():
+        raise ValueError(f"`--follow` waits for files of a folder. Received: {source}")
+    if source != "-" and not path.is_dir() and not (path.is_file() and path.suffix.lower() in _READERS):
+        raise ValueError(
+            "SOURCE is a folder of images, a .csv or .jsonl file with the scores of `keras-ood score`, or - for lines on "
+            f"standard input. Received: {source}"
+        )
+
+
 def open_stream(source: str, size: int, follow: bool, position: str | int | None) -> Iterator[Batch]:
     """Return the batches of a stream, of at most `size` images each.
 
@@ -47,25 +67,13 @@ def open_stream(source: str, size: int, follow: bool, position: str | int | None
         size: As above.
         follow: Wait for further files of a folder, for ever.
         position: That of a batch, to go on behind it; None for the beginning. Standard input has none.
-
-    Raises:
-        ValueError: It is something else, or another kind of source is followed.
     """
     path = Path(source)
-    if follow and not path.is_dir():
-        raise ValueError(f"`--follow` waits for files of a folder. Received: {source}")
     if source == "-":
         return (batch._replace(position=None) for batch in _of_lines(sys.stdin.buffer, size, 0))
     if path.is_dir():
         return _of_folder(path, size, follow, position if isinstance(position, str) else "")
-    start = position if isinstance(position, int) else 0
-    readers: dict[str, Callable[[Path, int, int], Iterator[Batch]]] = {".csv": _of_table, ".jsonl": _of_line_file}
-    if path.is_file() and path.suffix.lower() in readers:
-        return readers[path.suffix.lower()](path, size, start)
-    raise ValueError(
-        "SOURCE is a folder of images, a .csv or .jsonl file with the scores of `keras-ood score`, or - for lines on standard "
-        f"input. Received: {source}"
-    )
+    return _READERS[path.suffix.lower()](path, size, position if isinstance(position, int) else 0)
 
 
 def _of_folder(folder: Path, size: int, follow: bool, last: str) -> Iterator[Batch]:
@@ -162,3 +170,6 @@ def _batches(items: Iterable[Item | None], size: int, start: int) -> Iterator[Ba
     while some := list(islice(items, size)):
         start += len(some)
         yield Batch([item for item in some if item is not None], start, some.count(None))
+
+
+_READERS: dict[str, Callable[[Path, int, int], Iterator[Batch]]] = {".csv": _of_table, ".jsonl": _of_line_file}
