@@ -79,7 +79,7 @@ class Monitor:
         False
         >>> records = monitor.update_scores(generator.normal(4, 1, size=50))
         >>> monitor.alarm, monitor.change
-        (1002, 1000)
+        (1003, 1000)
     """
 
     def __init__(
