@@ -26,17 +26,21 @@ if TYPE_CHECKING or "_KERAS_OOD_COMPLETE" not in os.environ:  # a shell that com
 if TYPE_CHECKING:
     from keras_ood import plots
     from keras_ood.evaluation.evaluate import evaluate
+    from keras_ood.monitoring import Monitor
     from keras_ood.training.finetune import finetune
 
-# At first use: what needs scikit-learn or matplotlib.
+# At first use: what needs scikit-learn or matplotlib, and what few need.
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, ["plots"], {"evaluation.evaluate": ["evaluate"], "training.finetune": ["finetune"]}
+    __name__,
+    ["plots"],
+    {"evaluation.evaluate": ["evaluate"], "monitoring": ["Monitor"], "training.finetune": ["finetune"]},
 )
 
 __version__ = version("keras-ood")
 
 __all__ = [
     "Detector",
+    "Monitor",
     "NotCalibratedError",
     "PresetError",
     "attention",

@@ -97,6 +97,17 @@ def test_training_curves_refuse_an_empty_history():
         plots.training_curves({})
 
 
+def test_a_martingale_stands_above_its_scores():
+    """Both over the same images, with the line of the alarm, the alarm and the change where there are any."""
+    values, scores = np.linspace(0, 3, 40), np.arange(40.0)
+    above, below = plots.martingale(values, scores, 0.01, first=100, alarm=127, change=110).axes
+    np.testing.assert_array_equal(above.lines[0].get_xydata(), np.column_stack([np.arange(100, 140), values]))
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), scores)
+    assert [list(line.get_xdata()) for line in below.lines[1:]] == [[110, 110], [127, 127]]
+    assert above.lines[1].get_ydata()[0] == 2
+    assert [len(axes.lines) for axes in plots.martingale(values, scores, 0.01).axes] == [2, 1]
+
+
 def heated(height=40, width=60):
     """A photograph of noise, and p-values that are small in one rectangle and nearly so beside it."""
     p_values = np.full((height, width), 0.9, np.float32)

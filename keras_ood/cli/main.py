@@ -1,7 +1,8 @@
 """The command `keras-ood`: thin, everything real lives in the package.
 
 Exit codes: 0 done; 1 the work failed (bad images, a damaged preset, ...), with one line on standard error; 2 the command line
-itself is wrong; 3 (`score --fail-on-ood`) an image was flagged; 130 Ctrl-C.
+itself is wrong; 3 (`score --fail-on-ood`) an image was flagged, or
+(`monitor --fail-on-alarm`) the alarm was raised; 130 Ctrl-C.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from keras_ood.cli.evaluate import evaluate
 from keras_ood.cli.export import export
 from keras_ood.cli.finetune import finetune
 from keras_ood.cli.hub import list_presets, publish
+from keras_ood.cli.monitor import monitor
 from keras_ood.cli.score import score
 from keras_ood.cli.studies import attack, set_level
 from keras_ood.cli.training import calibrate, train
@@ -132,6 +134,7 @@ def doctor(as_json: Json = False) -> None:
 app.command("list")(list_presets)
 app.command("info")(info)
 app.command("score")(score)
+app.command("monitor")(monitor)
 app.command("evaluate")(evaluate)
 app.command("demo")(demo)
 app.command("photographs")(photographs)

@@ -215,6 +215,42 @@ def severity_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
+def martingale(
+    log10_martingale: np.ndarray,
+    scores: np.ndarray,
+    alpha: float,
+    first: int = 0,
+    alarm: int | None = None,
+    change: int | None = None,
+) -> Figure:
+    """Return the evidence of a change over the images of a stream, with the line at which the alarm is raised; scores below.
+
+    Args:
+        log10_martingale: `(N,)`, of `keras_ood.monitoring.Record`.
+        scores: `(N,)`.
+        alpha: The alarm is raised at 1/alpha.
+        first: Index of the first of these images.
+        alarm: Index of the image that raised the alarm.
+        change: Index of the image at which the change most plausibly began.
+    """
+    figure = Figure(figsize=(8, 4.4), layout="constrained", dpi=110)
+    evidence, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    images = np.arange(first, first + len(scores))
+    evidence.plot(images, log10_martingale, color=COLOURS[0])
+    evidence.axhline(-np.log10(alpha), color="black", linestyle="--", linewidth=1, label=f"alarm: 1/{alpha:g}")
+    below.plot(images, scores, ".", color=COLOURS[0], markersize=2)
+    for axes in (evidence, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        if change is not None:
+            axes.axvline(change, color=COLOURS[2], linestyle=":", label=f"change, most plausibly: image {change:,}")
+        if alarm is not None:
+            axes.axvline(alarm, color=COLOURS[1], label=f"alarm: image {alarm:,}")
+    evidence.set_ylabel("log10 of the martingale")
+    evidence.legend(frameon=False, fontsize=8, loc="upper left")
+    below.set(xlabel="image", ylabel="score")
+    return figure
+
+
 def _round(values: np.ndarray) -> list[float]:
     """Each value to two significant digits."""
     return [float(f"{value:.2g}") for value in values]

@@ -43,6 +43,7 @@ COMMANDS = [
     "list",
     "info",
     "score",
+    "monitor",
     "evaluate",
     "train",
     "calibrate",

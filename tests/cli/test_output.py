@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import keras_ood
 from keras_ood import benchmark
 from keras_ood.benchmark import speed
-from keras_ood.cli import console, demo, evaluate, main, score, studies
+from keras_ood.cli import console, demo, evaluate, main, score, studies, watching
 from keras_ood.evaluation.studies import adversarial, set_level, sweep
 from keras_ood.hub import pull, push
 from keras_ood.recipes.recipe import Recipe
@@ -54,6 +54,7 @@ def filled(kind, **values):
 def mine(digits, tmp_path):
     """Sixty digits in a file."""
     np.save(tmp_path / "mine.npy", digits[1][:60])
+    (tmp_path / "scores.csv").write_text("path,score\na.png,3.5\n")
     return tmp_path / "mine.npy"
 
 
@@ -85,7 +86,7 @@ def quick(monkeypatch, tmp_path, pretrained):
         monkeypatch.setattr(place, name, talking(value))
     monkeypatch.setattr(benchmark, "run", talking([(SimpleNamespace(preset="x", weights="y", seed=0, group="z"), 1, 1)]))
     monkeypatch.setattr(Recipe, "read", talking(None))
-    for module in (evaluate, score, studies):
+    for module in (evaluate, score, studies, watching):
         monkeypatch.setattr(module, "load", talking(pretrained))
     study = SimpleNamespace(
         rejections=talking([filled(set_level.SetRow, images="noise", drawn="mixed")]),
@@ -114,6 +115,7 @@ JSON = {
     "set-level": ([MODEL, "--ood", "noise"], "rejected"),
     "attack": ([MODEL], '"fooled": null'),
     "score": ([MODEL, "mine.npy", "--out", "scores.csv"], '"images": 60'),
+    "monitor": ([MODEL, "scores.csv", "--out", "watched.jsonl"], '"alarm": null'),
 }
 
 
