@@ -38,12 +38,16 @@ def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
         function: From `(batch, ...)` images, or `{"images": images, "noise": noise}`, to a dictionary of tensors.
         model: Whose weights `function` uses.
     """
-    compiled = _compile(function, model)
+
+    def given(images: Any, *noise: Any) -> Any:
+        return function({"images": images, "noise": noise[0]} if noise else images)
+
+    graph = compiled(given, model, any_batch=True)
 
     @under_own_settings
     def start(images: np.ndarray, noise: np.ndarray | None = None) -> Pending:
         sent = spread(images)
-        found = compiled(sent if noise is None else {"images": sent, "noise": ops.convert_to_tensor(noise)})
+        found = graph(sent) if noise is None else graph(sent, ops.convert_to_tensor(noise))
         return lambda: {name: np.asarray(ops.convert_to_numpy(value)) for name, value in found.items()}
 
     return start
@@ -51,20 +55,26 @@ def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
 
 def forward(function: Function, model: keras.Model) -> Function:
     """Return `function(*arrays)`, compiled."""
-    return _numpy(_compile(function, model))
+    return _numpy(compiled(function, model))
 
 
-def _compile(function: Function, model: keras.Model) -> Function:
-    """`function` of tensors, compiled once for each shape, with the model's weights as they are at each call."""
+def compiled(function: Function, model: keras.Model, any_batch: bool = False) -> Function:
+    """Return `function` of tensors, compiled once for each shape, with the model's weights as they are at each call.
+
+    Args:
+        function: From tensors to tensors.
+        model: Whose weights `function` uses.
+        any_batch: Whether the first tensor is a batch of any length: one graph of TensorFlow is for all.
+    """
     function = under_own_settings(function)
     if keras.backend.backend() == "jax":
         import jax
 
         return _bound(jax.jit(_stateless(function, model)), model)
-    return _graphs(function, model)
+    return _graphs(function, model, any_batch)
 
 
-def _graphs(function: Function, model: keras.Model | None) -> Function:
+def _graphs(function: Function, model: keras.Model | None, any_batch: bool = False) -> Function:
     """`function` of tensors as a TensorFlow graph for each shape; `tf.function` alone warns users that there are several.
 
     A graph goes with the variables that it reads: a model that gets others, as by `quantize`, gets other graphs.
@@ -75,10 +85,12 @@ def _graphs(function: Function, model: keras.Model | None) -> Function:
 
     def call(*tensors: Any) -> Any:
         variables = () if model is None else tuple(map(id, model.variables))
-        key = (variables, *((tuple(tensor.shape), tensor.dtype) for tensor in keras.tree.flatten(tensors)))
+        specs = [tf.TensorSpec.from_tensor(tensor) for tensor in tensors]
+        if any_batch:
+            specs[0] = tf.TensorSpec([None, *specs[0].shape[1:]], specs[0].dtype)
+        key = (variables, *((tuple(spec.shape), spec.dtype) for spec in specs))
         if key not in graphs:
-            traced = tf.function(function, autograph=False)
-            graphs[key] = traced.get_concrete_function(*keras.tree.map_structure(tf.TensorSpec.from_tensor, tensors))
+            graphs[key] = tf.function(function, autograph=False).get_concrete_function(*specs)
         return graphs[key](*tensors)
 
     return call

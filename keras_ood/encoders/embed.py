@@ -10,11 +10,12 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from filelock import FileLock
 
-from keras_ood.backend.compiled import launch
-from keras_ood.backend.settings import own_settings
+from keras_ood.backend.devices import spread
+from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders.frozen_encoder import FrozenEncoder
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.image_files import ImageFiles
@@ -145,17 +146,16 @@ def _parts(
     elif first:
         source = source[first:]
     encoder.ready()
-    with own_settings():
-        launched = launch(lambda batch: {"features": encoder(preprocess(batch))}, encoder)
 
+    @under_own_settings
     def start(batch: np.ndarray) -> tuple[int, Any]:
         if batch.shape[1:] != preprocess.image_shape:
             batch = np.concatenate(list(convert(batch, preprocess)))
-        return len(batch), launched(pad(batch, batch_size))
+        return len(batch), encoder(preprocess(spread(pad(batch, batch_size))))
 
     batches = track_images(iterate_batches(source, batch_size, preprocess), count_images(source), progress)
-    for length, pending in one_ahead(batches, start):
-        yield pending()["features"][:length]
+    for length, features in one_ahead(batches, start):
+        yield np.asarray(keras.ops.convert_to_numpy(features))[:length]
 
 
 def _key(source: Any, settings: dict[str, Any]) -> str | None:

@@ -175,6 +175,16 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
         """Return the encoder's features, `(batch, encoder.width)`, of a batch of images; what has rank 2 is such features."""
         return ops.cast(images, "float32") if len(images.shape) == 2 else self.encoder(images)
 
+    def closely(self, images: Any) -> Any:
+        """Return the features around each position of the middle stage's grid, `(batch, h, w, encoder.width)`, of images.
+
+        Raises:
+            ValueError: Embeddings, which know no positions.
+        """
+        if len(images.shape) != 4:
+            raise ValueError(f"Where an image is odd is seen in the image. Received: embeddings of shape {tuple(images.shape)}")
+        return self.encoder.local_features(images, like=(len(self.encoder.stages) - 1) // 2)
+
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """As any Keras layer; float32 whatever `keras.config.set_floatx` says."""
         with own_settings():

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ood.backend.blueprint import drawing
+from keras_ood.backend.compiled import is_concrete
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders import registry
 from keras_ood.images.preprocessing import Preprocessing, interpolate
@@ -119,7 +120,8 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
 
     def maps(self, images: Any) -> list[Any]:
         """Return the maps of the stages, `(batch, height, width, channels)` each, of raw or preprocessed images."""
-        found = self.ready().model(self.preprocessing(images), training=False)
+        prepared, network = self.preprocessing(images), self.ready()
+        found = network.compiled(prepared) if is_concrete(prepared) else network.model(prepared, training=False)
         maps = found if isinstance(found, (list, tuple)) else [found]
         return [maps[stage] for stage in self.stages]
 

@@ -104,6 +104,10 @@ class MapSpace(FeatureSpace):
         self.hold(mean, whitening / deviation, np.eye(self.width), centres / deviation)
         return self
 
+    def closely(self, images: Any) -> Any:
+        """Return the encoder's features, `(batch, encoder.width)`, which are of positions; embeddings are such features."""
+        return self.embed(images)
+
     def call(self, features: Any) -> Any:
         """Return `w`, `(batch, height, width, features)`, of the encoder's features `(batch, encoder.width)`."""
         return super().call(self._at_positions(features))

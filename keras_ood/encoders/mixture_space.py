@@ -32,6 +32,8 @@ class MixtureSpace(FeatureSpace):
         memory: `K`.
     """
 
+    measures_within = False
+
     def __init__(self, encoder: Any, stages: Any = None, memory: int = 1, **kwargs: Any) -> None:
         super().__init__(encoder, stages, memory, **kwargs)
 

@@ -4,12 +4,13 @@ import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ood.backend.compiled import compiled
 from keras_ood.backend.eagerly import eagerly
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders.efficientnet_lite0 import efficientnet_lite0, untrained_efficientnet_lite0
@@ -55,6 +56,11 @@ class Network:
     def widths(self) -> tuple[int, ...]:
         """Number of channels of each stage."""
         return tuple(int(output.shape[-1]) for output in self.model.outputs)
+
+    @cached_property
+    def compiled(self) -> Callable[[Any], Any]:
+        """`model` of a tensor, compiled once for all that look through it."""
+        return compiled(lambda images: self.model(images, training=False), self.model, any_batch=True)
 
 
 _SOURCES: dict[str, Source] = {

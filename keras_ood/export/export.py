@@ -57,7 +57,7 @@ class CalibratedPass(keras.Model):  # type: ignore[misc]
         decided = {"score": found, "p_value": p_values, "flag": p_values <= inputs["fpr"]}
         if self.maps is None:
             return decided
-        standardised = self.maps.standardised(self.detector.position_scores(images))
+        standardised = self.maps.standardised(self.detector.position_scores(self.detector.entrance.closely(images)))
         fine = interpolate(standardised[..., None], self.detector.image_shape[:2])[..., 0]
         return decided | {"heat_map": self.maps.p_values_of_tensors(fine)}
 

@@ -65,29 +65,21 @@ class Detector(Family, Calibratable, Localising, Trainable):
             self._statistic_names = tuple(self.compute_output_spec(keras.KerasTensor((1, *self.image_shape))))
         return self._statistic_names
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return scores at positions, `(batch, h, w)` tensors, of a batch of images; higher = more out-of-distribution.
 
         Over an encoder's pooled features: the nll, in nats, of the features around each position of the middle stage's grid
         (`keras_ood.encoders.FrozenEncoder.local_features`) in the place of the image's. A family with another answer says so.
 
         Args:
-            images: `(batch, height, width, channels)`, raw or prepared.
+            seen: What `entrance.closely` gives of the images.
 
         Raises:
             NotImplementedError: A family over pixels without an answer.
-            ValueError: Embeddings, which know no positions.
         """
-        local = self._local_features(images)
-        return ops.reshape(self(ops.reshape(local, (-1, local.shape[-1])))["nll"], ops.shape(local)[:3])
-
-    def _local_features(self, images: Any) -> Any:
         if self.feature_space is None:
             raise NotImplementedError(f"{type(self).__name__} does not say where an image is odd")
-        if len(images.shape) != 4:
-            raise ValueError(f"Where an image is odd is seen in the image. Received: embeddings of shape {tuple(images.shape)}")
-        encoder = self.feature_space.encoder
-        return encoder.local_features(self.preprocessing(images), like=(len(encoder.stages) - 1) // 2)
+        return ops.reshape(self(ops.reshape(seen, (-1, seen.shape[-1])))["nll"], ops.shape(seen)[:3])
 
     def with_background(self, background: "Detector") -> "Detector":
         """Return a detector of the same weights with a background model, for `likelihood_ratio`; not calibrated."""

@@ -61,9 +61,9 @@ class Ensemble(Detector):
         statistics = {name: ops.mean(ops.stack([one[name] for one in each]), axis=0) for name in each[0]}
         return statistics | {"nll_variance": ops.var(ops.stack([one["nll"] for one in each]), axis=0)}
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return the means of the members' scores at positions, see `Detector`."""
-        return ops.mean(ops.stack([member.position_scores(images) for member in self.members]), axis=0)
+        return ops.mean(ops.stack([member.position_scores(seen) for member in self.members]), axis=0)
 
     @property
     def feature_spaces(self) -> list[FeatureSpace]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_ood.backend.devices import spread
+from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders.embed import embed
 from keras_ood.encoders.feature_space import FeatureSpace
 from keras_ood.images.embeddings import Embeddings
@@ -38,7 +40,27 @@ class Entrance:
         """Return what enters, `(batch, *given_shape)`, of raw or prepared images; tensors."""
         if self.feature_space is None:
             return self.preprocessing(images)
-        return self.feature_space.embed(images if len(images.shape) == 2 else self.preprocessing(images))
+        return self.feature_space.embed(self._of_own_shape(images))
+
+    @under_own_settings
+    def sent(self, batch: np.ndarray) -> Any:
+        """Return a batch as a detector's compiled pass takes it: images as they are, or the features that an encoder gives.
+
+        What gives them is compiled once for all detectors over the encoder, see `keras_ood.encoders.registry.Network`.
+        """
+        return spread(batch) if self.feature_space is None else self.prepared(spread(batch))
+
+    @under_own_settings
+    def closely(self, images: Any) -> Any:
+        """Return what scores at positions are made of, of raw or prepared images; tensors.
+
+        The prepared images; over an encoder what its feature space gives, see `keras_ood.encoders.FeatureSpace.closely`.
+        """
+        seen = self._of_own_shape(images)
+        return seen if self.feature_space is None else self.feature_space.closely(seen)
+
+    def _of_own_shape(self, images: Any) -> Any:
+        return images if len(images.shape) == 2 else self.preprocessing(images)
 
     def event(self, prepared: Any) -> Any:
         """Return what the networks see, `(batch, *event_shape)`, of what entered; tensors."""

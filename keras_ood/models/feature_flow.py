@@ -47,13 +47,12 @@ class FeatureFlow(Detector):
         gate["gate_mahalanobis"] = gate.pop("mahalanobis")
         return gate, gate["attention"]
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return the nll at every position over feature maps, else what a `Detector` does."""
         if not isinstance(self.feature_space, MapSpace):
-            return super().position_scores(images)
-        prepared = self.entrance.prepared(images)
-        _, attention = self._attention(prepared, training=False)
-        return self._at_positions(self.feature_space(prepared), attention)[1]
+            return super().position_scores(seen)
+        _, attention = self._attention(seen, training=False)
+        return self._at_positions(self.feature_space(seen), attention)[1]
 
     def _attention(self, images: Any, training: bool) -> tuple[dict[str, Any], Any]:
         raise NotImplementedError

@@ -71,6 +71,7 @@ class FeatureMixture(Detector):
         self.folds = folds
         self.spaces = [space, *(MixtureSpace(space.encoder, space.stages, space.memory) for _ in range(folds - 1))]
         self._left_out: list[np.ndarray] = []
+        self._statistic_names = ("nll", "mahalanobis", "knn")
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
@@ -157,16 +158,15 @@ class FeatureMixture(Detector):
             raise ValueError(f"Of images there are at most those that were fitted, {len(fits)}. Received: {len(by_fit)}")
         return self._keep_maps(by_fit[np.arange(len(by_fit)), ..., fits[: len(by_fit)]])
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return the nll of the features around each position, in nats, the mean over the fits; see `Detector`."""
-        return ops.mean(self._scores_by_fit(images), axis=-1)
+        return ops.mean(self._scores_by_fit(seen), axis=-1)
 
-    def _scores_by_fit(self, images: Any) -> Any:
+    def _scores_by_fit(self, seen: Any) -> Any:
         """The nll at each position by each fit, `(batch, h, w, folds)`."""
-        local = self._local_features(images)
-        features = ops.reshape(local, (-1, local.shape[-1]))
+        features = ops.reshape(seen, (-1, seen.shape[-1]))
         each = [-space.log_density(space(features)) for space in self.spaces]
-        return ops.reshape(ops.stack(each, axis=-1), (*ops.shape(local)[:3], self.folds))
+        return ops.reshape(ops.stack(each, axis=-1), (*ops.shape(seen)[:3], self.folds))
 
     def _require_folds(self) -> None:
         if not self._left_out:

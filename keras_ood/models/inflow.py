@@ -173,16 +173,15 @@ class InFlow(FeatureFlow):
         bits = (found["nll"] / math.prod(self.image_shape) + math.log(LEVELS)) / math.log(2)
         return found | {"bits_per_dimension": bits}
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return the nll at every position over feature maps; over pixels `|z|^2` of the latents there; see `Detector`.
 
         A latent stands for a square of 2 pixels, of 4 at the second scale, and so on; the log-determinant has no place.
         """
         if self.feature_space is not None:
-            return super().position_scores(images)
-        prepared = self.entrance.prepared(images)
-        _, attention = self._attention(prepared, training=False)
-        return ops.sum(ops.square(self.flow.bijector(attention).forward(_dequantised(prepared, 0.5))), axis=-1)
+            return super().position_scores(seen)
+        _, attention = self._attention(seen, training=False)
+        return ops.sum(ops.square(self.flow.bijector(attention).forward(_dequantised(seen, 0.5))), axis=-1)
 
     def _of_latents(self, values: Any, attention: Any) -> dict[str, Any]:
         latents, log_det = self.flow.bijector(attention).forward_and_log_det(values)

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.backend.compiled import Pending, forward, launch
-from keras_ood.backend.devices import replicas
+from keras_ood.backend.compiled import Pending, launch
+from keras_ood.backend.devices import replicas, spread
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
 from keras_ood.scores import Score
@@ -34,11 +34,7 @@ class StatisticsPass:
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return what enters the detector of a batch of images, `(batch, *entrance.given_shape)`, float32."""
-        entrance = self._detector.entrance
-        if entrance.feature_space is None:
-            return np.asarray(keras.ops.convert_to_numpy(entrance.prepared(images)))
-        compiled = self.compiled_function("prepare", lambda: forward(entrance.prepared, self._detector))
-        return np.asarray(compiled(images))
+        return np.asarray(keras.ops.convert_to_numpy(self._detector.entrance.prepared(images)))
 
     def stream(
         self,
@@ -85,7 +81,7 @@ class StatisticsPass:
                 look(self._seen(batch))
             if measuring:
                 padded = self.prepare(padded)
-            return padded, len(batch), launched(padded, noise)
+            return padded, len(batch), launched(entrance.sent(padded), noise)
 
         for prepared, length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             values = pending()
@@ -112,7 +108,8 @@ class StatisticsPass:
             scores: What gives them, a method of the detector; None for `position_scores`.
         """
         detector = self._detector
-        detector.entrance.ready()
+        entrance = detector.entrance
+        entrance.ready()
         scored = detector.position_scores if scores is None else scores
         launched = self.compiled_function(scored.__name__, lambda: launch(lambda one: {"map": scored(one)}, detector))
 
@@ -120,7 +117,7 @@ class StatisticsPass:
             batch = self._of_own_shape(batch)
             if look is not None:
                 look(self._seen(batch))
-            return len(batch), launched(pad(batch, batch_size))
+            return len(batch), launched(entrance.closely(spread(pad(batch, batch_size))))
 
         for length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             yield np.asarray(pending()["map"][:length], np.float32)

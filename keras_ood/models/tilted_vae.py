@@ -212,15 +212,14 @@ class TiltedVAE(Detector):
         }
         return {name: ops.mean(ops.reshape(values, (samples, -1)), axis=0) for name, values in squared.items()}
 
-    def position_scores(self, images: Any) -> Any:
+    def position_scores(self, seen: Any) -> Any:
         """Return squared errors `(x - f(loc(x)))^2`, means over the channels and over squares of pixels; see `Detector`.
 
         The grid has 16 to 31 positions on the shorter side of an image that has as many pixels.
         """
         if self.feature_space is not None:
-            return super().position_scores(images)
-        events = self.entrance.look(images)
-        squared = ops.mean(ops.square(events - self.decode(self._encode(events)[0])), axis=-1, keepdims=True)
+            return super().position_scores(seen)
+        squared = ops.mean(ops.square(seen - self.decode(self._encode(seen)[0])), axis=-1, keepdims=True)
         return shrink(squared, max(1, min(self.image_shape[:2]) // 16))[..., 0]
 
     def _kl(self, loc: Any, scale: Any) -> Any:

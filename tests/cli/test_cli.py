@@ -15,8 +15,10 @@ from pyarrow import parquet
 import keras_ood
 from keras_ood.backend import devices
 from keras_ood.cli.score import FLAGGED
+from keras_ood.encoders import FrozenEncoder
 from keras_ood.encoders.efficientnet_lite0 import util
 from keras_ood.training import from_recipe
+from keras_ood.training.start import ENCODER
 
 pytestmark = pytest.mark.once
 
@@ -331,6 +333,7 @@ def test_demo_on_photographs(digits, tmp_path, monkeypatch):
             Image.fromarray(image).resize((40, 30)).save(tmp_path / "samples" / name / f"{index:02}.webp", lossless=True)
     (tmp_path / "samples" / "LICENCES.txt").write_text("none")
     monkeypatch.setattr(keras_ood.datasets, "photographs", lambda: tmp_path / "samples")
+    monkeypatch.setattr("keras_ood.training.finetune.ENCODER", FrozenEncoder(ENCODER, (32, 32, 3)))
     found = json.loads(run("demo", "--photographs", "--out", tmp_path / "demo", "--json").stdout)
     inside, strange = found["verdicts"]
     assert (inside["images"], inside["number"]) == ("new landmarks (in-distribution)", 11)

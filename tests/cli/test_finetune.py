@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 import keras_ood
 from keras_ood.cli.main import app
+from keras_ood.encoders import FrozenEncoder
+from keras_ood.training.start import ENCODER
 
 pytestmark = pytest.mark.once
 
@@ -49,6 +51,8 @@ def test_a_folder_becomes_a_preset(photos):
 def test_thirty_images_become_a_preset_from_nothing_else(photos, monkeypatch):
     """No start is named: the encoder is one, and what was chosen is said."""
     monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(photos / "embeddings"))
+    small = FrozenEncoder(ENCODER, (32, 32, 3))
+    monkeypatch.setattr("keras_ood.training.start.as_encoder", lambda source: small)
     few = [option for index in range(30) for option in ("--data", photos / "photos" / f"{index:03}.png")]
     value = json.loads(run(*few, "--out", photos / "mine", "--ood", photos / "strange", "--json").stdout)
     assert (value["family"], value["in_distribution"]["calibration_images"]) == ("FeatureMixture", 30)

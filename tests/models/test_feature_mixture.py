@@ -62,7 +62,7 @@ def test_a_variant_is_measured_by_the_fit_without_its_image(fitted):
 def test_each_map_is_calibrated_by_the_fit_without_its_image(fitted):
     """The largest nll of all fits, as that fit finds the image strange everywhere; the mean over them is the map of others."""
     detector, _, _ = fitted
-    local = detector._local_features(IMAGES)
+    local = detector.entrance.closely(IMAGES)
     each = np.stack(
         [-np.asarray(space.log_density(space(ops.reshape(local, (-1, local.shape[-1]))))) for space in detector.spaces]
     )

@@ -45,6 +45,26 @@ DETECTORS = {
 }
 
 
+def test_the_network_is_traced_once_for_all_detectors_over_it(monkeypatch):
+    """Embeddings, statistics and maps of two detectors rest on one compiled pass of the encoder's network."""
+    encoder, traced = FrozenEncoder("efficientnet-lite0", (48, 48, 3)), []
+    model = encoder.ready().model
+    original = type(model).call
+
+    def call(self, *inputs, **options):
+        if self is model:
+            traced.append(inputs)
+        return original(self, *inputs, **options)
+
+    monkeypatch.setattr(type(model), "call", call)
+    for _ in range(2):
+        detector = TiltedVAE(SHAPE, latent_dim=4, tilt=5.0, encoder=FeatureSpace(encoder, memory=2))
+        detector.feature_space.fit(detector.entrance.embed(TEST[:8]))
+        detector.statistics(TEST[:8], progress=False)
+        detector.score_map(TEST[:8], progress=False)
+    assert len(traced) == 1
+
+
 @pytest.fixture(scope="module", params=["tilted", "gated"])
 def trained(request):
     """A detector, trained and calibrated, with its weights before."""
