@@ -17,7 +17,8 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.relative_to(ROOT / "docs").as_posix(): path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
-RUN = ("index.md", "concepts.md", "decisions.md", "zoo.md", "extending.md")  # pages whose Python blocks follow each other as one program
+# Pages whose Python blocks follow each other as one program.
+RUN = ("index.md", "concepts.md", "decisions.md", "zoo.md", "extending.md")
 PACKAGES = ("images", "datasets", "distributions", "bijectors", "encoders", "attention", "scores", "models")
 
 _FENCE = re.compile(r'^( *)```(\w+)(?: title="([^"]+)")?[^\n]*\n(.*?)^\1```', re.MULTILINE | re.DOTALL)
