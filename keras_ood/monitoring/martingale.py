@@ -7,7 +7,7 @@ import numpy as np
 BETS = ((0.1, 1.0), (0.4, 1.0), (0.7, 1.0), (0.9, 1.0), (1.0, 0.3), (1.0, 0.8), (3.0, 3.0))
 """Each bet's a and b: on odd images, from a flood of them to a trickle; on images that are too usual; on a frozen camera."""
 
-_SMALLEST = 2.0**-53  # p-values are kept so far from 0 and 1, where densities have no value
+_SMALLEST = 2.0**-53  # of a p-value, and of its distance from 1: densities have no value there
 
 
 class ConformalMartingale:
@@ -26,7 +26,8 @@ class ConformalMartingale:
         P(M_t >= 1 / alpha for some t, ever) <= alpha                      (Ville's inequality)
 
     whenever and however often one looks. A change after `t` quiet steps costs log(t) + 2 log log(t) nats, which a few odd
-    images pay, and not all that was lost while betting in vain. All is computed in logarithms, in float64.
+    images pay, and not all that was lost while betting in vain. All is computed in logarithms, in float64. P-values
+    nearer than 2^-53 to 0 or 1 are taken to be there: the mean of a bet may so be below 1, by 3 % at most, never above.
 
     Args:
         streams: Shape of the streams that are watched side by side; `()` for one.

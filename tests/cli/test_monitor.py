@@ -94,7 +94,7 @@ def test_what_could_not_be_read_is_left_out(camera, expected, tmp_path):
     """A broken file is an error or skipped, and a row without a score is no image."""
     (camera / "020a.png").write_bytes(b"no image")
     assert "020a.png" in run("monitor", MODEL, camera, code=1).stderr
-    result = run("monitor", MODEL, camera, "--unreadable", "skip")
+    result = run("monitor", MODEL, camera, "--unreadable", "skip", "-b", 1)
     same(lines(result.stdout), expected)
     assert "1 unreadable skipped" in result.stderr
     run("score", MODEL, camera, "--unreadable", "skip", "--out", tmp_path / "scores.csv")
