@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_ood import datasets
-from keras_ood.datasets.named import check_names, named_images
+from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.metrics import detection_metrics
 from keras_ood.evaluation.spectrum_row import LEVELS, SpectrumRow
 from keras_ood.models import Detector
@@ -34,6 +34,19 @@ class _Scored:
 
     def __getitem__(self, chosen: np.ndarray) -> "_Scored":
         return _Scored(self.scores[chosen], self.p_values[chosen])
+
+    def row(self, kind: str, name: str, usual: np.ndarray | None = None, full: np.ndarray | None = None) -> SpectrumRow:
+        """The row of a set, against in-distribution scores; None for no comparison."""
+        at_1, at_5 = (int(np.sum(self.p_values <= level)) for level in LEVELS)
+        auroc, fpr95 = self._against(usual)
+        auroc_full, fpr95_full = self._against(full)
+        return SpectrumRow(kind, name, len(self.scores), at_1, at_5, auroc, auroc_full, fpr95, fpr95_full)
+
+    def _against(self, inside: np.ndarray | None) -> tuple[float | None, float | None]:
+        if inside is None:
+            return None, None
+        metrics = detection_metrics(inside, self.scores)
+        return metrics["auroc"], metrics["fpr95"]
 
 
 def spectrum(
@@ -79,8 +92,15 @@ def spectrum(
             f"`images` must be a whole number of at least {least}, `out_images` of at least 1. "
             f"Received: {images!r} and {out_images!r}"
         )
-    check_names(out_of_distribution)
-    own, labels = _some(*datasets.load(inside, "test"), images)
+    wrong = [name for name in out_of_distribution if name not in (*datasets.DATASETS, *datasets.GENERATED)]
+    if wrong:
+        raise ValueError(
+            f"`out_of_distribution` are names of data sets, of {sorted(datasets.DATASETS)}, or of synthetic sets, of "
+            f"{sorted(datasets.GENERATED)}. Received: {wrong}"
+        )
+    own, labels = datasets.load(inside, "test")
+    chosen = _some(len(own), images)
+    own, labels = own[chosen], labels[chosen]
     for level in LEVELS:
         detector.threshold(level)  # refuses one out of reach before any image is scored
 
@@ -91,44 +111,30 @@ def spectrum(
 
     test = scored(own)
     mild = {name: scored(datasets.corrupt(name, own[: len(own) // least], MILD)) for name in datasets.CORRUPTIONS}
-    full = np.concatenate([test.scores, *(part.scores for part in mild.values())])
-
-    def of_a_set(kind: str, name: str, found: _Scored) -> SpectrumRow:
-        usual, whole = (detection_metrics(against, found.scores) for against in (test.scores, full))
-        numbers = {"auroc": usual["auroc"], "auroc_full": whole["auroc"]}
-        return _row(kind, name, found, **numbers, fpr95=usual["fpr95"], fpr95_full=whole["fpr95"])
-
-    rows = [_row("test", inside, test)]
-    rows += [_row("class", name, test[of_it]) for name, of_it in _classes(inside, labels).items()]
-    for name, found in mild.items():
-        usual = detection_metrics(test.scores, found.scores)
-        rows.append(_row("mild", name, found, auroc=usual["auroc"], fpr95=usual["fpr95"]))
+    both = test.scores, np.concatenate([test.scores, *(found.scores for found in mild.values())])
+    rows = [test.row("test", inside)]
+    rows += [test[of_it].row("class", name) for name, of_it in _classes(inside, labels).items()]
+    rows += [found.row("mild", name, test.scores) for name, found in mild.items()]
     by_class: list[SpectrumRow] = []
     for name in out_of_distribution:
         if name == CLASSES_OF.get(inside):
             foreign, foreign_labels = datasets.load(name, "test")
             found = scored(foreign)
-            by_class = [of_a_set("ood class", one, found[of_it]) for one, of_it in _classes(name, foreign_labels).items()]
+            by_class = [found[of_it].row("ood class", one, *both) for one, of_it in _classes(name, foreign_labels).items()]
         else:
             made = named_images(name, own[:out_images])
-            found = scored(_some(made, np.zeros(len(made)), out_images)[0])
-        rows.append(of_a_set("ood", name, found))
-    unit = [of_a_set("unit", name, scored(datasets.synthesize(name, own[:UNITS]))) for name in UNIT]
+            found = scored(made[_some(len(made), out_images)])
+        rows.append(found.row("ood", name, *both))
+    unit = [scored(datasets.synthesize(name, own[:UNITS])).row("unit", name, *both) for name in UNIT]
     return [*rows, *by_class, *unit]
 
 
-def _some(images: np.ndarray, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """So many images, at most, and their labels, by a fixed shuffle."""
-    chosen = np.random.default_rng(0).permutation(len(images))[:count]
-    return images[chosen], labels[chosen]
+def _some(total: int, count: int) -> np.ndarray:
+    """Places of so many images, at most, by a fixed shuffle."""
+    return np.random.default_rng(0).permutation(total)[:count]
 
 
 def _classes(name: str, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Which images are of a class, by its name; nothing where all have one label."""
     found, titles = np.unique(labels), datasets.get(name).classes
     return {titles[label] if titles else str(label): labels == label for label in found} if len(found) > 1 else {}
-
-
-def _row(kind: str, name: str, found: _Scored, **numbers: float) -> SpectrumRow:
-    at_1, at_5 = (int(np.sum(found.p_values <= level)) for level in LEVELS)
-    return SpectrumRow(kind, name, images=len(found.scores), flagged_at_1=at_1, flagged_at_5=at_5, **numbers)

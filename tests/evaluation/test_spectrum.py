@@ -133,7 +133,8 @@ def test_shares_and_exact_intervals():
 
 
 WRONG = {
-    "no such set": ({"out_of_distribution": ["nois"]}, "Received: 'nois'"),
+    "no such set": ({"out_of_distribution": ["nois"]}, r"'blobs'.*Received: \['nois'\]"),
+    "a path": ({"out_of_distribution": ["noise", "tests"]}, r"Received: \['tests'\]"),
     "no such data set": ({"inside": "digit"}, "Received: 'digit'"),
     "too few images": ({"images": 4}, "at least 5.*Received: 4 and 1000"),
     "no out images": ({"out_images": 0}, "Received: 5000 and 0"),
