@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ood import datasets
 from keras_ood.datasets.named import named_images, named_sets
-from keras_ood.datasets.synthetic import SYNTHETIC, applicable
+from keras_ood.datasets.synthetic import GENERATED, SYNTHETIC, applicable
 from keras_ood.evaluation.evaluate import headline
 from keras_ood.evaluation.report import Report
 from keras_ood.images.checks import check_images
@@ -37,7 +37,7 @@ def outside_sets(given: Any, entrance: Entrance) -> dict[str, Any]:
     for name, images in sets.items():
         if isinstance(images, Iterator):
             images = gather(images, entrance.preprocessing)
-        elif name not in made:
+        elif not (isinstance(images, str) and images in GENERATED):
             images = named_images(images)
         if name not in SYNTHETIC:
             outside[name] = check_images(images) if isinstance(images, (np.ndarray, list)) else images

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import keras_ood
+from keras_ood import datasets
 from keras_ood.attention import PerImageGate
 from keras_ood.callbacks.checkpoints import Checkpoints
 from keras_ood.callbacks.early_stopping import EarlyStopping
@@ -19,6 +20,7 @@ from keras_ood.encoders import trained_encoder
 from keras_ood.hub import preset
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.tables.records import read_records
+from keras_ood.training.measuring import measured_sets, outside_sets
 from keras_ood.training.resumable import train
 from keras_ood.training.settings import Settings
 from keras_ood.training.split import Split
@@ -340,3 +342,12 @@ def test_what_cannot_be_finished_is_not_begun(fresh, mine, pretrained, tmp_path)
         with pytest.raises((ValueError, OSError), match=words):
             keras_ood.finetune(source, mine, tmp_path / folder, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+@pytest.mark.once
+def test_a_unit_test_set_is_made_from_the_test_images(pretrained, digits):
+    """Named as a set to measure on, it waits for the images whose shape it takes."""
+    sets = outside_sets("blobs", pretrained.entrance)
+    assert sets == {"blobs": "blobs"}
+    made = measured_sets(digits[1][:20] / 255, sets, pretrained.entrance)
+    np.testing.assert_array_equal(made["blobs"], datasets.synthesize("blobs", digits[1][:20]))
