@@ -100,7 +100,7 @@ class Session:
         first = next(prepared, None)
         if first is not None:
             for scores, p_values in self.detector.iterate_p_values(itertools.chain([first], prepared), progress=False):
-                yield from judge.judged(list(names.rows(scores, p_values, np.zeros(len(scores), bool))))
+                yield from judge.judged(list(names.rows(scores, p_values, p_values < 0)))
         yield from judge.judged(list(names.rest()))
         yield from judge.rest()
 

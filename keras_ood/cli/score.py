@@ -5,7 +5,6 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, load, out, same_command, show
@@ -148,7 +147,7 @@ def _locally(
         try:
             for scores, p_values, *maps in scored:
                 with hold_interrupts():
-                    lines = list(names.rows(scores, p_values, np.zeros(len(scores), bool)))
+                    lines = list(names.rows(scores, p_values, p_values < 0))
                     if files:
                         files.write([path for path, score, *_ in lines if score is not None], *maps)
                     table.write(judge.judged(lines))

@@ -159,8 +159,8 @@ FORMATS: dict[str, Format] = {
         ("tensorflow",),
         _write_saved_model,
         _run_saved_model,
-        "import tensorflow as tf; inputs = {{'images': images, 'fpr': fpr}}; "
-        "outputs = tf.saved_model.load({path!r}).serve(inputs)",
+        "import tensorflow as tf; model = tf.saved_model.load({path!r}); "
+        "outputs = model.serve({{'images': images, 'fpr': fpr}})",
     ),
 }
 """By Keras' names."""
