@@ -3,7 +3,6 @@
 from typing import Any, TypedDict
 
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.calibration.guarantees import promise
 
 
 class File(TypedDict):
@@ -181,6 +180,8 @@ def promised(content: Content) -> str | None:
 
     A cross-fitted detector ranks with several fits at once, and its rate has no exact law.
     """
+    from keras_ood.calibration.guarantees import promise  # here: a shell that completes a preset's name waits for no NumPy
+
     size = content["calibration_size"].get(content["default_score"])
     return None if size is None or "choice" in content else promise(size, NOMINAL_FPR)
 
