@@ -50,14 +50,13 @@ class Calibration:
             below = below + step * ops.cast(ops.take(ranked, below + (step - 1)) < scores, "int32")
         return (1 + len(self) - ops.cast(below, "float32")) / (len(self) + 1)
 
-    def conditional_p_values(self, scores: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
-        """Return float64 p-values of scores of any shape that hold for this calibration, not on average over calibrations.
+    def conditional(self, p_values: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
+        """Return float64 p-values that hold for this calibration, not on average over calibrations.
 
         With the probability `confidence` over the calibration images, `P(p <= a | calibration) <= a` for every `a` at once.
-        They are larger than those of `p_values`, a function of them.
 
         Args:
-            scores: Of images.
+            p_values: Of `p_values`, of any shape; what is returned is a function of them, and larger.
             confidence: Between 0 and 1.
             bound: See `keras_ood.calibration.guarantees.BOUNDS`.
 
@@ -66,10 +65,6 @@ class Calibration:
 
         Source: Bates, Candes, Lei, Romano, Sesia, "Testing for outliers with conformal p-values", 2023 (arXiv 2104.08279).
         """
-        return self.conditional(self.p_values(scores), confidence, bound)
-
-    def conditional(self, p_values: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
-        """Return what `conditional_p_values` does, of `p_values` of this calibration."""
         bounds = guarantees.simultaneous_bounds(len(self), confidence, bound)
         return np.asarray(bounds[np.rint(np.asarray(p_values) * (len(self) + 1)).astype(int) - 1])
 

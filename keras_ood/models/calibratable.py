@@ -143,7 +143,7 @@ class Calibratable(Scoring):
             method: As in `score`.
             groups: As in `calibrate`: each image is ranked among those of its own group. None: among all.
             confidence: None: they hold on average over calibrations. Otherwise for this one, with this probability, see
-                `keras_ood.calibration.conformal.Calibration.conditional_p_values`.
+                `keras_ood.calibration.conformal.Calibration.conditional`.
             **options: As in `score`; `samples` and `seed` are those of the calibration.
 
         Raises:

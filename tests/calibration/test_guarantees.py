@@ -84,9 +84,10 @@ def test_conditional_p_values_are_bounds_of_their_ranks():
     """A score among the calibration's has the bound of its rank; one above all has the first, one below all the last, 1."""
     calibration = Calibration(np.arange(100.0))
     bounds = guarantees.simultaneous_bounds(100, 0.95)
-    np.testing.assert_array_equal(calibration.conditional_p_values(np.array([200.0, 98.5, -1.0]), 0.95), bounds[[0, 1, 100]])
-    scores = np.random.default_rng(0).uniform(-10, 110, (5, 7))
-    assert np.all(calibration.conditional_p_values(scores, 0.95) >= calibration.p_values(scores))
+    found = calibration.conditional(calibration.p_values(np.array([200.0, 98.5, -1.0])), 0.95)
+    np.testing.assert_array_equal(found, bounds[[0, 1, 100]])
+    p_values = calibration.p_values(np.random.default_rng(0).uniform(-10, 110, (5, 7)))
+    assert np.all(calibration.conditional(p_values, 0.95) >= p_values)
 
 
 ERRORS = {
