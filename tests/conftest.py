@@ -2,10 +2,12 @@
 
 # ruff: noqa: E402
 
+import importlib
 import os
 import socket
 import tempfile
 import time
+from pathlib import Path
 
 STARTED = time.monotonic()
 BUDGETS = {"tensorflow": 600, "jax": 600}
@@ -37,6 +39,13 @@ from keras_ood.models import TiltedVAE
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The function that imports a module of `tools`."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools")
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,15 @@
 """The pieces of `tools/compare_localisation.py` that can go wrong without a sound, and the page that it writes."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from keras_ood.tables.markdown import put_between
+from keras_ood.tables.records import read_records
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """The function that imports a module of `tools`."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    return importlib.import_module
 
 
 @pytest.fixture
@@ -102,5 +97,5 @@ def _row(name, **values):
 def test_the_page_holds_the_tables_of_the_file(tool):
     """`docs/localisation.md` is what `--report` makes of `benchmark/localisation.csv`."""
     compare, page = tool("compare_localisation"), (ROOT / "docs" / "localisation.md").read_text()
-    rows = compare.read_records(ROOT / "benchmark" / "localisation.csv")
-    assert page == compare.put_between(page, compare.BEGIN, compare.END, compare.report(rows))
+    rows = read_records(ROOT / "benchmark" / "localisation.csv")
+    assert page == put_between(page, compare.BEGIN, compare.END, compare.report(rows))

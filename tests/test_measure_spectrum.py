@@ -1,6 +1,5 @@
 """What `tools/measure_spectrum.py` measures of a preset, its tables, and the page that it writes."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,11 @@ import pytest
 from keras_ood.datasets import CORRUPTIONS
 from keras_ood.evaluation.spectrum import UNIT
 from keras_ood.hub import handles
+from keras_ood.tables.markdown import put_between
 from keras_ood.tables.records import read_records
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.once
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """The function that imports a module of `tools`."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    return importlib.import_module
 
 
 def test_a_preset_and_its_untrained_network(tool):
@@ -103,4 +96,4 @@ def test_the_page_holds_the_tables_of_the_file(tool):
     assert {(row["preset"], row["weights"]) for row in rows} == {
         (name, weights) for name in handles.list_models() for weights in ("trained", "untrained")
     }
-    assert page == measured.put_between(page, measured.BEGIN, measured.END, measured.report(rows))
+    assert page == put_between(page, measured.BEGIN, measured.END, measured.report(rows))

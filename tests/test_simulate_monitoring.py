@@ -1,6 +1,5 @@
 """False alarms of a monitor on real scores of the zoo, as `tools/simulate_monitoring.py` simulates them, and its page."""
 
-import importlib
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from scipy.stats import binomtest
 import keras_ood
 from keras_ood.calibration.conformal import Calibration
 from keras_ood.monitoring import RankedPool, suggested_thinning
+from keras_ood.tables.markdown import put_between
+from keras_ood.tables.records import read_records
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ("tilted-vae-mnist-pixels", "tilted-vae-gtsrb-pixels")
@@ -18,10 +19,9 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture
-def tool(monkeypatch):
-    """The module, and the sizes of quick simulations."""
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    return importlib.import_module("simulate_monitoring")
+def tool(tool):
+    """The module."""
+    return tool("simulate_monitoring")
 
 
 @pytest.fixture(scope="module", params=PRESETS)
@@ -90,6 +90,6 @@ def test_simulated_frames_are_every_so_manyth_of_one_stream(tool):
 def test_the_page_holds_the_tables_of_the_file(tool):
     """`docs/monitoring.md` is what `--report` makes of `benchmark/monitoring.csv`; a page without marks is refused."""
     page = (ROOT / "docs" / "monitoring.md").read_text()
-    assert page == tool.reported(page, tool.read_records(ROOT / "benchmark" / "monitoring.csv"))
+    assert page == put_between(page, tool.BEGIN, tool.END, tool.report(read_records(ROOT / "benchmark" / "monitoring.csv")))
     with pytest.raises(ValueError, match="A page for the report holds"):
-        tool.reported("nothing", [])
+        put_between("nothing", tool.BEGIN, tool.END, tool.report([]))

@@ -20,6 +20,7 @@ from localisation_peers import PEERS, SMOOTHING
 from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
+from table_file import begun, marks
 
 from keras_ood import datasets
 from keras_ood.attention import PerImageGate
@@ -33,14 +34,13 @@ from keras_ood.evaluation.localisation import localisation
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.preprocessing import resize
 from keras_ood.models import InFlow, TiltedVAE
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records, write_records
+from keras_ood.tables.records import write_records
 
 PHOTOGRAPHS = ("brick", "grass", "gravel")  # of scikit-image, 512x512, CC0
 FPR = 0.05
 FIRST_SEED = 100  # of the defects; smaller ones were looked at while settings were chosen
 RAW, STANDARDISED, SMOOTHED = "raw", "standardised", "standardised, smoothed"
-BEGIN, END = "<!-- tools/compare_localisation.py --report -->", "<!-- end of the report -->"
+BEGIN, END = marks(__file__)
 
 
 class Sizes(NamedTuple):
@@ -180,16 +180,9 @@ class Reconstruction:
 def main() -> None:
     """Measure and write the table, or report it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("benchmark"))
     parser.add_argument("--photographs", type=Path, help="folder of brick.png, grass.png and gravel.png; left out without")
     parser.add_argument("--quick", action="store_true", help="few images and one epoch: to see that it runs")
-    parser.add_argument("--report", type=Path, metavar="PAGE", help="write the tables into this page; nothing is measured")
-    arguments = parser.parse_args()
-    table = arguments.out / "localisation.csv"
-    rows: list[dict[str, Any]] = [dict(row) for row in read_records(table)] if table.exists() else []
-    if arguments.report:
-        arguments.report.write_text(put_between(arguments.report.read_text(), BEGIN, END, report(rows)))
-        return
+    arguments, table, rows = begun(parser, "localisation.csv", (BEGIN, END), report)
     sizes = QUICK if arguments.quick else Sizes()
     for name, make in sets(arguments.photographs, sizes).items():
         if name not in {row["in_distribution"] for row in rows}:

@@ -8,11 +8,11 @@ of the file into a page of the documentation and measures nothing.
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import keras
 from spectrum_tables import report
+from table_file import begun, marks
 
 from keras_ood import datasets
 from keras_ood.evaluation.spectrum import UNIT, spectrum
@@ -21,27 +21,19 @@ from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
 from keras_ood.models.trainable import SETTLED_BY
 from keras_ood.recipes.recipe import Recipe
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records, write_records
+from keras_ood.tables.records import write_records
 from keras_ood.training.from_recipe import equipped, untrained
 
 IMAGES = {"pixels": 5_000, "encoder": 3_000}  # of the test split at most; an encoder takes its time
 CALIBRATION = 3_000  # held-out images of an untrained network at most
-BEGIN, END = "<!-- tools/measure_spectrum.py --report -->", "<!-- end of the report -->"
+BEGIN, END = marks(__file__)
 
 
 def main() -> None:
     """Measure and write the table, or report it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="*", help="zoo names; all if absent")
-    parser.add_argument("--out", type=Path, default=Path("benchmark"))
-    parser.add_argument("--report", type=Path, metavar="PAGE", help="write the tables into this page; nothing is measured")
-    arguments = parser.parse_args()
-    table = arguments.out / "spectrum.csv"
-    rows: list[dict[str, Any]] = [dict(row) for row in read_records(table)] if table.exists() else []
-    if arguments.report:
-        arguments.report.write_text(put_between(arguments.report.read_text(), BEGIN, END, report(rows)))
-        return
+    arguments, table, rows = begun(parser, "spectrum.csv", (BEGIN, END), report)
     for name in arguments.presets or handles.list_models():
         content = preset.read(handles.resolve(name))
         if not all(at_hand(each) for each in (content["in_distribution"]["name"], *content["auroc"])):

@@ -21,14 +21,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import binomtest
+from table_file import begun, marks
 
 import keras_ood
 from keras_ood import datasets
 from keras_ood.calibration.conformal import Calibration
+from keras_ood.evaluation.metrics import exact_interval
 from keras_ood.monitoring import ConformalMartingale, WindowedTest, suggested_thinning
 from keras_ood.tables.markdown import markdown_table
-from keras_ood.tables.records import read_records, write_records
+from keras_ood.tables.records import write_records
 
 PRESETS = {
     "tilted-vae-mnist-pixels": ("mnist", "fashion_mnist"),
@@ -46,7 +47,7 @@ QUIET, AFTER = 1_000, 4_000  # images before a change, and that are waited for
 SHARES = (1.0, 0.2, 0.05)
 WINDOWS = (50, 250)
 _BLOCK = 256
-BEGIN, END = "<!-- tools/simulate_monitoring.py --report -->", "<!-- end of the report -->"
+BEGIN, END = marks(__file__)
 
 
 class Sizes(NamedTuple):
@@ -76,15 +77,8 @@ Drawn = tuple[Calibration, np.ndarray]
 def main() -> None:
     """Simulate and write the table, or put it into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmark"))
     parser.add_argument("--scores", type=Path, default=Path("build/monitoring"), help="folder where scores are kept")
-    parser.add_argument("--report", type=Path, help="page of the documentation")
-    arguments = parser.parse_args()
-    table = arguments.out / "monitoring.csv"
-    if arguments.report:
-        arguments.report.write_text(reported(arguments.report.read_text(), read_records(table)))
-        return
-    rows: list[dict[str, Any]] = [dict(row) for row in read_records(table)] if table.exists() else []
+    arguments, table, rows = begun(parser, "monitoring.csv", (BEGIN, END), report)
     for preset in [preset for preset in PRESETS if preset not in {row["preset"] for row in rows}]:
         for row in simulated(preset, arguments.scores, Sizes()):
             rows.append(row)
@@ -258,10 +252,10 @@ def first_alarms(p_values: np.ndarray, alpha: float = ALPHA) -> np.ndarray:
 
 def _row(method: str, stream: str, images: int, repetitions: int, alarms: int) -> dict[str, Any]:
     """The columns of every row; false alarms with their exact interval (Clopper and Pearson)."""
-    interval = binomtest(alarms, repetitions).proportion_ci(CONFIDENCE)
+    low, high = exact_interval(alarms, repetitions, CONFIDENCE)
     known = {"method": method, "stream": stream, "every": 1, "other": "", "share": "", "images": images, "alpha": ALPHA}
-    shares = {"false_alarms": alarms / repetitions, "low": interval.low, "high": interval.high}
-    return known | {"repetitions": repetitions} | {key: round(float(value), 5) for key, value in shares.items()} | _NOT_NOTICED
+    shares = {"false_alarms": alarms / repetitions, "low": low, "high": high}
+    return known | {"repetitions": repetitions} | {key: round(value, 5) for key, value in shares.items()} | _NOT_NOTICED
 
 
 _NOT_NOTICED = {"noticed": "", "median_delay": ""}
@@ -314,19 +308,6 @@ def _alarms(test: WindowedTest, features: np.ndarray, seed: int) -> bool:
     return test.gate.test_features(features, seed).p_value <= test.gate.alpha
 
 
-def reported(page: str, rows: Sequence[Mapping[str, str]]) -> str:
-    """Return a page with the tables of these rows in the place of those between its marks.
-
-    Raises:
-        ValueError: A page without the marks.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"A page for the report holds {BEGIN} and {END}. Received: neither, or one of them")
-    return f"{before}{BEGIN}\n\n{report(rows)}\n\n{END}{after}"
-
-
 def report(rows: Sequence[Mapping[str, str]]) -> str:
     """Return the tables of rows as Markdown: false alarms, dependent frames, changes."""
     quiet = [row for row in rows if row["stream"] != "change"]
@@ -340,6 +321,7 @@ def report(rows: Sequence[Mapping[str, str]]) -> str:
     methods = list(dict.fromkeys(method for found in changes.values() for method in found))
     return "\n\n".join(
         [
+            "",
             "False alarms, alpha = 0.05, in brackets their exact 99 % intervals:",
             markdown_table(
                 ["preset", "stream", "method", "images", "repetitions", "false alarms"],
@@ -355,6 +337,7 @@ def report(rows: Sequence[Mapping[str, str]]) -> str:
                 ["preset", "change to", "share", *methods],
                 [[*key, *(found.get(method, "-") for method in methods)] for key, found in changes.items()],
             ),
+            "",
         ]
     )
 

@@ -49,5 +49,5 @@ def put_between(page: str, begin: str, end: str, text: str) -> str:
     before, found, rest = page.partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):
-        raise ValueError(f"The page holds the marks {begin} and {end}. Received: neither, or one of them")
+        raise ValueError(f"A page for the report holds {begin} and {end}. Received: neither, or one of them")
     return f"{before}{begin}{text}{end}{after}"
