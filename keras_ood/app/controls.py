@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from keras_ood.app import own_detector
 from keras_ood.app.session import Paths, Session, at_hand, open_session
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.calibration.guarantees import promise
 from keras_ood.calibration.rule import Rule
+from keras_ood.hub.content import promised
 from keras_ood.images import Decoding
-from keras_ood.models import FeatureMixture
 from keras_ood.terminal.errors import MENDABLE
 
 HIGHEST_RATE = 0.5
@@ -124,16 +123,14 @@ def _range(session: Session, rate: float) -> dict[str, Any]:
 
 
 def _about(session: Session, held: str, rate: float) -> str:
-    detector, size = session.detector, len(session.calibration)
+    detector, share = session.detector, f"{100 * rate:.3g} %"
     height, width, channels = detector.image_shape
     if held == FALSE_DISCOVERIES:
-        promised = f"Of the images that are flagged at most {100 * rate:.3g} % are in-distribution, on average."
-    elif isinstance(detector, FeatureMixture):  # ranked by several fits at once: the rate has no exact law
-        promised = f"In-distribution images flagged: at most {100 * rate:.3g} % on average."
+        told = f"Of the images that are flagged at most {share} are in-distribution, on average."
     else:
-        promised = f"In-distribution images flagged: at most {promise(size, rate)}."
+        told = f"In-distribution images flagged: at most {promised(session.content, rate) or f'{share} on average'}."
     return (
         f"In-distribution for it: **{html.escape(session.title)}**. It sees {height} x {width} pixels in "
         f"{'grey' if channels == 1 else 'colour'}; images of other sizes are converted. Score: `{detector.default_score}`, "
-        f"calibrated on {size:,} images. {promised}"
+        f"calibrated on {len(session.calibration):,} images. {told}"
     )

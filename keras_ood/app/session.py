@@ -45,6 +45,7 @@ class Session:
     Attributes:
         name: What the detector is called: its name in the zoo or on the Hub, or its folder's.
         decoding: How what somebody sends becomes images: as above, of at most `MOST_PIXELS`.
+        content: What `preset.json` says of it.
         title: What the detector takes for in-distribution, as the preset says it.
         inside: In-distribution images, float32 `(N, *image_shape)`, None where none are at hand.
         inside_source: Where they are from, in words.
@@ -63,7 +64,8 @@ class Session:
         self.decoding = replace(decoding, frames="first", most_pixels=MOST_PIXELS)
         self.detector = keras_ood.from_pretrained(path)
         self.calibration = self.detector.calibration()
-        described = preset.read(path).get("in_distribution") or {}
+        self.content = preset.read(path)
+        described = self.content.get("in_distribution") or {}
         self.title = str(described.get("title", "the images it was calibrated on"))
         if folder is None:
             self.inside_source, source = _own_test_images(described.get("name"))

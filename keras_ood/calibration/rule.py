@@ -82,11 +82,10 @@ class Rule:
         Raises:
             ValueError: As `require`.
         """
-        for _, calibration in parts:
-            self.require(calibration)
         if self.fdr is not None:
             adjusted, half = np.array(p_values, np.float64), 0.0
             for index, calibration in parts:
+                self.require(calibration)
                 adjusted[index] = self._adjusted(p_values[index], calibration)
                 count = len(calibration) + 1
                 half = max(half, math.ceil(_NULL * count) / count)

@@ -175,15 +175,15 @@ class Content(TypedDict, total=False):
     calibrated_from: str
 
 
-def promised(content: Content) -> str | None:
-    """Return what the default score's calibration promises at the nominal rate, in words; None where nothing is known of it.
+def promised(content: Content, fpr: float = NOMINAL_FPR) -> str | None:
+    """Return what the default score's calibration promises at a false positive rate, in words; None where nothing is known.
 
     A cross-fitted detector ranks with several fits at once, and its rate has no exact law.
     """
     from keras_ood.calibration.guarantees import promise  # here: a shell that completes a preset's name waits for no NumPy
 
     size = content["calibration_size"].get(content["default_score"])
-    return None if size is None or "choice" in content else promise(size, NOMINAL_FPR)
+    return None if size is None or content["family"] == "FeatureMixture" else promise(size, fpr)
 
 
 def looks_at(encoder: Encoder | None) -> str:

@@ -8,8 +8,10 @@ import pytest
 
 import keras_ood
 from keras_ood import PresetError
+from keras_ood.calibration.guarantees import promise
 from keras_ood.cards import card
 from keras_ood.hub import handles, preset, serialization
+from keras_ood.hub.content import promised
 from keras_ood.recipes.recipe import Recipe
 
 
@@ -186,3 +188,13 @@ def test_reduced_precision_does_not_outlive_saving(pretrained, digits, tmp_path)
     loaded = keras_ood.from_pretrained(tmp_path)
     np.testing.assert_allclose(loaded.score(digits[1][:9], "nll"), pretrained.score(digits[1][:9], "nll"), rtol=1e-5)
     assert loaded.threshold(0.05) == half.threshold(0.05)
+
+
+@pytest.mark.once
+def test_a_promise_is_made_where_its_law_is_known():
+    """Of a calibration by its size, at the rate asked for; none of a cross-fitted detector, nor without a calibration."""
+    content = {"family": "TiltedVAE", "default_score": "nll", "calibration_size": {"nll": 200}}
+    assert promised(content) == promise(200, 0.05)
+    assert promised(content, 0.1) == promise(200, 0.1)
+    assert promised(content | {"family": "FeatureMixture"}) is None
+    assert promised(content | {"calibration_size": {}}) is None
