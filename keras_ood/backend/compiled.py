@@ -4,7 +4,7 @@ A function that is given its `model` sees the weights as they are at each call. 
 right for networks that nobody trains any more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
@@ -34,6 +34,8 @@ def is_concrete(value: Any) -> bool:
 def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
     """Return the function that starts a compiled pass and comes back at once, with the function that waits for its values.
 
+    It is given images, noise or None, and the names of the values that are asked for, or None for all: no other is computed.
+
     Args:
         function: From `(batch, ...)` images, or `{"images": images, "noise": noise}`, to a dictionary of tensors.
         model: Whose weights `function` uses.
@@ -42,12 +44,19 @@ def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
     def given(images: Any, *noise: Any) -> Any:
         return function({"images": images, "noise": noise[0]} if noise else images)
 
-    graph = compiled(given, model, any_batch=True)
+    every = compiled(given, model, any_batch=True)
+    graphs: dict[frozenset[str] | None, Function] = {None: every}
+
+    def of(names: frozenset[str]) -> Function:  # traced once: a graph of some values is one of all, less what they do not take
+        return compiled(lambda *t: {name: value for name, value in every(*t).items() if name in names}, model, any_batch=True)
 
     @under_own_settings
-    def start(images: np.ndarray, noise: np.ndarray | None = None) -> Pending:
+    def start(images: Any, noise: np.ndarray | None = None, names: Collection[str] | None = None) -> Pending:
+        asked = None if names is None else frozenset(names)
+        if asked not in graphs:
+            graphs[asked] = of(asked)
         sent = spread(images)
-        found = graph(sent) if noise is None else graph(sent, ops.convert_to_tensor(noise))
+        found = graphs[asked](sent) if noise is None else graphs[asked](sent, ops.convert_to_tensor(noise))
         return lambda: {name: np.asarray(ops.convert_to_numpy(value)) for name, value in found.items()}
 
     return start

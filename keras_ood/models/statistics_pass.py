@@ -1,6 +1,6 @@
 """Images streamed through one compiled pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -45,6 +45,7 @@ class StatisticsPass:
         batch_size: int = 256,
         progress: bool | None = None,
         look: Callable[[np.ndarray], None] | None = None,
+        names: Collection[str] | None = None,
     ) -> Iterator[dict[str, np.ndarray]]:
         """Yield the statistics of one batch after the other; a batch is read and sent while the one before is computed.
 
@@ -56,6 +57,7 @@ class StatisticsPass:
             batch_size: Images per pass.
             progress: Whether to show a bar, see `keras_ood.terminal.progress.track_images`.
             look: Called with each batch, images float32 `(n, *image_shape)` in 0..1, or embeddings.
+            names: Statistics of the cheap pass that are asked for: no other is computed. None for all.
 
         Raises:
             ValueError: Images that are not accepted, or settings that do not go together.
@@ -81,7 +83,7 @@ class StatisticsPass:
                 look(self._seen(batch))
             if measuring:
                 padded = self.prepare(padded)
-            return padded, len(batch), launched(entrance.sent(padded), noise)
+            return padded, len(batch), launched(entrance.sent(padded), noise, names)
 
         for prepared, length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             values = pending()
