@@ -1,4 +1,4 @@
-"""The zoo's VAE networks in PyTorch, for comparison alone; needs PyTorch 2, which nothing else here does."""
+"""The zoo's networks in PyTorch, for comparison alone; needs PyTorch 2, which nothing else here does."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
+from keras_ood.encoders.efficientnet_lite0 import BLOCKS, STAGES
 
 
 def network(architecture: str, channels_last: bool) -> Any:
@@ -32,17 +33,76 @@ def network(architecture: str, channels_last: bool) -> Any:
     return nn.ModuleList([nn.Sequential(*encoder), nn.Sequential(*decoder)]).to(memory_format=layout)
 
 
-def scorer(architecture: str, images: np.ndarray, channels_last: bool, device: str) -> Any:
+def scorer(architecture: str, images: np.ndarray, channels_last: bool, device: str, precision: str) -> Any:
     """Return the function that takes uint8 NHWC images through the networks, as `torch.inference_mode` allows."""
-    encoder, decoder = network(architecture, channels_last).to(device)
+    dtype = getattr(torch, precision)
+    encoder, decoder = network(architecture, channels_last).to(device, dtype)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def score() -> Any:
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-            return decoder(encoder(batch.contiguous(memory_format=layout))).cpu()
+            batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).to(dtype) / 255
+            return decoder(encoder(batch.contiguous(memory_format=layout))).float().cpu()
 
     return score
+
+
+class _Block(nn.Module):  # type: ignore[misc]
+    """An inverted residual of EfficientNet."""
+
+    def __init__(self, channels: int, filters: int, size: int, strides: int, expansion: int) -> None:
+        super().__init__()
+        inner = channels * expansion
+        before = [] if expansion == 1 else _normalised(channels, inner, 1)
+        self.body = nn.Sequential(
+            *before, *_normalised(inner, inner, size, strides, inner), *_normalised(inner, filters, 1)[:-1]
+        )
+        self.is_residual = strides == 1 and channels == filters
+
+    def forward(self, x: Any) -> Any:
+        """Return the block's map."""
+        return x + self.body(x) if self.is_residual else self.body(x)
+
+
+class EfficientNetLite0(nn.Module):  # type: ignore[misc]
+    """The network of `keras_ood.encoders.efficientnet_lite0`, as PyTorch users have it: batch normalisation by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_normalised(3, 32, 3, 2))
+        blocks, channels = [], 32
+        for repeats, kernel, stride, expansion, filters in BLOCKS:
+            for repeat in range(repeats):
+                blocks.append(_Block(channels, filters, kernel, 1 if repeat else stride, expansion))
+                channels = filters
+        self.blocks, self.head = nn.ModuleList(blocks), nn.Sequential(*_normalised(320, 1280, 1))
+
+    def forward(self, x: Any) -> list[Any]:
+        """Return the means of the four stages, float32 `(batch, channels)`."""
+        x, maps = self.stem(x), []
+        for number, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if number in STAGES:
+                maps.append(x)
+        return [stage.float().mean((2, 3)) for stage in (*maps, self.head(x))]
+
+
+def _normalised(channels: int, filters: int, size: int, strides: int = 1, groups: int = 1) -> list[Any]:
+    convolution = nn.Conv2d(channels, filters, size, strides, size // 2, groups=groups, bias=False)
+    return [convolution, nn.BatchNorm2d(filters, eps=1e-3), nn.ReLU6()]
+
+
+def embedder(images: np.ndarray, device: str, precision: str) -> Any:
+    """Return the function that takes uint8 NHWC images through EfficientNet-Lite0, to NumPy arrays."""
+    dtype = getattr(torch, precision)
+    model = EfficientNetLite0().eval().to(device, dtype).to(memory_format=torch.channels_last)
+
+    def embed() -> Any:
+        with torch.inference_mode():
+            batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).to(dtype) / 255
+            return [stage.cpu().numpy() for stage in model(batch.contiguous(memory_format=torch.channels_last))]
+
+    return embed
 
 
 def trainer(architecture: str, images: np.ndarray, channels_last: bool) -> Any:
@@ -67,4 +127,4 @@ def trainer(architecture: str, images: np.ndarray, channels_last: bool) -> Any:
     return step
 
 
-RIVALS = Rivals("PyTorch", scorer, trainer, has_gpu=torch.cuda.is_available())
+RIVALS = Rivals("PyTorch", scorer, embedder, trainer, has_gpu=torch.cuda.is_available())

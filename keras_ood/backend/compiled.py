@@ -53,7 +53,7 @@ def launch(function: Function, model: keras.Model) -> Callable[..., Pending]:
     @under_own_settings
     def start(images: Any, noise: np.ndarray | None = None, names: Collection[str] | None = None) -> Pending:
         asked = None if names is None else frozenset(names)
-        if asked not in graphs:
+        if asked is not None and asked not in graphs:
             graphs[asked] = of(asked)
         sent = spread(images)
         found = graphs[asked](sent) if noise is None else graphs[asked](sent, ops.convert_to_tensor(noise))

@@ -18,7 +18,7 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _MEAN, _SCALE = 127.0, 128.0  # of grey levels in 0..255, as in the training
 _EPSILON = 1e-3  # of the batch normalisation
-_BLOCKS = (  # repeats, kernel, stride of the first, expansion, filters
+BLOCKS = (  # repeats, kernel, stride of the first, expansion, filters
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -27,7 +27,7 @@ _BLOCKS = (  # repeats, kernel, stride of the first, expansion, filters
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_STAGES = (5, 11, 16)  # blocks whose outputs are stages; the last one is the head
+STAGES = (5, 11, 16)  # blocks whose outputs are stages; the last one is the head
 _CHANNELS = {"data_format": "channels_last"}
 
 Weights = Mapping[str, np.ndarray]
@@ -73,7 +73,7 @@ def _build(weights: Weights, input_shape: tuple[int, int, int], classifier: bool
     x = layers.Rescaling(255 / _SCALE, -_MEAN / _SCALE, name="standardised")(inputs)
     x = _convolution(x, weights, "_conv_stem", "_bn0", strides=2)
     maps, number, channels = [], 0, 32
-    for repeats, kernel, stride, expansion, filters in _BLOCKS:
+    for repeats, kernel, stride, expansion, filters in BLOCKS:
         for repeat in range(repeats):
             strides = stride if repeat == 0 else 1
             before, prefix = x, f"_blocks.{number}."
@@ -84,7 +84,7 @@ def _build(weights: Weights, input_shape: tuple[int, int, int], classifier: bool
             if strides == 1 and channels == filters:
                 x = layers.Add(name=f"block_{number + 1}")([x, before])
             number, channels = number + 1, filters
-            if number in _STAGES:
+            if number in STAGES:
                 maps.append(x)
     maps.append(_convolution(x, weights, "_conv_head", "_bn1"))
     if not classifier:

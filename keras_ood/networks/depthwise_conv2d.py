@@ -12,8 +12,8 @@ from keras_ood.backend.devices import gpu_name
 class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
     """`keras.layers.DepthwiseConv2D`, same weights, names and values; on JAX, on a CPU, a sum of shifted images.
 
-    With `k` the kernel and `s` the stride, `y[i, j] = sum_{a, b} k[a, b] x[s i + a, s j + b]`, channel by channel: one slice, one
-    product and one sum for each tap, which XLA fuses into a single loop over the channels, in float32 at least. XLA's own
+    With `k` the kernel and `s` the stride, `y[i, j] = sum_{a, b} k[a, b] x[s i + a, s j + b]`, channel by channel: one slice,
+    one product and one sum for each tap, which XLA fuses into a single loop over the channels, in float32 at least. XLA's own
     convolution of as many groups as channels takes 10 to 30 times as long there; TensorFlow's does not.
 
     Only one output a channel, without dilation, channels last; all else is Keras' own.

@@ -8,7 +8,7 @@ import pytest
 
 from keras_ood.attention import mmd
 from keras_ood.benchmark import speed
-from keras_ood.benchmark.speed import accelerator, costly, passes, process
+from keras_ood.benchmark.speed import accelerator, costly, encoders, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison, compare
 from keras_ood.models import TiltedVAE
 
@@ -101,20 +101,41 @@ def test_rivals_have_their_rows(monkeypatch):
         timed[name] = theirs[0]
         return Comparison(name, 1, 1, 1, "images/s")
 
-    def scorer(architecture, images, channels_last, device):
-        return ("score", architecture, images.shape, images.dtype, channels_last, device)
+    def scorer(architecture, images, channels_last, device, precision):
+        return ("score", architecture, images.shape, images.dtype, channels_last, device, precision)
+
+    def embedder(images, device, precision):
+        return ("embed", images.shape, images.dtype, device, precision)
 
     def trainer(architecture, images, channels_last):
         return ("training", architecture, images.shape, images.dtype, channels_last)
 
-    monkeypatch.setattr(passes, "compare", compared)
+    for module in (passes, encoders):
+        monkeypatch.setattr(module, "compare", compared)
     keras_alone = [row.name for row in passes.comparisons()]
     assert keras_alone == ["score, paper: bare Keras predict", "score, small: bare Keras predict"]
-    names = [row.name for row in passes.comparisons(speed.Rivals("PyTorch", scorer, trainer, has_gpu=False))]
-    assert names == [row.name for row in speed.read(KEPT)[1] if row.name.startswith(("score", "training"))]
+    rivals = speed.Rivals("PyTorch", scorer, embedder, trainer, has_gpu=False)
+    names = [row.name for module in (passes, encoders) for row in module.comparisons(rivals)]
+    assert names == [row.name for row in speed.read(KEPT)[1] if row.name.startswith(("score", "training", "embed"))]
     batch = (passes.BATCH, 32, 32, 1)
-    assert timed["score, small: PyTorch, paper, channels last"] == ("score", "paper", batch, np.uint8, True, "cpu")
-    assert timed["score, small: PyTorch, small, channels last"] == ("score", "small", batch, np.uint8, True, "cpu")
+    assert timed["score, small: PyTorch, paper, channels last"] == ("score", "paper", batch, np.uint8, True, "cpu", "float32")
+    assert timed["score, small: PyTorch, small, channels last"] == ("score", "small", batch, np.uint8, True, "cpu", "float32")
+    assert timed["score, paper, bfloat16: PyTorch, paper, channels last, bfloat16"][1:] == (
+        "paper",
+        batch,
+        np.uint8,
+        True,
+        "cpu",
+        "bfloat16",
+    )
+    photos = (encoders.BATCH, 96, 96, 3)
+    assert timed["embed, EfficientNet-Lite0, 96 pixels, bfloat16: eager PyTorch, channels last"] == (
+        "embed",
+        photos,
+        np.uint8,
+        "cpu",
+        "bfloat16",
+    )
     assert timed["training, paper: PyTorch"] == ("training", "paper", batch, np.float32, False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ood.backend.machine import describe_machine
-from keras_ood.benchmark.speed import accelerator, costly, passes, process
+from keras_ood.benchmark.speed import accelerator, costly, encoders, passes, process
 from keras_ood.benchmark.speed.comparison import Comparison
 from keras_ood.benchmark.speed.rivals import Rivals
 from keras_ood.tables.markdown import markdown_table
@@ -24,6 +24,7 @@ def measure(images: int, rivals: Rivals | None = None) -> Iterator[Comparison]:
         rivals: Another framework's networks, for rows against them; None leaves those rows out.
     """
     yield from passes.comparisons(rivals)
+    yield from encoders.comparisons(rivals)
     yield from costly.comparisons()
     yield from accelerator.comparisons(rivals)
     yield from process.comparisons(images)

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ood.backend import devices
 from keras_ood.benchmark.speed.comparison import Comparison, compare, rate
+from keras_ood.benchmark.speed.encoders import embedding
 from keras_ood.benchmark.speed.rivals import LATENT_DIM, Rivals
 from keras_ood.models import TiltedVAE
 
@@ -23,6 +24,8 @@ def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
         return
     images = np.random.default_rng(0).integers(0, 256, (BATCH * BATCHES, 32, 32, 1), np.uint8)
     detector = TiltedVAE((32, 32, 1), latent_dim=LATENT_DIM, tilt=15.0, architecture="paper")
+    if rivals is not None and rivals.has_gpu:
+        yield from embedding(f"{name}, ", rivals, "cuda", {"float32": 3.0, "mixed_bfloat16": 3.0}, batch=1024)
     for policy in ("float32", "mixed_bfloat16"):
         fast = detector.inference_copy(policy)
         ours = (lambda fast=fast: fast.score(images, batch_size=BATCH, progress=False), len(images))
@@ -31,7 +34,7 @@ def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
             measured = median([rate(*ours) for _ in range(4)][1:])
             yield Comparison(f"{name}, score, paper, {policy}: roofline", measured / bound, measured, bound, "images/s")
         if rivals is not None and rivals.has_gpu:
-            theirs = (rivals.scorer("paper", images[:BATCH], True, "cuda"), BATCH)
+            theirs = (rivals.scorer("paper", images[:BATCH], True, "cuda", "float32"), BATCH)
             row = f"{name}, score, paper, {policy}: eager {rivals.name}, float32"
             yield compare(row, ours, theirs, goal=3.0, rounds=3)
 

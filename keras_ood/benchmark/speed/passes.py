@@ -26,6 +26,11 @@ def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
         yield compare(f"score, {architecture}: bare Keras predict", ours, predict)
         if rivals is not None:
             yield from _scoring(rivals, architecture, ours)
+            fast = detector.inference_copy("mixed_bfloat16")
+            ours = (lambda fast=fast, images=images: fast.score(images, batch_size=BATCH, progress=False), len(images))
+            theirs = (rivals.scorer(architecture, images[:BATCH], True, "cpu", "bfloat16"), BATCH)
+            name = f"score, {architecture}, bfloat16: {rivals.name}, {architecture}, channels last, bfloat16"
+            yield compare(name, ours, theirs, goal=1.0)
     if rivals is not None:
         yield from _training(rivals)
 
@@ -33,13 +38,13 @@ def comparisons(rivals: Rivals | None = None) -> Iterator[Comparison]:
 def _scoring(rivals: Rivals, architecture: str, ours: Any) -> Iterator[Comparison]:
     images = _images(BATCH)
     for channels_last in (False, True):
-        theirs = (rivals.scorer("paper", images, channels_last, "cpu"), BATCH)
+        theirs = (rivals.scorer("paper", images, channels_last, "cpu", "float32"), BATCH)
         name = f"score, {architecture}: {rivals.name}, paper" + (", channels last" if channels_last else "")
         goal = None if not channels_last else 1.0 if architecture == "paper" else 5.0
         yield compare(name, ours, theirs, goal=goal)
     if architecture == "small":
-        theirs = (rivals.scorer("small", images, True, "cpu"), BATCH)
-        yield compare(f"score, small: {rivals.name}, small, channels last", ours, theirs)
+        theirs = (rivals.scorer("small", images, True, "cpu", "float32"), BATCH)
+        yield compare(f"score, small: {rivals.name}, small, channels last", ours, theirs, goal=1.0)
 
 
 def _training(rivals: Rivals) -> Iterator[Comparison]:
