@@ -34,3 +34,18 @@ def gpu_name() -> str | None:
 
     found = tf.config.list_physical_devices("GPU")
     return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else None
+
+
+def compute_capability() -> tuple[int, int] | None:
+    """Return the compute capability of the NVIDIA GPU that the backend computes on, None where it is no GPU."""
+    if gpu_name() is None:
+        return None
+    if keras.backend.backend() == "jax":
+        import jax
+
+        major, minor = str(getattr(jax.devices()[0], "compute_capability", "0.0")).split(".")
+        return int(major), int(minor)
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(found[0]).get("compute_capability", (0, 0))  # type: ignore[no-any-return]

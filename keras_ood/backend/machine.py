@@ -7,7 +7,9 @@ from pathlib import Path
 
 import keras
 
-from keras_ood.backend.devices import gpu_name
+from keras_ood.backend.devices import compute_capability, gpu_name
+
+_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 
 
 def usable_cores() -> int:
@@ -16,6 +18,24 @@ def usable_cores() -> int:
     if count is None and hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return (count or os.cpu_count)() or 1
+
+
+def fast_bfloat16() -> bool:
+    """Return whether the active backend computes much faster in bfloat16 than in float32 on this machine's device.
+
+    So do TensorFlow on processors with instructions for it (AMX, AVX-512 BF16, Arm's BF16) and GPUs of compute capability 8 on;
+    XLA on a CPU does not.
+    """
+    capability = compute_capability()
+    if capability is not None:
+        return capability >= (8, 0)
+    return keras.backend.backend() == "tensorflow" and not _BFLOAT16_FLAGS.isdisjoint(_processor_flags())
+
+
+def _processor_flags() -> set[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split(":")[1].split()}
 
 
 def describe_machine() -> str:

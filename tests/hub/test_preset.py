@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_ood
-from keras_ood import PresetError
+from keras_ood import PresetError, loading
 from keras_ood.calibration.guarantees import promise
 from keras_ood.cards import card
 from keras_ood.hub import handles, preset, serialization
@@ -188,6 +188,21 @@ def test_reduced_precision_does_not_outlive_saving(pretrained, digits, tmp_path)
     loaded = keras_ood.from_pretrained(tmp_path)
     np.testing.assert_allclose(loaded.score(digits[1][:9], "nll"), pretrained.score(digits[1][:9], "nll"), rtol=1e-5)
     assert loaded.threshold(0.05) == half.threshold(0.05)
+
+
+CHOSEN = {  # handle, whether bfloat16 is fast on the machine, what is chosen
+    "golden scores hold": ("tilted-vae-digits", True, "bfloat16"),
+    "no gain": ("tilted-vae-digits", False, "float32"),
+    "whitened features do not": ("tilted-vae-mnist", True, "float32"),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("handle", "fast", "chosen"), CHOSEN.values(), ids=CHOSEN)
+def test_precision_is_chosen_where_golden_scores_hold(monkeypatch, handle, fast, chosen):
+    """`dtype="auto"` is bfloat16 where the machine gains by it and the golden scores hold, else float32."""
+    monkeypatch.setattr(loading, "fast_bfloat16", lambda: fast)
+    assert keras_ood.from_pretrained(handle, dtype="auto").compute_dtype == chosen
 
 
 @pytest.mark.once
