@@ -2,14 +2,13 @@
 
 import os
 
-import keras
 import numpy as np
 
 from keras_ood.backend.forking import require_backend
 from keras_ood.backend.machine import fast_bfloat16
 from keras_ood.backend.settings import own_settings
 from keras_ood.hub import handles, safety
-from keras_ood.hub.preset import PresetError, read, verify
+from keras_ood.hub.preset import WEIGHTS, PresetError, read, verify
 from keras_ood.hub.serialization import golden_scores
 from keras_ood.models import Detector
 
@@ -61,14 +60,15 @@ def from_pretrained(
     )
     preset = read(folder)
     verify(folder, preset)
-    safety.check(folder)
+    drawn = safety.check(folder)
+    if not isinstance(drawn.built, Detector):
+        raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(drawn.built).__name__} in {folder}")
     try:
         with own_settings("float32"):
-            detector = keras.saving.load_model(folder, compile=False, safe_mode=True)
+            detector: Detector = drawn.allocate()
+            detector.load_weights(folder / WEIGHTS)
     except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
         raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
-    if not isinstance(detector, Detector):
-        raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(detector).__name__} in {folder}")
     found, expected = golden_scores(detector), np.asarray(preset["golden_scores"], np.float32)
     if not _hold(found, expected, GOLDEN_TOLERANCE):
         raise PresetError(

@@ -1,12 +1,12 @@
-"""How large a model would be, told before it is: its constructors run, its variables take no memory."""
+"""A model whose constructors have run and whose variables take no memory yet: how large it would be is told before it is."""
 
 import math
-import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.backend.common import global_state  # where Keras notes variables that have no values yet
 
 from keras_ood.backend.eagerly import eagerly
@@ -20,21 +20,38 @@ def drawing() -> bool:
     return getattr(_drawing, "now", False)
 
 
-def count_numbers(build: Callable[[], Any]) -> int:
-    """Return how many numbers all the variables hold that `build` makes, each copy counted; none of them is allocated.
+class Blueprint:
+    """What `draw` gives.
 
-    What `build` raises is raised here. Python's random numbers, which seed Keras' initializers, are as before.
+    Args:
+        built: What `build` returned.
+        variables: All variables that it made.
     """
 
-    def draw() -> int:
+    def __init__(self, built: Any, variables: Sequence[Any]) -> None:
+        self.built, self._variables = built, variables
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all the variables hold, each copy counted."""
+        return sum(math.prod(variable.shape) for variable in self._variables)
+
+    def allocate(self) -> Any:
+        """Return what was built, its weights zeros that a file is to fill: no initializer runs, each a program for JAX."""
+        for variable in self._variables:
+            if isinstance(variable._initializer, keras.initializers.Initializer):  # others are seeds, which no file holds
+                variable._initializer = np.zeros
+            variable._deferred_initialize()
+        return self.built
+
+
+def draw(build: Callable[[], Any]) -> Blueprint:
+    """Return the blueprint of what `build` makes; what it raises is raised here."""
+
+    def call() -> Blueprint:
         _drawing.now = True
         with keras.StatelessScope(initialize_variables=False), own_settings("float32"):
-            build()
-            made = global_state.get_global_attribute("uninitialized_variables", [])
-            return sum(math.prod(variable.shape) for variable in made)
+            built = build()
+            return Blueprint(built, global_state.get_global_attribute("uninitialized_variables", []))
 
-    state = random.getstate()
-    try:
-        return eagerly(draw)  # Keras keeps its notes for each thread: with that one they go
-    finally:
-        random.setstate(state)
+    return eagerly(call)  # Keras keeps its notes for each thread: with that one they go

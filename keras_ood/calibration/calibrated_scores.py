@@ -9,6 +9,7 @@ import numpy as np
 from keras_ood.calibration.conformal import Calibration
 from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.calibration.mondrian import MondrianCalibration
+from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 from keras_ood.scores import Fit, Score
 
 _CALIBRATION, _FITTED, _FITTED_TO, _MAPS, _PASSES = "calibration", "fitted", "fitted_to", "maps", "passes"
@@ -16,10 +17,6 @@ _MONDRIAN = "mondrian"
 _WEIGHTS = "weights_sha256"
 
 Kept = TypeVar("Kept")
-
-
-class NotCalibratedError(RuntimeError):
-    """A p-value, a threshold or a fitted score was asked of a detector that has not been calibrated for it."""
 
 
 class Passes(NamedTuple):

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from keras_ood.cli.console import Model, errors_in_a_line
+from keras_ood.cli.computing import computing
+from keras_ood.cli.console import Model
 from keras_ood.cli.reading import Background, Frames, Reading, Unreadable, UnreadableOption, ValueRange
 
 
@@ -34,7 +35,7 @@ def serve(
 
     Example: keras-ood app
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.app import build
 
         reading = Reading(unreadable, background, Frames.FIRST, value_range)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import Json, err, errors_in_a_line, same_command, show, table
+from keras_ood.cli.computing import computing
+from keras_ood.cli.console import Json, err, same_command, show, table
 from keras_ood.hub import handles
 
 Runs = Annotated[Path, typer.Option(help="Where finished trainings are kept.")]
@@ -46,7 +47,7 @@ def benchmark(
     if speed or check or check_gpu:
         _speed(folder, speed_images, check, check_gpu, speed and not presets, as_json)
         return
-    with errors_in_a_line(same_command()):
+    with computing(same_command()):
         from keras_ood import benchmark, scores
 
         for method in methods or []:
@@ -62,7 +63,7 @@ def benchmark(
 
 
 def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool, as_json: bool) -> None:
-    with errors_in_a_line():
+    with computing():
         from keras_ood.backend import devices
         from keras_ood.benchmark import speed
 
@@ -107,7 +108,7 @@ def sweep(
 
     Example: keras-ood sweep zoo/tilted-vae-cifar10-pixels/recipe.toml -s small,64,20 -s small,64,0
     """
-    with errors_in_a_line(same_command()):
+    with computing(same_command()):
         from keras_ood.evaluation.studies.sweep import CSV, parse_setting
         from keras_ood.evaluation.studies.sweep import sweep as run
         from keras_ood.recipes.recipe import Recipe

@@ -1,7 +1,6 @@
 """What the commands share: where they print, how they fail, what they take."""
 
 import functools
-import os
 import shlex
 import sys
 import traceback
@@ -16,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 from keras_ood.cli import completion
 from keras_ood.hub import handles, preset
 from keras_ood.tables.records import finite, writable
@@ -77,10 +77,8 @@ def errors_in_a_line(stopped: str = "") -> Iterator[None]:
         err.print(f"\nStopped. {str(interrupt) or stopped}".rstrip(), soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(INTERRUPTED) from None
     except MENDABLE as error:
-        import keras_ood
-
         _end_progress(error)
-        uncalibrated = isinstance(error, keras_ood.NotCalibratedError)
+        uncalibrated = isinstance(error, NotCalibratedError)
         fail(error, "keras-ood calibrate MODEL IMAGES --out FOLDER [--method SCORE] [--maps]" if uncalibrated else "")
 
 
@@ -150,27 +148,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def load(model: str | Path) -> Any:
-    """Return the detector of a handle; what JAX compiles for it is kept for the next command."""
-    import keras_ood
-
-    keep_compilations()
-    return keras_ood.from_pretrained(locate(model))
-
-
-def keep_compilations() -> None:
-    """Let JAX keep what it compiles for the next command."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if jax.config.jax_compilation_cache_dir is None:
-            cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "keras-ood" / "jax"
-            jax.config.update("jax_compilation_cache_dir", str(cache))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 def locate(model: str | Path) -> Path:

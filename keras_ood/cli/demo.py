@@ -13,7 +13,8 @@ from rich.text import Text
 import keras_ood
 from keras_ood import datasets, plots
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.cli.console import in_distribution, load, locate, printable
+from keras_ood.cli.computing import load
+from keras_ood.cli.console import in_distribution, locate, printable
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.pictures import save_figures, save_report

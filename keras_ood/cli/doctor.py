@@ -18,7 +18,8 @@ from rich.text import Text
 from keras_ood import datasets
 from keras_ood.backend.devices import gpu_name
 from keras_ood.backend.machine import describe_machine
-from keras_ood.cli.console import load, printable
+from keras_ood.cli.computing import load
+from keras_ood.cli.console import printable
 from keras_ood.encoders.efficientnet_lite0 import PACKAGE, read_weights
 from keras_ood.encoders.embed import embeddings_folder
 from keras_ood.hub import handles, preset

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli import completion
+from keras_ood.cli.computing import computing, load
 from keras_ood.cli.console import (
     BatchSize,
     Json,
     Model,
-    errors_in_a_line,
     in_distribution,
-    load,
     locate,
     prepare,
     show,
@@ -77,7 +76,7 @@ def evaluate(
     """
     if (masks is None) == (not ood):
         raise typer.BadParameter("an evaluation takes --ood, or --masks in its place")
-    with errors_in_a_line():
+    with computing():
         reading = Reading(unreadable, background, frames, value_range)
         prepare(out_file, *([plots] if plots else []))
         if masks is not None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from keras_ood.cli.console import Json, Method, Model, errors_in_a_line, load, show
+from keras_ood.cli.computing import computing, load
+from keras_ood.cli.console import Json, Method, Model, show
 
 
 def export(
@@ -24,7 +25,7 @@ def export(
 
     Example: keras-ood export tilted-vae-digits detector.onnx
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.export.export import format_of
         from keras_ood.export.formats import FORMATS
 

@@ -9,7 +9,8 @@ import typer
 from rich.console import Group
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import Json, errors_in_a_line, keep_compilations, locate, same_command, show, table
+from keras_ood.cli.computing import computing
+from keras_ood.cli.console import Json, locate, same_command, show, table
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.hub import preset
 
@@ -85,7 +86,7 @@ def finetune(
 
     Example: keras-ood finetune --data my_photos/ --out my-detector
     """
-    with errors_in_a_line(same_command()):
+    with computing(same_command()):
         from keras_ood.callbacks.progress import TrainingProgress
         from keras_ood.images.groups import BY_FOLDER
         from keras_ood.training import finetune
@@ -95,7 +96,6 @@ def finetune(
         settings = Settings(epochs, patience, batch_size, learning_rate, freeze_encoder, seed)
         encoder = as_encoder(source)
         shape = preset.read(locate(source))["input_shape"] if encoder is None else encoder.image_shape
-        keep_compilations()
         reading = Reading(unreadable, background, frames, value_range)
         images, _ = reading.open(data)
         height, width = _parse(size) or shape[:2]

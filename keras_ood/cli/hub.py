@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from keras_ood.cli import completion
+from keras_ood.cli.computing import computing
 from keras_ood.cli.console import Json, err, errors_in_a_line, show, table
 from keras_ood.hub import handles, preset
 
@@ -120,7 +121,7 @@ def publish(
 
     Example: keras-ood publish my-detector/ --repo me/my-detector --dry-run
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.cards import card
         from keras_ood.hub.push import push
 

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from keras_ood.cli.app import serve
 from keras_ood.cli.benchmark import benchmark, sweep
+from keras_ood.cli.computing import computing
 from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, printable, show, table
 from keras_ood.cli.evaluate import evaluate
 from keras_ood.cli.export import export
@@ -87,7 +88,7 @@ def demo(
 
     Example: keras-ood demo
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.cli import demo as demonstration
 
         result = demonstration.run_on_photographs(folder) if on_photographs else demonstration.run(model, folder)
@@ -102,7 +103,7 @@ def photographs(
 
     Example: keras-ood photographs
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood import datasets
 
         found = datasets.photographs(folder)
@@ -122,7 +123,7 @@ def doctor(as_json: Json = False) -> None:
 
     Example: keras-ood doctor
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.cli import doctor as diagnosis
 
         result = diagnosis.examine()

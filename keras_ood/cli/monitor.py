@@ -7,7 +7,8 @@ from typing import IO, Annotated, Any
 import typer
 
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, out, prepare, show
+from keras_ood.cli.computing import computing
+from keras_ood.cli.console import BatchSize, Method, Model, err, out, prepare, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.cli.score import FLAGGED
 from keras_ood.cli.streams import check_stream, open_stream
@@ -60,7 +61,7 @@ def monitor(
 
     Example: keras-ood monitor tilted-vae-fashion-mnist-pixels camera/ --follow --state watched/ --out watched.jsonl
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.cli.watching import MartingaleWatch, WindowWatch
 
         of_martingale = {"--state": state, "--metrics-port": metrics_port, "--plot": plot, "--method": method}

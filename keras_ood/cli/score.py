@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_ood.cli.console import BatchSize, Method, Model, err, errors_in_a_line, load, out, same_command, show
+from keras_ood.cli.computing import computing, load
+from keras_ood.cli.console import BatchSize, Method, Model, err, out, same_command, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.terminal.interrupts import hold_interrupts
 
@@ -92,7 +93,7 @@ def score(
 
     Example: keras-ood score tilted-vae-fashion-mnist-pixels photos/ --out scores.csv --fpr 0.01
     """
-    with errors_in_a_line(same_command() if engine is Engine.RAY else ""):
+    with computing(same_command() if engine is Engine.RAY else ""):
         from keras_ood.calibration.rule import Rule
 
         rule = Rule(fpr, fdr, confidence, storey)

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from keras_ood.cli import completion
-from keras_ood.cli.console import Json, Model, errors_in_a_line, in_distribution, load, locate, prepare, show, table
+from keras_ood.cli.computing import computing, load
+from keras_ood.cli.console import Json, Model, in_distribution, locate, prepare, show, table
 from keras_ood.tables.records import write_records
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the rows as CSV.")]
@@ -31,7 +32,7 @@ def set_level(
 
     Example: keras-ood set-level inflow-cifar10-pixels --ood gtsrb
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.evaluation.studies import set_level as study
 
         folder, ood = locate(model), list(dict.fromkeys(ood))
@@ -66,7 +67,7 @@ def attack(
 
     Example: keras-ood attack inflow-fashion-mnist-pixels --count 200
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.evaluation.studies import adversarial
 
         folder = locate(model)

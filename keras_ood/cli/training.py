@@ -7,7 +7,8 @@ import typer
 
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli import completion
-from keras_ood.cli.console import BatchSize, Json, Model, errors_in_a_line, load, same_command, show
+from keras_ood.cli.computing import computing, load
+from keras_ood.cli.console import BatchSize, Json, Model, same_command, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 
 
@@ -20,7 +21,7 @@ def train(
 
     Example: keras-ood train zoo/tilted-vae-digits/recipe.toml
     """
-    with errors_in_a_line(same_command()):
+    with computing(same_command()):
         from keras_ood.training import from_recipe
 
         folder = from_recipe.train(recipe, runs)
@@ -57,7 +58,7 @@ def calibrate(
 
     Example: keras-ood calibrate tilted-vae-digits my_images/ --out my-detector
     """
-    with errors_in_a_line():
+    with computing():
         from keras_ood.calibration.guarantees import promise
         from keras_ood.images.groups import BY_FOLDER
 

@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from keras_ood.cli.console import err, load
+from keras_ood.cli.computing import load
+from keras_ood.cli.console import err
 from keras_ood.cli.reading import Reading
 from keras_ood.cli.streams import Batch
 from keras_ood.tables.records import finite

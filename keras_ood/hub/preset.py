@@ -15,7 +15,9 @@ from keras_ood.hub.content import Content, File
 
 FORMAT = 1
 PRESET = "preset.json"
-REQUIRED = ("config.json", "metadata.json", "model.weights.h5")
+CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+REQUIRED = (CONFIG, "metadata.json", WEIGHTS)
 CARD = "README.md"
 SOURCES = ("recipe.toml", "sweep.csv")
 """What there is before a detector is trained: stays on disk where another detector is saved in its place."""

@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import keras
 
-from keras_ood.backend.blueprint import count_numbers
-from keras_ood.hub.preset import LONGEST_JSON, PresetError
+from keras_ood.backend.blueprint import Blueprint, draw
+from keras_ood.hub.preset import CONFIG, LONGEST_JSON, WEIGHTS, PresetError
 
 MOST_OBJECTS = 128
 DEEPEST = 32
@@ -65,25 +65,29 @@ _KERAS = {
 _PACKAGE = "keras_ood>"
 
 
-def check(folder: Path) -> None:
+def check(folder: Path) -> Blueprint:
     """Check what `keras.saving.load_model(folder)` would build.
+
+    Returns:
+        The detector, its variables without values.
 
     Raises:
         PresetError: The configuration names a class that is neither this package's nor one of the Keras layers that presets are
             made of, nests or measures beyond all use, or asks for more variables than the weights file fills; or that file
             points outside itself or swells.
     """
-    config = _check_config(folder / "config.json")
-    held = _check_weights(folder / "model.weights.h5")
+    config = _check_config(folder / CONFIG)
+    held = _check_weights(folder / WEIGHTS)
     try:
-        built = count_numbers(lambda: keras.saving.deserialize_keras_object(config, safe_mode=True))
+        drawn = draw(lambda: keras.saving.deserialize_keras_object(config, safe_mode=True))
     except Exception as error:  # whatever Keras makes of a configuration
         raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
-    if built > COPIES * held + UNSAVED:
+    if drawn.numbers > COPIES * held + UNSAVED:
         raise PresetError(
             f"A configuration builds no more than its weights file fills, {held} numbers. "
-            f"Received: {folder}, which asks for {built}"
+            f"Received: {folder}, which asks for {drawn.numbers}"
         )
+    return drawn
 
 
 def _check_config(path: Path) -> Any:

@@ -56,14 +56,10 @@ class Detector(Family, Calibratable, Localising, Trainable):
         self.feature_space = _as_feature_space(encoder)
         self.entrance = Entrance(self.preprocessing, self.feature_space)
         self.statistics_pass = StatisticsPass(self)
-        self._statistic_names: tuple[str, ...] = ()
 
-    @property
     def statistic_names(self) -> tuple[str, ...]:
-        """Names of the statistics of one cheap pass."""
-        if not self._statistic_names:
-            self._statistic_names = tuple(self.compute_output_spec(keras.KerasTensor((1, *self.image_shape))))
-        return self._statistic_names
+        """Return the names of the statistics of one cheap pass."""
+        return self.statistics_pass.names()
 
     def position_scores(self, seen: Any) -> Any:
         """Return scores at positions, `(batch, h, w)` tensors, of a batch of images; higher = more out-of-distribution.
@@ -149,10 +145,10 @@ def _as_feature_space(encoder: Any) -> FeatureSpace | None:
 
 
 def _frozen_copy(background: Any, image_shape: tuple[int, int, int]) -> Detector:
-    """A copy of a background model or of its configuration: on JAX a pass of one model takes the arrays that another shares."""
+    """A background model of one's own: on JAX a pass of one model takes the arrays that another shares."""
     given = keras.saving.deserialize_keras_object(background) if isinstance(background, dict) else background
     if not (isinstance(given, Detector) and given.image_shape == image_shape):
         raise ValueError(f"`background` must be a detector of {image_shape} images. Received: {background!r}")
-    copy = given.inference_copy()
+    copy = given.inference_copy() if given is background else given
     copy.trainable = False
     return copy

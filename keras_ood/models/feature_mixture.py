@@ -71,8 +71,11 @@ class FeatureMixture(Detector):
         self.folds = folds
         self.spaces = [space, *(MixtureSpace(space.encoder, space.stages, space.memory) for _ in range(folds - 1))]
         self._left_out: list[np.ndarray] = []
-        self._statistic_names = ("nll", "mahalanobis", "knn")
         self.built = True
+
+    def statistic_names(self) -> tuple[str, ...]:
+        """Return the names of the statistics of one pass, which does not say before the fit."""
+        return ("nll", "mahalanobis", "knn")
 
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
         """Return the statistics of a batch of images, see above."""

@@ -25,12 +25,20 @@ class StatisticsPass:
     def __init__(self, detector: Any) -> None:
         self._detector = detector
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._names: tuple[str, ...] = ()
 
     def compiled_function(self, name: str, build: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """Return the function that `build` gave when it was first asked for under this name."""
         if name not in self._functions:
             self._functions[name] = build()
         return self._functions[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the statistics of a pass: of the first one, traced for them alone where there was none yet."""
+        if not self._names:
+            detector = self._detector
+            self._names = tuple(detector.compute_output_spec(keras.KerasTensor((1, *detector.image_shape))))
+        return self._names
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Return what enters the detector of a batch of images, `(batch, *entrance.given_shape)`, float32."""
@@ -87,6 +95,7 @@ class StatisticsPass:
 
         for prepared, length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             values = pending()
+            self._names = self._names or tuple(values)
             for score in measuring:
                 seen = prepared[:length] if score.transductive else prepared
                 values = values | score.measure(detector, seen, samples, seed)

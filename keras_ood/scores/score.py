@@ -43,7 +43,7 @@ class Score:
 
     def serves(self, detector: Any) -> bool:
         """Return whether `detector` has all that the score takes."""
-        return all(hasattr(detector, name) for name in self.calls) and set(self.needs) <= set(detector.statistic_names)
+        return all(hasattr(detector, name) for name in self.calls) and set(self.needs) <= set(detector.statistic_names())
 
     def measure(self, detector: Any, images: np.ndarray, samples: int | None = None, seed: int = 0) -> dict[str, np.ndarray]:
         """Return further statistics, `(batch,)` each, of preprocessed images; here none.

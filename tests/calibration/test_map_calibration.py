@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from keras_ood.calibration.calibrated_scores import CalibratedScores, NotCalibratedError
+from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.calibration.map_calibration import MapCalibration
+from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 
 pytestmark = pytest.mark.once
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_ood import datasets
-from keras_ood.calibration.calibrated_scores import NotCalibratedError
 from keras_ood.calibration.conformal import Calibration
+from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 from keras_ood.evaluation import spectrum
 from keras_ood.evaluation.metrics import detection_metrics, exact_interval
 from keras_ood.evaluation.spectrum import MILD, UNIT

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 import keras_ood
 from keras_ood.attention import PerImageGate
-from keras_ood.calibration.calibrated_scores import NotCalibratedError
+from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 from keras_ood.datasets import damage, textures
 from keras_ood.encoders import FeatureSpace, FrozenEncoder, MapEncoder, MapSpace, MixtureSpace
 from keras_ood.hub import preset, short_card
