@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.export.input_shape import InputShape
+from keras_ood.export.precision import PRECISIONS, Precision, quantise
 from keras_ood.export.resizing import use_products
 
 Outputs = dict[str, np.ndarray]
@@ -24,8 +26,11 @@ class Format:
         suffix: Suffix of the path.
         backends: Keras backends that can write it.
         packages: Packages that writing and running it import.
-        write: Function of a model of `(batch, *image_shape)` uint8 `images` and a float32 `fpr`, the image shape, the path and
-            some metadata, which are written where the format has room.
+        precisions: In which its networks can compute.
+        float16_policy: Keras' dtype policy of the detector that is written as float16; `"float32"` where the format's own
+            converter changes the numbers.
+        write: Function of a model of `(batch, *image_shape)` uint8 `images` and a float32 `fpr`, the image shape, the path,
+            some metadata, which are written where the format has room, and the precision.
         run: Function from the path, images and a false positive rate to the outputs by name, computed by the format's own
             runtime.
         usage: `run` as a line of Python for users, `images` and `fpr`, an `np.array(0.05, np.float32)`, to `outputs`.
@@ -34,7 +39,9 @@ class Format:
     suffix: str
     backends: tuple[str, ...]
     packages: tuple[str, ...]
-    write: Callable[[keras.Model, tuple[int, ...], Path, Mapping[str, str]], None]
+    precisions: tuple[str, ...]
+    float16_policy: str
+    write: Callable[[keras.Model, InputShape, Path, Mapping[str, str], Precision], None]
     run: Callable[[Path, np.ndarray, float], Outputs]
     usage: str
 
@@ -45,13 +52,15 @@ class Format:
             raise RuntimeError(f"This export needs the packages {', '.join(missing)}: pip install 'keras-ood[export]'")
 
 
-def _keras_export(model: keras.Model, image_shape: tuple[int, ...], path: Path, format: str, **options: Any) -> None:
+def _keras_export(model: keras.Model, image_shape: InputShape, path: Path, format: str, **options: Any) -> None:
     images = keras.layers.InputSpec(shape=(None, *image_shape), dtype="uint8", name="images")
     signature = {"images": images, "fpr": keras.layers.InputSpec(shape=(), dtype="float32", name="fpr")}
-    model.export(str(path), format=format, verbose=False, input_signature=[signature], **options)
+    with use_products(model):
+        model.export(str(path), format=format, verbose=False, input_signature=[signature], **options)
 
 
-def _write_saved_model(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_saved_model(model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     options: dict[str, Any] = {}
     if keras.backend.backend() == "jax":
         options = {
@@ -68,11 +77,11 @@ def _run_saved_model(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     return {name: value.numpy() for name, value in loaded.serve({"images": images, "fpr": np.array(fpr, np.float32)}).items()}
 
 
-def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_onnx(model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import onnx
 
-    with use_products(model):
-        _keras_export(model, image_shape, path, "onnx")
+    _keras_export(model, image_shape, path, "onnx")
     content = onnx.load(path)
     outputs = {output.name: output for output in content.graph.output}
     del content.graph.output[:]
@@ -82,6 +91,8 @@ def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, me
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.helper.set_model_props(content, dict(metadata))
     onnx.save(content, path)
+    if precision.name == "int8":
+        quantise(path, model, precision)
 
 
 def _run_onnx(path: Path, images: np.ndarray, fpr: float) -> Outputs:
@@ -92,13 +103,18 @@ def _run_onnx(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     return dict(zip(names, session.run(names, {"images": images, "fpr": np.array(fpr, np.float32)}), strict=True))
 
 
-def _write_litert(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_litert(model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        with use_products(model):
-            _keras_export(model, image_shape, Path(folder), "tf_saved_model")
-        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+        _keras_export(model, image_shape, Path(folder), "tf_saved_model")
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if precision.name != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision.name == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
 
 
 def _run_litert(path: Path, images: np.ndarray, fpr: float) -> Outputs:
@@ -107,11 +123,12 @@ def _run_litert(path: Path, images: np.ndarray, fpr: float) -> Outputs:
     return dict(Interpreter(str(path)).get_signature_runner()(images=images, fpr=np.array(fpr, np.float32)))
 
 
-def _write_openvino(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_openvino(model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
-        _write_onnx(model, image_shape, Path(folder, "model.onnx"), metadata)
+        _write_onnx(model, image_shape, Path(folder, "model.onnx"), metadata, precision)
         content = openvino.Core().read_model(Path(folder, "model.onnx"))
         openvino.save_model(content, path, compress_to_fp16=False)
 
@@ -130,6 +147,8 @@ FORMATS: dict[str, Format] = {
         ".onnx",
         ("tensorflow",),
         ("onnx", "tf2onnx", "onnxruntime"),
+        PRECISIONS,
+        "mixed_float16",
         _write_onnx,
         _run_onnx,
         "import onnxruntime as onnx; inputs = {{'images': images, 'fpr': fpr}}; "
@@ -139,6 +158,8 @@ FORMATS: dict[str, Format] = {
         ".tflite",
         ("tensorflow",),
         ("ai_edge_litert",),
+        PRECISIONS,
+        "float32",
         _write_litert,
         _run_litert,
         "import ai_edge_litert.interpreter as lite; "
@@ -147,7 +168,9 @@ FORMATS: dict[str, Format] = {
     "openvino": Format(
         ".xml",
         ("tensorflow",),
-        ("onnx", "tf2onnx", "openvino"),
+        ("onnx", "tf2onnx", "onnxruntime", "openvino"),
+        PRECISIONS,
+        "mixed_float16",
         _write_openvino,
         _run_openvino,
         "import openvino; model = openvino.compile_model({path!r}, 'CPU', {{'INFERENCE_PRECISION_HINT': 'f32'}}); "
@@ -157,6 +180,8 @@ FORMATS: dict[str, Format] = {
         "",
         ("tensorflow", "jax"),
         ("tensorflow",),
+        ("float32",),
+        "float32",
         _write_saved_model,
         _run_saved_model,
         "import tensorflow as tf; model = tf.saved_model.load({path!r}); "
