@@ -3,7 +3,6 @@
 import os
 import tempfile
 import warnings
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from keras_ood import scores
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.calibration.conformal import Calibration
-from keras_ood.export import input_shape
 from keras_ood.export.calibrated_pass import CalibratedPass
-from keras_ood.export.formats import FORMATS
-from keras_ood.export.precision import PRECISIONS, Precision
-from keras_ood.export.verify import examples, verify
+from keras_ood.export.formats import FORMATS, Format, Runtime
+from keras_ood.export.input_shape import InputShape, checked
+from keras_ood.export.precision import Precision
+from keras_ood.export.verify import examples, verify, verify_order
 
 
 def exportable(detector: Any) -> list[str]:
@@ -47,35 +46,30 @@ def export(
             f"Scores that are functions of one pass can be exported, of this {type(detector).__name__}: "
             f"{exportable(detector)}. Received: {score.name!r}"
         )
-    shape = input_shape.checked(detector.image_shape if image_shape is None else image_shape)
-    if precision in PRECISIONS and precision not in chosen.precisions:
-        raise ValueError(f"`precision` of the format {name!r} must be one of {chosen.precisions}. Received: {precision!r}")
+    shape = checked(detector.image_shape if image_shape is None else image_shape)
+    if precision not in chosen.policies:
+        raise ValueError(f"`precision` of the format {name!r} must be one of {list(chosen.policies)}. Received: {precision!r}")
     settled = Precision.of(precision, calibration, shape, detector.preprocessing)
     chosen.require_packages()
-    policy = chosen.float16_policy if precision == "float16" else "float32"
-    copy = detector if detector.compute_dtype == policy == "float32" else detector.inference_copy(policy)
-    calibrated_pass = CalibratedPass(copy, score, calibrated, with_maps=precision == "float32")
+    exact, reduced = (_in(detector, policy) for policy in ("float32", chosen.policies[precision]))
+    calibrated_pass = CalibratedPass(reduced, score, calibrated, with_maps=precision == "float32")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:  # on the same disk
-        made = Path(folder, "made")
+        made, settling = Path(folder, "made"), Path(folder, "settling")
         made.mkdir()
+        settling.mkdir()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the converters'; what they wrote is run and compared
-            run = partial(chosen.run, made / path.name, fpr=NOMINAL_FPR)
-
-            def write() -> None:
-                metadata = _metadata(detector, calibrated_pass, precision)
-                chosen.write(calibrated_pass, shape, made / path.name, metadata, settled)
-
-            write()
             if settled.batches:
-                found = np.concatenate([run(batch)["score"] for batch in settled.batches])[settled.first]
+                run = _written(chosen, calibrated_pass, shape, settling / path.name, settled)
+                found = np.concatenate([run(batch, NOMINAL_FPR)["score"] for batch in settled.batches])[settled.first]
+                batches = (batch for batch in settled.batches)
+                verify_order(found, exact.score(batches, score.name, progress=False)[settled.first])
                 calibrated_pass.calibration = Calibration(found[1::2] if score.fits else found)
-                write()
+            run = _written(chosen, calibrated_pass, shape, made / path.name, settled)
             for images in examples(shape, detector.image_shape):
-                outputs = run(images)
-                expected = copy.score(images, score.name, progress=False) if precision == "float32" else None
-                maps = None if calibrated_pass.maps is None else copy.fine_map(images, progress=False)
-                verify(outputs, expected, maps, calibrated_pass)
+                expected = exact.score(images, score.name, progress=False) if precision == "float32" else None
+                maps = None if calibrated_pass.maps is None else exact.fine_map(images, progress=False)
+                verify(run(images, NOMINAL_FPR), expected, maps, calibrated_pass)
         if path.is_dir():
             path.rename(Path(folder, "replaced"))
         for file in sorted(made.iterdir()):  # weights (.bin) before the graph that goes with them (.xml)
@@ -118,17 +112,21 @@ def _check_target(path: Path, is_folder: bool) -> None:
         raise FileExistsError(f"A folder is replaced if it is a SavedModel, nothing else. Received: {path}")
 
 
-def _metadata(detector: Any, calibrated_pass: CalibratedPass, precision: str) -> dict[str, str]:
-    """What the file says of itself, where the format has room."""
-    kept = {
+def _in(detector: Any, policy: str) -> Any:
+    return detector if detector.dtype_policy.name == policy else detector.inference_copy(policy)
+
+
+def _written(format: Format, calibrated_pass: CalibratedPass, shape: InputShape, path: Path, precision: Precision) -> Runtime:
+    """Write a file, which says what it is where the format has room, and return what runs it."""
+    metadata = {
         "keras_ood": version("keras-ood"),
-        "detector": type(detector).__name__,
+        "detector": type(calibrated_pass.detector).__name__,
         "score": calibrated_pass.score.name,
-        "precision": precision,
+        "precision": precision.name,
         "calibration_size": str(len(calibrated_pass.calibration)),
-        "own_shape": " ".join(map(str, detector.image_shape)),
-        "aspect": detector.preprocessing.aspect,
+        "aspect": calibrated_pass.detector.preprocessing.aspect,
     }
     if calibrated_pass.maps is not None:
-        kept["map_calibration_size"] = str(len(calibrated_pass.maps))
-    return kept
+        metadata["map_calibration_size"] = str(len(calibrated_pass.maps))
+    format.write(calibrated_pass, shape, path, metadata, precision)
+    return format.load(path)

@@ -15,8 +15,6 @@ from keras_ood.images.duplicates import Duplicates
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import iterate_batches
 
-PRECISIONS = ("float32", "float16", "int8")
-
 _BATCH = 32  # images
 _RANGES = 16  # batches, at most, that the ranges of int8 are taken from: spread over all, and all are scored for the p-values
 
@@ -26,7 +24,7 @@ class Precision:
     """How the networks of an export compute, and on which images it is settled.
 
     Attributes:
-        name: One of `PRECISIONS`.
+        name: `"float32"`, `"float16"` or `"int8"`.
         batches: Batches of uint8 in-distribution images.
         first: Indices of the different images among them.
     """
@@ -43,25 +41,21 @@ class Precision:
         are rounded to 8 bits.
 
         Args:
-            name: One of `PRECISIONS`.
-            source: In-distribution images, None for none.
+            name: `"float32"`, `"float16"` or `"int8"`.
+            source: Held-out in-distribution images; None for float32.
             input_shape: Of the exported model.
             preprocessing: The detector's.
 
         Raises:
-            ValueError: There is no such precision, or it needs images.
+            ValueError: Images are missing, or were given for float32.
         """
-        if name not in PRECISIONS:
-            raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {name!r}")
+        if (name == "float32") != (source is None):
+            raise ValueError(
+                "`calibration`, held-out in-distribution images, goes with float16 and int8, whose p-values are made of their "
+                f"own scores; float32 has the detector's. Received: {name!r} {'without' if source is None else 'with'} images"
+            )
         if source is None:
-            if name == "int8":
-                raise ValueError(
-                    "int8 takes `calibration`, held-out in-distribution images, for the ranges of its numbers and for "
-                    "p-values of its own scores. Received: None"
-                )
             return cls(name)
-        if name == "float32":
-            raise ValueError("An export in float32 has the detector's own calibration. Received: `calibration` for float32")
         height, width, channels = input_shape
         size = preprocessing.image_shape[:2] if height is None or width is None else (height, width)
         fitting, duplicates = Preprocessing((*size, channels), preprocessing.aspect), Duplicates()
@@ -85,7 +79,7 @@ def _is(batch: np.ndarray, input_shape: InputShape) -> bool:
 
 
 def _rounded(images: Any) -> np.ndarray:
-    return np.rint(255 * ops.convert_to_numpy(images)).astype(np.uint8)
+    return np.asarray(np.rint(255 * ops.convert_to_numpy(images)), np.uint8)
 
 
 def quantise(path: Path, model: keras.Model, precision: Precision) -> None:

@@ -11,6 +11,7 @@ from keras_ood.export.formats import Outputs
 from keras_ood.export.input_shape import InputShape
 
 TOLERANCE = 1e-4  # of a score, relative to the largest |score| or 1
+AGREEMENT = 0.98  # of the ranks, at least
 
 
 def examples(input_shape: InputShape, own_shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
@@ -30,6 +31,20 @@ def examples(input_shape: InputShape, own_shape: tuple[int, int, int]) -> Iterat
     for height, width in sizes:
         down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
         yield noise[:, down][:, :, across].astype(np.uint8)
+
+
+def verify_order(scores: np.ndarray, expected: np.ndarray) -> None:
+    """Raise a `RuntimeError` unless an export of reduced precision ranks in-distribution images as the detector does.
+
+    No other images decide: which ones are out-of-distribution, nobody knows here.
+    """
+    ranks = [np.argsort(np.argsort(values)) for values in (scores, expected)]
+    agreement = float(np.asarray(np.corrcoef(*ranks))[0, 1])
+    if not agreement >= AGREEMENT:
+        raise RuntimeError(
+            "The exported model of reduced precision does not rank the calibration images as the detector does; nothing was "
+            f"written. Expected: a rank correlation of {AGREEMENT:g} at least. Received: {agreement:.3f}"
+        )
 
 
 def verify(outputs: Outputs, expected: np.ndarray | None, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:

@@ -109,9 +109,9 @@ class Portable(keras.Model):  # type: ignore[misc]
         """Write the detector, one score and its calibration as one model for another runtime.
 
         The model takes `images`, uint8 `(batch, height, width, channels)`, and `fpr`, a float32 number; it returns `score` and
-        `p_value`, `(batch,)` float32 each: what `score` and `p_values` return up to rounding; and `flag`, `(batch,)` bool. Where
-        maps are calibrated there is also `heat_map`, `(batch, height, width)` of the detector's own `image_shape`. The runtime
-        itself is asked for those of some images before anything is written to `path`. (Not the signature of Keras' own
+        `p_value`, `(batch,)` float32 each, what `score` and `p_values` return up to rounding, and `flag`, `(batch,)` bool.
+        Where maps are calibrated there is also `heat_map`, `(batch, height, width)` of the detector's own `image_shape`. The
+        runtime itself is asked for those of some images before anything is written to `path`. (Not the signature of Keras' own
         `export`, on purpose.)
 
         Args:
@@ -124,9 +124,9 @@ class Portable(keras.Model):  # type: ignore[misc]
                 detector's own; `(None, None, channels)` for images of any size; None for the detector's own.
             precision: Arithmetic of the networks, `"float32"`, `"float16"` or `"int8"`. The score's formula and the p-values
                 stay in float32. Other than float32 there are no heat maps.
-            calibration: Any accepted source of held-out in-distribution images, for int8 and float16: the ranges of int8 are
-                theirs, and p-values are made of their scores in the export itself, so that they hold for it. For float16 None
-                keeps the detector's own calibration.
+            calibration: Any accepted source of held-out in-distribution images, for float16 and int8, such as those of
+                `calibrate`: the ranges of int8 are theirs, and p-values are made of the scores that the export itself gives
+                them.
 
         Returns:
             The path.

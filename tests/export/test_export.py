@@ -14,8 +14,10 @@ from keras_ood import NotCalibratedError
 from keras_ood.attention import PerImageGate
 from keras_ood.cli.main import app
 from keras_ood.encoders import FeatureSpace, MapEncoder, MapSpace
-from keras_ood.export.export import CalibratedPass, _verify, exportable
+from keras_ood.export.calibrated_pass import CalibratedPass
+from keras_ood.export.export import exportable
 from keras_ood.export.formats import FORMATS
+from keras_ood.export.verify import verify
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.scores import get
 
@@ -144,13 +146,13 @@ def test_runtimes_give_the_detectors_scores(name, format, detectors, digits, tmp
     assert {file.stem for file in tmp_path.iterdir()} == {"model"}
     check(detector, path, format, images)
     if detector.calibrated.has_maps:
-        outputs = FORMATS[format].run(path, images, 0.05)
+        outputs = FORMATS[format].load(path)(images, 0.05)
         assert outputs["heat_map"].dtype == np.float32
         differing = np.abs(outputs["heat_map"] - detector.heat_map(images)) > 1e-6
         assert outputs["heat_map"].shape == (len(images), *detector.image_shape[:2])
         assert differing.mean() < 0.01  # one rank, where rounding moves a score across one
     else:
-        assert set(FORMATS[format].run(path, images, 0.05)) == {"score", "p_value", "flag"}
+        assert set(FORMATS[format].load(path)(images, 0.05)) == {"score", "p_value", "flag"}
 
 
 @pytest.mark.once
@@ -231,27 +233,31 @@ def writers(monkeypatch):
     return replace
 
 
-def half_written(model, image_shape, path, metadata):
+def half_written(model, image_shape, path, metadata, precision):
     """A writer whose disk is full."""
     path.write_bytes(b"half")
     raise OSError("No space left on device")
 
 
-def nothing_written(model, image_shape, path, metadata):
+def nothing_written(model, image_shape, path, metadata, precision):
     """A writer of an empty file."""
     path.touch()
 
 
-def another_score(path, images, fpr):
+def another_score(path):
     """A runtime that disagrees."""
-    ones = np.ones(len(images), np.float32)
-    return {"score": 0 * ones, "p_value": ones, "flag": ones <= fpr}
+
+    def run(images, fpr):
+        ones = np.ones(len(images), np.float32)
+        return {"score": 0 * ones, "p_value": ones, "flag": ones <= fpr}
+
+    return run
 
 
 FAILURES = {
     "disk full": ({"write": half_written}, OSError, "No space left"),
     "other scores": (
-        {"write": nothing_written, "run": another_score},
+        {"write": nothing_written, "load": another_score},
         RuntimeError,
         r"detector's score in .*nothing was written\. Expected: .* to .*\. Received: 0$",
     ),
@@ -283,10 +289,10 @@ def test_heat_maps_are_compared(fresh):
     found = graph({"images": images, "fpr": ops.convert_to_tensor(0.05)})
     outputs = {name: np.array(ops.convert_to_numpy(values)) for name, values in found.items()}
     expected = detector.score(images, "nll"), detector.fine_map(images)
-    _verify(outputs, *expected, graph)
+    verify(outputs, *expected, graph)
     outputs["heat_map"][2, 3, 4] += 0.5
     with pytest.raises(RuntimeError, match=r"the detector's heat_map in .* Expected: .* to .*\. Received: "):
-        _verify(outputs, *expected, graph)
+        verify(outputs, *expected, graph)
 
 
 REFUSED = {

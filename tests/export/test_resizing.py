@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 
 @pytest.mark.parametrize("aspect", ASPECTS)
 def test_one_graph_places_images_of_any_size(aspect):
-    """Larger, smaller, of any ratio of the sides, one pixel wide: what Keras' own resize, a crop and a padding give, to 1e-6."""
+    """Larger, smaller, of any ratio, one pixel wide: what Keras' own resize, a crop and a padding give, to 1e-6."""
     import tensorflow as tf
 
     target = (16, 12)
