@@ -38,13 +38,16 @@ def verify_order(scores: np.ndarray, expected: np.ndarray) -> None:
 
     No other images decide: which ones are out-of-distribution, nobody knows here.
     """
-    ranks = [np.argsort(np.argsort(values)) for values in (scores, expected)]
-    agreement = float(np.asarray(np.corrcoef(*ranks))[0, 1])
+    agreement = float(np.corrcoef(_ranks(scores), _ranks(expected))[0, 1])
     if not agreement >= AGREEMENT:
         raise RuntimeError(
             "The exported model of reduced precision does not rank the calibration images as the detector does; nothing was "
             f"written. Expected: a rank correlation of {AGREEMENT:g} at least. Received: {agreement:.3f}"
         )
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
 
 
 def verify(outputs: Outputs, expected: np.ndarray | None, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:
