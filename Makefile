@@ -42,6 +42,7 @@ test-jax: data
 
 test-wheel: $(STAMP)  ## what users install: the wheel, from another directory, without the network
 	$(BIN)/python tools/check_wheel.py
+	KERAS_BACKEND=tensorflow $(BIN)/python tools/check_runtime.py
 
 speed: $(STAMP)  ## speed as ratios, compared with those kept in benchmark/
 	KERAS_BACKEND=tensorflow $(BIN)/keras-ood benchmark --speed --check --speed-images 300000

@@ -1,6 +1,7 @@
 """Model cards, rendered from `preset.json` and `results.csv`; a missing field is an error."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -8,9 +9,11 @@ from huggingface_hub import EvalResult, ModelCardData
 from keras_ood import models
 from keras_ood.calibration import guarantees
 from keras_ood.cards import finetuned, tables
+from keras_ood.cards.exports import CLOSE, table
 from keras_ood.evaluation.metrics import NAMES
 from keras_ood.evaluation.result import Result
 from keras_ood.evaluation.studies import SECTIONS
+from keras_ood.export.measured import MeasuredExport
 from keras_ood.hub import handles, manifest, preset, short_card
 from keras_ood.hub.content import Content, looks_at, promised
 from keras_ood.hub.short_card import TAGS
@@ -34,16 +37,17 @@ _README_SETS = {
 _README_SCORES = ("nll", "mahalanobis", "knn")  # beside the default score, where a preset has them
 
 
-def write(folder: Path, handle: str = "path/to/this/folder") -> None:
+def write(folder: Path, handle: str = "path/to/this/folder", exports: Sequence[MeasuredExport] = ()) -> None:
     """Render the card of a preset folder, write it as `README.md`, renew the checksums in `preset.json` and the manifest.
 
     A folder that no recipe has measured gets the short card: what the detector itself knows, and `handle` to load it by.
+    `exports` are those that were measured, of any presets.
     """
     content = preset.read(folder)
     if "finetuned_from" in content:
         text = finetuned.render(content, read_rows(folder / RESULTS, Result), handle, _citation(content))
     elif RESULTS in content["files"]:
-        text = render(folder)
+        text = render(folder, exports)
     else:
         text = short_card.render(content, handle, _citation(content))
     preset.rewrite(folder, content, preset.CARD, text)
@@ -59,7 +63,7 @@ def address(folder: Path, handle: str) -> None:
         write(folder, handle)
 
 
-def render(folder: Path) -> str:
+def render(folder: Path, exports: Sequence[MeasuredExport] = ()) -> str:
     """Return the card of a preset folder.
 
     Presets beside it that share its in-distribution set stand in the same table.
@@ -77,6 +81,8 @@ def render(folder: Path) -> str:
         "by_score": tables.by_score(results, seed),
         "convention": CONVENTION,
         "sections": [text for section in SECTIONS if (text := section(folder, content)) is not None],
+        "close": CLOSE,
+        "exports": table([row for row in exports if row.preset == folder.name], with_preset=False),
         "promised": promised(content),
         "beyond_chance": _beyond_chance(content),
         "weak_below": WEAK,

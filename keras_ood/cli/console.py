@@ -18,8 +18,9 @@ from rich.table import Table
 from keras_ood.calibration.not_calibrated_error import NotCalibratedError
 from keras_ood.cli import completion
 from keras_ood.hub import handles, preset
+from keras_ood.images.image_warning import ImageWarning
 from keras_ood.tables.records import finite, writable
-from keras_ood.terminal.errors import MENDABLE, ImageWarning
+from keras_ood.terminal.errors import MENDABLE
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""

@@ -19,6 +19,19 @@ def export(
         str | None,
         typer.Option("--format", "-f", help="onnx, litert, openvino or tf_saved_model; by the ending of OUT where not given."),
     ] = None,
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="Take images of any size, RGB, and resize them inside the model.")
+    ] = False,
+    precision: Annotated[
+        str, typer.Option("--precision", help="Arithmetic of the networks: float32, float16 or int8.")
+    ] = "float32",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            help="Held-out in-distribution images, a folder or .npy file, for float16 and int8: p-values are made of theirs.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a detector with its calibration for another runtime: ONNX, LiteRT, OpenVINO, TensorFlow.
@@ -30,10 +43,16 @@ def export(
         from keras_ood.export.formats import FORMATS
 
         detector = load(model)
-        path = detector.export(out_path, format_name, method=method)
+        shape = (None, None, 3) if any_size else detector.image_shape
+        path = detector.export(
+            out_path, format_name, method=method, image_shape=shape, precision=precision, calibration=calibration
+        )
         name = format_of(path, format_name)
-        value = {"preset": model, "path": str(path), "format": name, "score": method or detector.default_score}
-        outputs = "score, p_value, flag and heat_map" if detector.calibrated.has_maps else "score, p_value and flag"
-        inputs = f"uint8 images (batch, {', '.join(map(str, detector.image_shape))}) and a float32 fpr, such as 0.05,"
+        method = method or detector.default_score
+        value = {"preset": model, "path": str(path), "format": name, "score": method, "precision": precision}
+        has_maps = detector.calibrated.has_maps and precision == "float32"
+        outputs = "score, p_value, flag and heat_map" if has_maps else "score, p_value and flag"
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        inputs = f"uint8 images (batch, {sizes}) and a float32 fpr, such as 0.05,"
         written = f"Wrote {path}: {inputs} to {outputs}"
         show(value, as_json, lambda: written, FORMATS[name].usage.format(path=str(path)))

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from keras_ood.terminal.errors import ImageWarning
+from keras_ood.images.image_warning import ImageWarning
 
 POLL = 1.0
 """Seconds between two looks at a folder that is followed."""

@@ -10,9 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ood.export.input_shape import InputShape
+from keras_ood.export.precision import Precision, quantise
 from keras_ood.export.resizing import use_products
 
 Outputs = dict[str, np.ndarray]
+Runtime = Callable[[np.ndarray, float], Outputs]
 OUTPUTS = ("score", "p_value", "flag", "heat_map")
 
 
@@ -24,18 +27,21 @@ class Format:
         suffix: Suffix of the path.
         backends: Keras backends that can write it.
         packages: Packages that writing and running it import.
-        write: Function of a model of `(batch, *image_shape)` uint8 `images` and a float32 `fpr`, the image shape, the path and
-            some metadata, which are written where the format has room.
-        run: Function from the path, images and a false positive rate to the outputs by name, computed by the format's own
-            runtime.
-        usage: `run` as a line of Python for users, `images` and `fpr`, an `np.array(0.05, np.float32)`, to `outputs`.
+        policies: By precision in which its networks can compute, Keras' dtype policy of the detector that is written; float32
+            where the format's own tools change the numbers.
+        write: Function of a model of `(batch, *image_shape)` uint8 `images` and a float32 `fpr`, the image shape, the path,
+            some metadata, which are written where the format has room, and the precision.
+        load: Function from the path to one from images and a false positive rate to the outputs by name, computed by the
+            format's own runtime.
+        usage: `load` as a line of Python for users, `images` and `fpr`, an `np.array(0.05, np.float32)`, to `outputs`.
     """
 
     suffix: str
     backends: tuple[str, ...]
     packages: tuple[str, ...]
-    write: Callable[[keras.Model, tuple[int, ...], Path, Mapping[str, str]], None]
-    run: Callable[[Path, np.ndarray, float], Outputs]
+    policies: Mapping[str, str]
+    write: Callable[[keras.Model, InputShape, Path, Mapping[str, str], Precision], None]
+    load: Callable[[Path], Runtime]
     usage: str
 
     def require_packages(self) -> None:
@@ -45,13 +51,16 @@ class Format:
             raise RuntimeError(f"This export needs the packages {', '.join(missing)}: pip install 'keras-ood[export]'")
 
 
-def _keras_export(model: keras.Model, image_shape: tuple[int, ...], path: Path, format: str, **options: Any) -> None:
+def _keras_export(model: keras.Model, image_shape: InputShape, path: Path, format: str, **options: Any) -> None:
     images = keras.layers.InputSpec(shape=(None, *image_shape), dtype="uint8", name="images")
     signature = {"images": images, "fpr": keras.layers.InputSpec(shape=(), dtype="float32", name="fpr")}
-    model.export(str(path), format=format, verbose=False, input_signature=[signature], **options)
+    with use_products(model):
+        model.export(str(path), format=format, verbose=False, input_signature=[signature], **options)
 
 
-def _write_saved_model(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_saved_model(
+    model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     options: dict[str, Any] = {}
     if keras.backend.backend() == "jax":
         options = {
@@ -61,68 +70,94 @@ def _write_saved_model(model: keras.Model, image_shape: tuple[int, ...], path: P
     _keras_export(model, image_shape, path, "tf_saved_model", **options)
 
 
-def _run_saved_model(path: Path, images: np.ndarray, fpr: float) -> Outputs:
+def _load_saved_model(path: Path) -> Runtime:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
-    return {name: value.numpy() for name, value in loaded.serve({"images": images, "fpr": np.array(fpr, np.float32)}).items()}
+
+    def run(images: np.ndarray, fpr: float) -> Outputs:
+        found = loaded.serve({"images": images, "fpr": np.array(fpr, np.float32)})
+        return {name: value.numpy() for name, value in found.items()}
+
+    return run
 
 
-def _write_onnx(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_onnx(
+    model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import onnx
 
-    with use_products(model):
-        _keras_export(model, image_shape, path, "onnx")
+    _keras_export(model, image_shape, path, "onnx")
     content = onnx.load(path)
     outputs = {output.name: output for output in content.graph.output}
     del content.graph.output[:]
     content.graph.output.extend(outputs[name] for name in OUTPUTS if name in outputs)
     for value in (*content.graph.input, *content.graph.output):
-        if value.name != "fpr":
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        free = [size for size in value.type.tensor_type.shape.dim if not size.HasField("dim_value")]
+        for size, name in zip(free, ("batch", "height", "width"), strict=False):
+            size.dim_param = name
     onnx.helper.set_model_props(content, dict(metadata))
     onnx.save(content, path)
+    if precision.name == "int8":
+        quantise(path, model, precision)
 
 
-def _run_onnx(path: Path, images: np.ndarray, fpr: float) -> Outputs:
+def _load_onnx(path: Path) -> Runtime:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"images": images, "fpr": np.array(fpr, np.float32)}), strict=True))
+
+    def run(images: np.ndarray, fpr: float) -> Outputs:
+        return dict(zip(names, session.run(names, {"images": images, "fpr": np.array(fpr, np.float32)}), strict=True))
+
+    return run
 
 
-def _write_litert(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_litert(
+    model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        with use_products(model):
-            _keras_export(model, image_shape, Path(folder), "tf_saved_model")
-        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+        _keras_export(model, image_shape, Path(folder), "tf_saved_model")
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if precision.name != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision.name == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
 
 
-def _run_litert(path: Path, images: np.ndarray, fpr: float) -> Outputs:
+def _load_litert(path: Path) -> Runtime:
     from ai_edge_litert.interpreter import Interpreter
 
-    return dict(Interpreter(str(path)).get_signature_runner()(images=images, fpr=np.array(fpr, np.float32)))
+    serve = Interpreter(str(path)).get_signature_runner()
+    return lambda images, fpr: dict(serve(images=images, fpr=np.array(fpr, np.float32)))
 
 
-def _write_openvino(model: keras.Model, image_shape: tuple[int, ...], path: Path, metadata: Mapping[str, str]) -> None:
+def _write_openvino(
+    model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
+) -> None:
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:
-        _write_onnx(model, image_shape, Path(folder, "model.onnx"), metadata)
+        _write_onnx(model, image_shape, Path(folder, "model.onnx"), metadata, precision)
         content = openvino.Core().read_model(Path(folder, "model.onnx"))
         openvino.save_model(content, path, compress_to_fp16=False)
 
 
-def _run_openvino(path: Path, images: np.ndarray, fpr: float) -> Outputs:
+def _load_openvino(path: Path) -> Runtime:
     import openvino
 
     # On processors that have it OpenVINO computes in bfloat16, unless told otherwise.
     compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    inputs = {"images": images, "fpr": np.array(fpr, np.float32)}
-    return {output.get_any_name(): value for output, value in compiled(inputs).items()}
+
+    def run(images: np.ndarray, fpr: float) -> Outputs:
+        found = compiled({"images": images, "fpr": np.array(fpr, np.float32)})
+        return {output.get_any_name(): value.copy() for output, value in found.items()}
+
+    return run
 
 
 FORMATS: dict[str, Format] = {
@@ -130,8 +165,9 @@ FORMATS: dict[str, Format] = {
         ".onnx",
         ("tensorflow",),
         ("onnx", "tf2onnx", "onnxruntime"),
+        {"float32": "float32", "float16": "mixed_float16", "int8": "float32"},
         _write_onnx,
-        _run_onnx,
+        _load_onnx,
         "import onnxruntime as onnx; inputs = {{'images': images, 'fpr': fpr}}; "
         "score, p_value, flag, *_ = onnx.InferenceSession({path!r}).run(None, inputs)",
     ),
@@ -139,17 +175,19 @@ FORMATS: dict[str, Format] = {
         ".tflite",
         ("tensorflow",),
         ("ai_edge_litert",),
+        {"float32": "float32", "float16": "float32", "int8": "float32"},
         _write_litert,
-        _run_litert,
+        _load_litert,
         "import ai_edge_litert.interpreter as lite; "
         "outputs = lite.Interpreter({path!r}).get_signature_runner()(images=images, fpr=fpr)",
     ),
     "openvino": Format(
         ".xml",
         ("tensorflow",),
-        ("onnx", "tf2onnx", "openvino"),
+        ("onnx", "tf2onnx", "onnxruntime", "openvino"),
+        {"float32": "float32", "float16": "mixed_float16", "int8": "float32"},
         _write_openvino,
-        _run_openvino,
+        _load_openvino,
         "import openvino; model = openvino.compile_model({path!r}, 'CPU', {{'INFERENCE_PRECISION_HINT': 'f32'}}); "
         "outputs = model({{'images': images, 'fpr': fpr}})",
     ),
@@ -157,8 +195,9 @@ FORMATS: dict[str, Format] = {
         "",
         ("tensorflow", "jax"),
         ("tensorflow",),
+        {"float32": "float32"},
         _write_saved_model,
-        _run_saved_model,
+        _load_saved_model,
         "import tensorflow as tf; model = tf.saved_model.load({path!r}); "
         "outputs = model.serve({{'images': images, 'fpr': fpr}})",
     ),

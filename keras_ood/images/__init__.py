@@ -2,7 +2,7 @@
 
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles, UnreadableImageError
+from keras_ood.images.image_warning import ImageWarning
 from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.terminal.errors import ImageWarning
 
 __all__ = ["Decoding", "ImageFiles", "ImageWarning", "Preprocessing", "UnreadableImageError"]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ood.terminal.errors import ImageWarning
+from keras_ood.images.image_warning import ImageWarning
 
 ACCEPTED = (
     "images as (batch, height, width, channels) with 1 or 3 channels, uint8 in 0..255 or float in 0..1, from a NumPy array, "

@@ -14,8 +14,8 @@ from typing import IO, Any, cast
 import numpy as np
 from PIL import ExifTags, Image
 
-from keras_ood.images import formats
-from keras_ood.terminal.errors import ImageWarning
+from . import formats  # relative, and without Keras: the runner in runtime/ has this file, too
+from .image_warning import ImageWarning
 
 File = str | os.PathLike[str] | IO[bytes] | Image.Image
 

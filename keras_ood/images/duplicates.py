@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from keras_ood.terminal.errors import ImageWarning
+from keras_ood.images.image_warning import ImageWarning
 
 _CELLS = 8  # a thumbnail's side
 _LOOKED_AT = 1_000  # images whose nearest other one is searched

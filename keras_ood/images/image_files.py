@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ood.images import formats
-from keras_ood.images.decoding import DECODING_ERRORS, Decoding
-from keras_ood.images.path_list import PathList
-from keras_ood.images.read_ahead import ReadAhead
-from keras_ood.terminal.errors import ImageWarning
+from . import formats  # relative, and without Keras and SciPy: the runner in runtime/ has this file, too
+from .decoding import DECODING_ERRORS, Decoding
+from .image_warning import ImageWarning
+from .path_list import PathList
 
 UNREADABLE = ("raise", "skip")
 
@@ -73,6 +72,8 @@ class ImageFiles:
 
         Large ones (see `keras_ood.images.large_images`) are decoded and resized in threads, a few files ahead.
         """
+        from .read_ahead import ReadAhead  # here: it imports SciPy, which the runner does without
+
         with ReadAhead(self.decoding, (path for path, _, _ in self._wanted()), size, aspect) as ahead:
             yield from self._images(ahead.images)
 

@@ -28,9 +28,32 @@ def interpolate(maps: Any, size: tuple[int, int]) -> Any:
 
 def by_products(images: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
     """Return images `(batch, height, width, channels)` times `rows`, `(new height, height)`, and `columns` along the width."""
-    _, height, width, channels = images.shape
+    _, height, width, channels = ops.shape(images)
     first = ops.matmul(rows, ops.reshape(images, (-1, height, width * channels)))
-    return ops.matmul(columns, ops.reshape(first, (-1, len(rows), width, channels)))
+    return ops.matmul(columns, ops.reshape(first, (-1, rows.shape[0], width, channels)))
+
+
+def placed(images: Any, size: tuple[int, int], aspect: str) -> Any:
+    """Return `(batch, height, width, channels)` float images in 0..1 at another height and width, by a rule.
+
+    Args:
+        images: Tensors of a height and width that are known when a pass is compiled.
+        size: `(height, width)`.
+        aspect: The rule for another ratio of the sides, see `keras_ood.images.aspect.Placement`.
+
+    Raises:
+        ValueError: The height or the width is not known.
+    """
+    if None in images.shape[1:]:
+        raise ValueError(f"Image shapes must be known when a pass is compiled. Received: {tuple(images.shape)}")
+    place = Placement.of(tuple(images.shape[1:3]), size, aspect)
+    top, left, rows, columns = place.window
+    images = images[:, top : top + rows, left : left + columns]
+    if (rows, columns) != place.inner:
+        images = ops.clip(resize(images, place.inner), 0.0, 1.0)  # the weights sum to 1 only up to rounding
+    if place.inner != size:
+        images = ops.pad(images, ((0, 0), *place.margins, (0, 0)), constant_values=PADDING)
+    return images
 
 
 def _weights(before: int, after: int) -> np.ndarray:
@@ -63,7 +86,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
             raise ValueError(f"`image_shape` must be (height, width, channels) with 1 or 3 channels. Received: {image_shape}")
         self.image_shape: tuple[int, int, int] = shape
         self.aspect = check_aspect(aspect)
-        self.resize = resize  # an export puts its own in this place
+        self.placed = placed  # an export puts its own in this place
         self.built = True
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -74,8 +97,6 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
     def call(self, images: Any) -> Any:
         """Return float32 `(batch, *image_shape)` for `(batch, height, width, 1 or 3)` images."""
         height, width, channels = self.image_shape
-        if None in images.shape[1:]:
-            raise ValueError(f"Image shapes must be known when a pass is compiled. Received: {tuple(images.shape)}")
         dtype = keras.backend.standardize_dtype(images.dtype)
         if not (dtype == "uint8" or "float" in dtype) or len(images.shape) != 4 or images.shape[-1] not in (1, 3):
             raise ValueError(f"Expected {ACCEPTED}. Received: {dtype} images of shape {tuple(images.shape)}")
@@ -87,14 +108,7 @@ class Preprocessing(keras.layers.Layer):  # type: ignore[misc]
             images = ops.sum(images * ops.array(LUMINANCE, "float32"), axis=-1, keepdims=True)
         elif channels == 3 and images.shape[-1] == 1:
             images = ops.repeat(images, 3, axis=-1)
-        place = Placement.of(tuple(images.shape[1:3]), (height, width), self.aspect)
-        top, left, rows, columns = place.window
-        images = images[:, top : top + rows, left : left + columns]
-        if (rows, columns) != place.inner:
-            images = ops.clip(self.resize(images, place.inner), 0.0, 1.0)  # the weights sum to 1 only up to rounding
-        if place.inner != (height, width):
-            images = ops.pad(images, ((0, 0), *place.margins, (0, 0)), constant_values=PADDING)
-        return images
+        return self.placed(images, (height, width), self.aspect)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """The batch dimension, then `image_shape`."""

@@ -102,14 +102,17 @@ class Portable(keras.Model):  # type: ignore[misc]
         format: str | None = None,
         *,
         method: str | None = None,
-        image_shape: tuple[int, int, int] | None = None,
+        image_shape: tuple[int | None, int | None, int] | None = None,
+        precision: str = "float32",
+        calibration: Any = None,
     ) -> Path:
         """Write the detector, one score and its calibration as one model for another runtime.
 
-        The model takes `images`, uint8 `(batch, height, width, channels)`, and returns `score` and `p_value`, `(batch,)`
-        float32 each, computed in float32: what `score` and `p_values` return up to rounding; where maps are calibrated also
-        `heat_map`, `(batch, height, width)` of the detector's own `image_shape`. The runtime itself is asked for those of some
-        images before anything is written to `path`. (Not the signature of Keras' own `export`, on purpose.)
+        The model takes `images`, uint8 `(batch, height, width, channels)`, and `fpr`, a float32 number; it returns `score` and
+        `p_value`, `(batch,)` float32 each, what `score` and `p_values` return up to rounding, and `flag`, `(batch,)` bool.
+        Where maps are calibrated there is also `heat_map`, `(batch, height, width)` of the detector's own `image_shape`. The
+        runtime itself is asked for those of some images before anything is written to `path`. (Not the signature of Keras' own
+        `export`, on purpose.)
 
         Args:
             path: A file, or a folder for TensorFlow's SavedModel, in a folder that exists; an earlier export is replaced.
@@ -118,18 +121,23 @@ class Portable(keras.Model):  # type: ignore[misc]
                 `path`: `.onnx`, `.tflite`, `.xml`, none. On JAX `"tf_saved_model"` alone.
             method: A score that is a function of one pass; None for the default one.
             image_shape: `(height, width, channels)` of the images, resized and converted inside the model where it is not the
-                detector's own; None for the detector's own.
+                detector's own; `(None, None, channels)` for images of any size; None for the detector's own.
+            precision: Arithmetic of the networks, `"float32"`, `"float16"` or `"int8"`. The score's formula and the p-values
+                stay in float32. Other than float32 there are no heat maps.
+            calibration: Any accepted source of held-out in-distribution images, for float16 and int8, such as those of
+                `calibrate`: the ranges of int8 are theirs, and p-values are made of the scores that the export itself gives
+                them.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: A format, score or image shape that cannot be exported; the message lists those that can.
+            ValueError: A format, score, image shape or precision that cannot be exported; the message lists those that can.
             NotCalibratedError: `calibrate` has not covered the score.
             OSError: There is no such folder, or something else has that name.
             RuntimeError: A package is missing, or the runtime does not give the detector's scores.
         """
-        return exporting.export(self, self.calibrated, path, format, method, image_shape)
+        return exporting.export(self, self.calibrated, path, format, method, image_shape, precision, calibration)
 
     def inference_copy(self: Self, dtype: str | None = None) -> Self:
         """Return a detector of the same weights and calibration, without optimizer.

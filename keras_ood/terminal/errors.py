@@ -1,8 +1,4 @@
-"""Errors and warnings that a user can do something about: shown in a line, without a traceback."""
+"""Errors that a user can do something about: shown in a line, without a traceback."""
 
 MENDABLE = (ValueError, OSError, RuntimeError, ArithmeticError)
 """What the commands and the app report; anything else is a fault of this package."""
-
-
-class ImageWarning(UserWarning):
-    """Files, frames or images were left out, or images depend on each other."""

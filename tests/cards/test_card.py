@@ -12,6 +12,7 @@ from keras_ood.benchmark import speed
 from keras_ood.cards import card
 from keras_ood.evaluation.result import Result
 from keras_ood.evaluation.studies import SECTIONS
+from keras_ood.export.measured import MeasuredExport
 from keras_ood.hub import handles, preset
 from keras_ood.hub.template import fill
 from keras_ood.tables.records import read_rows
@@ -26,7 +27,7 @@ def test_cards_are_up_to_date(name):
     """The committed card is what its files render to today, and a valid Hub card."""
     folder = handles.resolve(name)
     text = (folder / "README.md").read_text()
-    assert text == card.render(folder)
+    assert text == card.render(folder, read_rows(README.parent / "benchmark" / "exports.csv", MeasuredExport))
     data = ModelCard(text).data
     assert data.license == "apache-2.0"
     assert len(data.eval_results) == 4 * len(preset.read(folder)["auroc"])
@@ -51,6 +52,25 @@ def test_a_missing_field_is_an_error(tmp_path, field):
     (folder / "preset.json").write_text(json.dumps(content))
     with pytest.raises(KeyError, match=field):
         card.render(folder)
+
+
+def test_exports_that_were_measured_are_on_the_card():
+    """A line each, bold where the AUROC moved, a refusal by its name; a preset without any has no such section."""
+    known = {"preset": "tilted-vae-digits", "format": "onnx", "out_of_distribution": "mnist", "images": 500}
+    none = {"bytes": None, "relative_rate": None, "auroc": None, "agreement": None}
+    rows = [
+        MeasuredExport(**known, precision="float32", bytes=4_000_000, relative_rate=1.0, auroc=0.95, agreement=1.0),
+        MeasuredExport(**known, precision="float16", bytes=2_000_000, relative_rate=0.9, auroc=0.9501, agreement=0.999),
+        MeasuredExport(**known, precision="int8", bytes=1_000_000, relative_rate=2.0, auroc=0.94, agreement=0.985),
+        MeasuredExport(
+            **known | {"format": "litert"}, precision="int8", bytes=None, relative_rate=None, auroc=None, agreement=None
+        ),
+    ]
+    text = card.render(handles.resolve("tilted-vae-digits"), rows)
+    assert "| onnx | float16 | 2.00 | 0.90 | 0.9501 | mnist | 0.999 |" in text
+    assert "| onnx | int8 | 1.00 | 2.00 | **0.9400** | mnist | 0.985 |" in text
+    assert "| litert | int8 | refused |" in text
+    assert "## Exported" not in card.render(handles.resolve("tilted-vae-cifar10"), rows)
 
 
 def test_a_template_has_no_gaps(tmp_path):

@@ -1,0 +1,24 @@
+"""Which images an exported model takes."""
+
+from typing import Any
+
+InputShape = tuple[int | None, int | None, int]
+"""`(height, width, channels)`; height and width None for images of any size."""
+
+
+def checked(shape: Any) -> InputShape:
+    """Return the shape of the images that an exported model shall take.
+
+    Raises:
+        ValueError: It is none.
+    """
+    given = tuple(shape)
+    if len(given) == 3 and given[2] in (1, 3):
+        if given[:2] == (None, None):
+            return (None, None, int(given[2]))
+        if all(isinstance(size, int) and size >= 1 for size in given):
+            return given
+    raise ValueError(
+        "`image_shape` must be (height, width, channels) with 1 or 3 channels, or (None, None, channels) for images of any "
+        f"size. Received: {shape}"
+    )

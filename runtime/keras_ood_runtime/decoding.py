@@ -1,0 +1,1 @@
+../../keras_ood/images/decoding.py

@@ -1,0 +1,1 @@
+../../keras_ood/images/formats.py

@@ -1,0 +1,1 @@
+../../keras_ood/images/path_list.py
