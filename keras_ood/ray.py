@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import numpy as np
 
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.hub import handles, preset
+from keras_ood.hub.content import Content
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.formats import suffixes
 from keras_ood.images.image_files import UNREADABLE
+from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.path_list import is_hidden
 from keras_ood.loading import from_pretrained
 
@@ -62,8 +65,7 @@ class Scorer:
         scores = np.full(len(images), np.nan, np.float32)
         p_values = np.full(len(images), np.nan)
         if present.any():
-            joined = _join([image for image in images if image.size > 0], self.detector)
-            found = list(self.detector.iterate_p_values(joined, self.method, batch_size=self.batch_size, progress=False))
+            found = self.detector.iterate_p_values(_alike(images), self.method, batch_size=self.batch_size, progress=False)
             scores[present], p_values[present] = map(np.concatenate, zip(*found, strict=True))
         return batch | {"score": scores, "p_value": p_values, "ood": p_values <= self.fpr}
 
@@ -108,7 +110,7 @@ def _score(dataset: Any, handle: str, digest: str, actors: int | None, **setting
         fn_constructor_kwargs={"handle": place, "digest": digest} | settings,
         batch_size=settings["batch_size"],
         batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors or gpus or nodes),
+        compute=ray.data.ActorPoolStrategy(size=actors or gpus or nodes),  # a pool that grows and shrinks loads again and again
         num_cpus=0,  # networks share the cores with reading and decoding: a small machine never waits for a core that is taken
         num_gpus=1 if gpus else None,
         runtime_env=_environment(),
@@ -132,8 +134,10 @@ def score_files(
 
     Columns: `path`, `score`, `p_value`, `ood`, `error` (empty, or why a file could not be decoded: it has no score then). Rows
     are written once: what a run finished, a later one does not score again (Ray Data's checkpoints, by path, in `_checkpoint`
-    beside the data), though it reads it. What is hidden is no data, see `keras_ood.images.path_list.PathList`; Ray also passes
-    over what begins with an underscore at the top, and over files that are no images by name, without a word.
+    beside the data), though it reads it. Tasks on all cores read and decode files and bring images to the detector's size: what
+    crosses the object store is small, whatever the files are. What is hidden is no data, see
+    `keras_ood.images.path_list.PathList`; Ray also passes over what begins with an underscore at the top, and over files that
+    are no images by name, without a word.
 
     Args:
         source: Folder or URI, `"s3://bucket/prefix"`, of image files.
@@ -160,41 +164,47 @@ def score_files(
         raise ValueError(f'With Ray every file is one row: `frames` must be "first". Received: {decoding.frames!r}')
     source, out = _absolute(source), _absolute(out).rstrip("/")
     folder = handles.resolve(handle)
-    digest, default = _digest(folder), preset.read(folder)["default_score"]
-    decisive = {"source": source, "preset": digest, "method": method or default, "fpr": fpr, "decoding": asdict(decoding)}
+    digest, content = _digest(folder), preset.read(folder)
+    used = method or content["default_score"]
+    decisive = {"source": source, "preset": digest, "method": used, "fpr": fpr, "decoding": asdict(decoding)}
     extensions = [suffix.removeprefix(".") for suffix in sorted(suffixes())]
     context = ray.data.DataContext.get_current()
     before = context.checkpoint_config
     context.checkpoint_config = CheckpointConfig(
         id_column="path", checkpoint_path=f"{out}/{CHECKPOINT}", delete_checkpoint_on_success=False
     )
+    environment = _environment()  # one for all tasks: Ray ends idle processes of another, and each new one imports Keras first
     try:
         files = ray.data.read_binary_files(
             source,
             include_paths=True,
             file_extensions=extensions,
             override_num_blocks=blocks,
+            runtime_env=environment,
         )
         # Hidden files are left out here, not where Ray lists files: there every worker would import this package first.
-        read = functools.partial(_read_image, source=source, unreadable=unreadable, decoding=decoding)
-        images = files.flat_map(read, runtime_env=_environment())
+        resize = functools.partial(resize_on_host, **_placement(content))
+        read = functools.partial(_read_image, source=source, unreadable=unreadable, decoding=decoding, resize=resize)
+        images = files.flat_map(read, runtime_env=environment)
         scored = _score(images, handle, digest, actors, method=method, fpr=fpr, column="image", batch_size=batch_size)
         _check_settings(out, json.dumps(decisive, sort_keys=True))
-        scored.write_parquet(out)
+        scored.write_parquet(out, ray_remote_args={"runtime_env": environment})
     finally:
         context.checkpoint_config = before
     return pyarrow.dataset.dataset(out, format="parquet")
 
 
-def _read_image(row: dict[str, Any], source: str, unreadable: str, decoding: Decoding) -> list[dict[str, Any]]:
-    """The row of a file; none where something below the source on the way to it is hidden."""
+def _read_image(
+    row: dict[str, Any], source: str, unreadable: str, decoding: Decoding, resize: Callable[[np.ndarray], np.ndarray]
+) -> list[dict[str, Any]]:
+    """The row of a file, its image at the detector's size; none where something below the source on the way to it is hidden."""
     below = row["path"][len(source.rpartition("://")[2].rstrip("/")) :]
     if any(map(is_hidden, below.strip("/").split("/"))):
         return []
     stream = io.BytesIO(row["bytes"])
     try:
         (image,) = decoding.images(stream, left_out=lambda _: None)
-        return [{"path": row["path"], "image": _packed(image), "error": ""}]
+        return [{"path": row["path"], "image": _packed(resize(image)), "error": ""}]
     except DECODING_ERRORS as error:
         reason = str(error).replace(repr(stream), row["path"]) or type(error).__name__
         if unreadable == "raise":
@@ -203,6 +213,12 @@ def _read_image(row: dict[str, Any], source: str, unreadable: str, decoding: Dec
                 f"Received: {row['path']} ({reason})"
             ) from error
         return [{"path": row["path"], "image": _packed(np.zeros((0, 0, 1), np.uint8)), "error": reason}]
+
+
+def _placement(content: Content) -> dict[str, Any]:
+    """The size of a preset's images, and the rule by which others are brought to it."""
+    height, width, _ = content["input_shape"]
+    return {"size": (height, width), "aspect": content.get("aspect", "stretch")}
 
 
 def _packed(image: np.ndarray) -> bytes:
@@ -216,11 +232,10 @@ def _unpacked(content: bytes) -> np.ndarray:
     return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
 
-def _join(images: list[np.ndarray], detector: Any) -> np.ndarray:
-    """One array of images of any sizes: those that differ are brought to the detector's size."""
-    if len({(image.shape, image.dtype) for image in images}) == 1:
-        return np.stack(images)
-    return np.concatenate([keras.ops.convert_to_numpy(detector.preprocessing(image[None])) for image in images])
+def _alike(images: list[np.ndarray]) -> Any:
+    """The images that there are: one array where they are of one kind, as when files were decoded."""
+    there = [image for image in images if image.size > 0]
+    return np.stack(there) if len({(image.shape, image.dtype) for image in there}) == 1 else there
 
 
 def _absolute(place: str) -> str:

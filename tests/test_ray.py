@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from sklearn.datasets import load_sample_image
 from typer.testing import CliRunner
 
 import keras_ood
@@ -22,8 +23,8 @@ engine = pytest.importorskip("keras_ood.ray")
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
-PRESET = "tilted-vae-digits"
-BLOCKS, COUNT = 20, 400
+PRESET, OVER_ENCODER = "tilted-vae-digits", "tilted-vae-cifar10"
+BLOCKS, COUNT = 20, 200
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +42,40 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Image files of two sizes."""
+    """Image files of three sizes, grey and RGB."""
     folder = tmp_path_factory.mktemp("images")
     images, _ = keras_ood.datasets.load("digits", "test")
+    photo = Image.fromarray(load_sample_image("china.jpg"))
     for number in range(COUNT):
         image = Image.fromarray(images[number % len(images)][..., 0])
         (image if number % 7 else image.resize((20, 16))).save(folder / f"{number:04}.png")
+    for number in range(25, COUNT, 50):
+        photo.save(folder / f"{number:04}.png")
     return folder
 
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    """`{path: score}` of one process."""
+    """`{path: (score, p-value)}` of one process."""
+    return scored_here(folder, PRESET)
+
+
+def scored_here(folder, handle):
     files = keras_ood.images.ImageFiles(folder)
-    return dict(zip(map(str, files.paths), keras_ood.from_pretrained(PRESET).score(files), strict=True))
+    found = keras_ood.from_pretrained(handle).iterate_p_values(files, progress=False)
+    scores, p_values = map(np.concatenate, zip(*found, strict=True))
+    return dict(zip(map(str, files.paths), zip(scores, p_values, strict=True), strict=True))
 
 
 def check_table(out, expected):
-    """Every image once, its score that of one process."""
+    """Every image once, its score and its p-value those of one process."""
     table = parquet.read_table(out).to_pydict()
     assert sorted(table["path"]) == sorted(expected)
-    np.testing.assert_allclose(table["score"], [expected[path] for path in table["path"]], rtol=1e-4)
-    assert set(table["ood"]) == {False, True}
+    scores, p_values = zip(*map(expected.__getitem__, table["path"]), strict=True)
+    np.testing.assert_allclose(table["score"], scores, rtol=1e-4)
+    np.testing.assert_allclose(table["p_value"], p_values, atol=0.01)  # a rank may differ where the scores do
+    assert table["ood"] == [p_value <= 0.05 for p_value in table["p_value"]]
+    assert len(set(table["score"])) > COUNT / 2
 
 
 def when_a_block_is_written(out, action):
@@ -92,8 +105,8 @@ def kill_a_scorer():
     return None
 
 
-def test_a_killed_worker_and_a_lost_node_cost_only_their_blocks(cluster, folder, expected, tmp_path):
-    """A worker is killed in the middle, and a node goes away with all it held: their blocks are done again."""
+def test_a_killed_worker_and_a_lost_node_cost_only_their_blocks(cluster, folder, tmp_path):
+    """A worker that embeds is killed in the middle, and a node goes away with all it held: their blocks are done again."""
     node = cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
 
     def strike():
@@ -102,11 +115,11 @@ def test_a_killed_worker_and_a_lost_node_cost_only_their_blocks(cluster, folder,
         return killed
 
     thread, struck = when_a_block_is_written(tmp_path, strike)
-    engine.score_files(str(folder), PRESET, str(tmp_path), blocks=BLOCKS, batch_size=16, actors=3)
+    engine.score_files(str(folder), OVER_ENCODER, str(tmp_path), blocks=BLOCKS, batch_size=16, actors=2)
     thread.join(30)
     assert struck
     assert struck[0]
-    check_table(tmp_path, expected)
+    check_table(tmp_path, scored_here(folder, OVER_ENCODER))
 
 
 def test_a_restart_skips_what_is_finished(cluster, folder, expected, tmp_path):
@@ -143,7 +156,7 @@ def test_a_dataset_keeps_its_columns(cluster, expected):
     assert all(set(row) == {"key", "score", "p_value", "ood"} for row in scored)
     scores = {row["key"]: row["score"] for row in scored}
     assert np.isnan(scores.pop("none"))
-    np.testing.assert_allclose([scores[path] for path in paths], [expected[path] for path in paths], rtol=1e-4)
+    np.testing.assert_allclose([scores[path] for path in paths], [expected[path][0] for path in paths], rtol=1e-4)
 
 
 def test_the_command_scores_with_ray(cluster, folder, expected, tmp_path):

@@ -1,4 +1,4 @@
-"""The resize of a large image, on the host: in the thread that decodes it, and the same for images of any size."""
+"""The resize of an image on the host, in the thread or the process that decodes it, the same for images of any size."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,12 @@ _BAND = 8  # targets summed at once: what a photo is as float32 is never in memo
 
 
 def resize_large(image: np.ndarray, size: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
-    """Return a large image at a height and width, float32 in 0..1, as `Preprocessing` places and resizes; others as they are.
+    """Return a large image as `resize_on_host` does; others as they are: a network's host resizes several of them together."""
+    return image if image.size <= LARGE else resize_on_host(image, size, aspect)
+
+
+def resize_on_host(image: np.ndarray, size: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
+    """Return an image at a height and width, float32 in 0..1, as `Preprocessing` places and resizes; as it is at that size.
 
     The weights are those of `keras_ood.images.preprocessing.resize`, the sums agree up to rounding in float32: with `s` the
     larger of 1 and `length / target`, pixel `k` weighs `1 - |k + 1/2 - (i + 1/2) length / target| / s`, where that is
@@ -25,7 +30,7 @@ def resize_large(image: np.ndarray, size: tuple[int, int], aspect: str = "stretc
         size: `(height, width)`.
         aspect: The rule for another ratio of the sides, see `keras_ood.images.aspect`.
     """
-    if image.size <= LARGE or image.shape[:2] == size:
+    if image.shape[:2] == size:
         return image
     place = Placement.of((image.shape[0], image.shape[1]), size, aspect)
     top, left, height, width = place.window
