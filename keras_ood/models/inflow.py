@@ -155,8 +155,8 @@ class InFlow(FeatureFlow):
         gate |= image_statistics(images)
         if noise is None:
             return gate | self._pass(images, 0.5, attention)
-        passes = [self._pass(images, noise[sample], attention) for sample in range(noise.shape[0])]
-        return gate | {name: ops.mean(ops.stack([one[name] for one in passes]), axis=0) for name in passes[0]}
+        passes = ops.map(lambda one: self._pass(images, one, attention), noise)  # one after the other, in a graph of one
+        return gate | {name: ops.mean(values, axis=0) for name, values in passes.items()}
 
     def _attention(self, images: Any, training: bool) -> tuple[dict[str, Any], Any]:
         """The gate's statistics, and c, `(batch,)`, a scalar for all images, or one for each position, `(batch, h, w)`."""

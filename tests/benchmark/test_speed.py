@@ -144,7 +144,7 @@ def test_start_up_is_compared_in_every_round(monkeypatch):
     seconds = iter([90, 1, 1, 6, 4, 2, 6, 3, 3, 8, 4, 2])
     started = []
     monkeypatch.setattr(process, "_seconds", lambda command: started.append(command[-1]) or next(seconds))
-    rows = list(process._start_up(["score"], {"tensorflow": 1.5, "keras": None}))
+    rows = list(process._start_up("one image scored", ["score"], {"tensorflow": 1.5, "keras": None}))
     assert started == ["score", "import tensorflow", "import keras"] * 4
     assert [(row.name, row.ratio, row.ours, row.theirs, row.goal) for row in rows] == [
         ("one image scored: import tensorflow", 2.0, 6, 4, 1.5),
