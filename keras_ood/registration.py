@@ -9,6 +9,7 @@ PACKAGE = "keras_ood"
 
 CLASSES = {
     "Conv2DTranspose": "networks.conv2d_transpose",
+    "DepthwiseConv2D": "networks.depthwise_conv2d",
     "Ensemble": "models.ensemble",
     "FeatureMixture": "models.feature_mixture",
     "FeatureSpace": "encoders.feature_space",

@@ -1,8 +1,8 @@
-"""Images: every accepted source as checked batches, and the preprocessing that all of them take."""
+"""Images: every accepted source as checked batches, and the preprocessing that all of them take.
 
-from keras_ood.images.decoding import Decoding
-from keras_ood.images.image_files import ImageFiles, UnreadableImageError
-from keras_ood.images.image_warning import ImageWarning
-from keras_ood.images.preprocessing import Preprocessing
+What the stub beside this file names is imported at first use: the command reads paths without Keras.
+"""
 
-__all__ = ["Decoding", "ImageFiles", "ImageWarning", "Preprocessing", "UnreadableImageError"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
