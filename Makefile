@@ -63,7 +63,7 @@ cards: $(STAMP)  ## render zoo/*/README.md and the README's table again
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null  # pip leaves it to each first import where bytecode is off
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib keras_ood >/dev/null  # pip leaves it to each first import where bytecode is off
 	touch $(STAMP)
 
 clean:
