@@ -99,7 +99,7 @@ def exported(detector: Detector, format: str, precision: str, held_out: np.ndarr
 
 def hardest_of(measured: Mapping[str, float]) -> str:
     """Return the real OOD set with the lowest AUROC."""
-    real = {name: value for name, value in measured.items() if name not in datasets.GENERATED and datasets.get(name).at_hand}
+    real = {name: value for name, value in measured.items() if name not in datasets.GENERATED and name in datasets.DATASETS}
     return min(real, key=lambda name: real[name])
 
 

@@ -121,12 +121,7 @@ def _write_litert(
 
     with tempfile.TemporaryDirectory() as folder:
         _keras_export(model, image_shape, Path(folder), "tf_saved_model")
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if precision.name != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision.name == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
+        path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
 def _load_litert(path: Path) -> Runtime:
@@ -175,7 +170,7 @@ FORMATS: dict[str, Format] = {
         ".tflite",
         ("tensorflow",),
         ("ai_edge_litert",),
-        {"float32": "float32", "float16": "float32", "int8": "float32"},
+        {"float32": "float32"},  # its converter rounds the calibration scores too
         _write_litert,
         _load_litert,
         "import ai_edge_litert.interpreter as lite; "

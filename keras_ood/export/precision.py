@@ -1,5 +1,6 @@
 """Arithmetic of fewer bits in the networks of an export: by the formats' own tools, the score's formula left in float32."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from keras_ood.images.sources import iterate_batches
 
 _BATCH = 32  # images
 _RANGES = 16  # batches, at most, that the ranges of int8 are taken from: spread over all, and all are scored for the p-values
+_LARGE = 1 << 14  # weights of a layer that goes to int8, at least
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def _rounded(images: Any) -> np.ndarray:
 def quantise(path: Path, model: keras.Model, precision: Precision) -> None:
     """Bring the networks of an ONNX file to int8, by ONNX Runtime's static quantisation.
 
-    Convolutions and dense layers compute in int8, weights with a scale for each channel, and everything else in float32: what
-    resizes, whitens, adds up densities and ranks scores.
+    Convolutions and dense layers of many weights compute in int8, weights with a scale for each channel, and everything else in
+    float32: what resizes, whitens, adds up densities and ranks scores. Small layers, the first ones of an encoder among them,
+    hold little of a file, and their rounding goes through all that follow.
 
     Args:
         path: Of the file, which is replaced.
@@ -111,13 +114,21 @@ def quantise(path: Path, model: keras.Model, precision: Precision) -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(path, prepared, skip_optimization=True, skip_symbolic_shape=True)
-        networks = [node.name for node in onnx.load(prepared).graph.node if _of_a_network(node, dense)]
+        graph = onnx.load(prepared).graph
+        sizes = {weights.name: math.prod(weights.dims) for weights in graph.initializer}
+        large = (node for node in graph.node if max((sizes.get(name, 0) for name in node.input), default=0) >= _LARGE)
         quantize_static(
-            prepared, path, Reader(), nodes_to_quantize=networks, per_channel=True, activation_type=QuantType.QUInt8
+            prepared,
+            path,
+            Reader(),
+            op_types_to_quantize=["Conv", "MatMul"],
+            nodes_to_quantize=[node.name for node in large if _of_a_network(node, dense)],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
         )
 
 
 def _of_a_network(node: Any, dense: set[str]) -> bool:
     """Whether an ONNX node is a convolution or a dense layer; Keras' name of a layer is in its path, with a number behind."""
     layer = node.name.rpartition("/")[0].rpartition("/")[2].rpartition("_")[0]
-    return node.op_type in ("Conv", "ConvTranspose") or (node.op_type == "MatMul" and layer in dense)
+    return node.op_type == "Conv" or (node.op_type == "MatMul" and layer in dense)

@@ -35,13 +35,14 @@ def placed_by_products(images: Any, size: tuple[int, int], aspect: str) -> Any:
     """
     if tuple(images.shape[1:3]) == size:
         return images
-    height, width = (ops.convert_to_tensor(length, "int32") for length in ops.shape(images)[1:3])
+    lengths = ops.shape(images)[1:3]
+    height, width = (ops.convert_to_tensor(length, "int32") for length in lengths)
     window, inner = (height, width), tuple(ops.convert_to_tensor(length, "int32") for length in size)
     if aspect == "crop":
         window = _fitting(width * size[0], size[1], height), _fitting(height * size[1], size[0], width)
     elif aspect == "pad":
         inner = _fitting(size[1] * height, width, inner[0]), _fitting(size[0] * width, height, inner[1])
-    rows, columns = (_Axis(*axis) for axis in zip((height, width), window, size, inner, strict=True))
+    rows, columns = (_Axis(*axis) for axis in zip(lengths, window, size, inner, strict=True))
     images = ops.clip(by_products(images, rows.weights(), columns.weights()), 0.0, 1.0)  # they sum to 1 only up to rounding
     if aspect != "pad":
         return images
@@ -62,11 +63,15 @@ class _Axis:
     """One axis: `window` of `length` pixels, in the middle, to `inner` of `target` pixels, in the middle.
 
     Args:
-        length: Integers, tensors but for `target`.
+        length: As `ops.shape` has it, which JAX wants for a range.
+        window: Tensor of an integer.
+        target: An integer.
+        inner: Tensor of an integer.
     """
 
     def __init__(self, length: Any, window: Any, target: int, inner: Any) -> None:
-        self.places = ops.cast(ops.arange(length, dtype="int32") - (length - window) // 2, "float32")
+        before = (ops.convert_to_tensor(length, "int32") - window) // 2
+        self.places = ops.cast(ops.arange(length, dtype="int32") - before, "float32")
         self.targets = ops.cast(ops.arange(target, dtype="int32") - (target - inner) // 2, "float32")
         self.window, self.inner = ops.cast(window, "float32"), ops.cast(inner, "float32")
 

@@ -141,7 +141,8 @@ def _read(item: Any) -> Iterable[np.ndarray]:
         return ImageFiles(item)
     if isinstance(item, Image.Image):
         return [Decoding().image(item)]
-    shape, dtype = getattr(item, "shape", ()), getattr(item, "dtype", None)
+    shape: tuple[int, ...] = getattr(item, "shape", ())
+    dtype = getattr(item, "dtype", None)
     if len(shape) != 3 or shape[-1] not in (1, 3) or dtype not in (np.uint8, np.float32):
         raise ValueError(f"Expected {ACCEPTED}. Received: an image of shape {shape}, dtype {dtype}, {type(item).__name__}")
     return [item]
