@@ -68,7 +68,7 @@ def report(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         told = ["-"] * 3
-        if row["other"] is not None:
+        if row["other"]:
             told = [f"{float(row['shift']):+.2f}", f"{float(row['auroc']):.4f}, {row['other']}", f"{float(row['change']):+.4f}"]
         golden = float(row["golden"])
         lines.append([row["preset"], f"{100 * golden:.2f} %", *told, "bfloat16" if golden <= AUTO_TOLERANCE else "float32"])
