@@ -1,13 +1,7 @@
-"""The tables of `tools/scale_tables.py`, and the page that has them."""
-
-from pathlib import Path
+"""The tables of `tools/scale_tables.py`."""
 
 import pytest
 
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records
-
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.once
 
 
@@ -27,10 +21,3 @@ def test_tables_by_hand(tool):
         "| cost, encoder on cores | assumed: $0.04 a core hour | $122 | $122 |",
     ):
         assert f"\n{line}\n" in made, made
-
-
-def test_the_page_holds_the_tables_of_the_file(tool):
-    """`docs/scaling.md` has the tables of `benchmark/scale.csv`."""
-    measured, page = tool("measure_scale"), (ROOT / "docs" / "scaling.md").read_text()
-    rows = read_records(ROOT / "benchmark" / "scale.csv")
-    assert page == put_between(page, measured.BEGIN, measured.END, measured.report(rows))
