@@ -124,7 +124,7 @@ def test_a_killed_worker_and_a_lost_node_cost_only_their_blocks(cluster, folder,
 
 def test_a_restart_skips_what_is_finished(cluster, folder, expected, tmp_path):
     """A run whose process is killed in the middle goes on: what it finished stays as it is; other settings are refused."""
-    options = {"blocks": BLOCKS, "batch_size": 16}
+    options = {"blocks": BLOCKS, "batch_size": 16, "actors": 1}
     lines = [
         "import ray, keras_ood.ray",
         f"ray.init({cluster.address!r})",
@@ -151,7 +151,7 @@ def test_a_dataset_keeps_its_columns(cluster, expected):
     paths = sorted(expected)[:20]
     rows = [{"key": path, "picture": np.asarray(Image.open(path))[..., None]} for path in paths]
     rows += [{"key": "none", "picture": np.zeros((0, 0, 1), np.uint8)}]
-    scored = engine.score_dataset(ray.data.from_items(rows), PRESET, column="picture").take_all()
+    scored = engine.score_dataset(ray.data.from_items(rows), PRESET, column="picture", actors=1).take_all()
     assert {row["key"] for row in scored} == {row["key"] for row in rows}
     assert all(set(row) == {"key", "score", "p_value", "ood"} for row in scored)
     scores = {row["key"]: row["score"] for row in scored}
