@@ -73,7 +73,7 @@ def report(rows: list[dict[str, Any]]) -> str:
         golden = float(row["golden"])
         lines.append([row["preset"], f"{100 * golden:.2f} %", *told, "bfloat16" if golden <= AUTO_TOLERANCE else "float32"])
     head = ["preset", "golden scores move by", "in-distribution scores (sd)", "AUROC, float32", "change", '`dtype="auto"`']
-    return markdown_table(head, lines)
+    return f"\n\n{markdown_table(head, lines)}\n\n"
 
 
 def _images(name: str) -> np.ndarray:

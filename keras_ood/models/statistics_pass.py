@@ -82,7 +82,7 @@ class StatisticsPass:
         noise = None if samples is None else detector.draw_noise(samples, seed)
         entrance = detector.entrance
         entrance.ready()
-        launched = self.compiled_function("statistics", lambda: launch(detector.__call__, detector))
+        launched = self.compiled_function("statistics", lambda: launch(self._traced, detector))
 
         def start(batch: np.ndarray) -> tuple[np.ndarray, int, Pending]:
             batch = self._of_own_shape(batch)
@@ -95,11 +95,16 @@ class StatisticsPass:
 
         for prepared, length, pending in one_ahead(self._batches(images, batch_size, progress), start):
             values = pending()
-            self._names = self._names or tuple(values)
             for score in measuring:
                 seen = prepared[:length] if score.transductive else prepared
                 values = values | score.measure(detector, seen, samples, seed)
             yield {name: np.asarray(value[:length], np.float32) for name, value in values.items()}
+
+    def _traced(self, inputs: Any) -> dict[str, Any]:
+        """The detector's pass, whose names are noted: of some of the values alone it is traced as a whole, too."""
+        found: dict[str, Any] = self._detector(inputs)
+        self._names = tuple(found)
+        return found
 
     def maps(
         self,
