@@ -170,7 +170,7 @@ FORMATS: dict[str, Format] = {
         ".tflite",
         ("tensorflow",),
         ("ai_edge_litert",),
-        {"float32": "float32"},  # its converter rounds the calibration scores too
+        {"float32": "float32"},  # its converter rounds the calibration scores to float16 too
         _write_litert,
         _load_litert,
         "import ai_edge_litert.interpreter as lite; "

@@ -109,16 +109,6 @@ def test_embeddings_know_their_rule():
         stretch.entrance.embed(embeddings)
 
 
-@pytest.mark.once
-@pytest.mark.parametrize("aspect", ["crop", "pad"])
-@pytest.mark.parametrize("path", ["detector.onnx", "detector.tflite", "detector.xml", "folder"])
-def test_exports_carry_the_rule(fresh, digits, tmp_path, aspect, path):
-    """The runtime is asked for the scores of images of another ratio before anything is written."""
-    detector = fresh(aspect=aspect)
-    detector.calibrate(digits[0][:40])
-    assert detector.export(tmp_path / path, image_shape=(9, 15, 1)).exists()
-
-
 def test_a_rule_that_is_none_is_refused(fresh):
     with pytest.raises(ValueError, match=r"one of \('stretch', 'crop', 'pad'\).*Received: 'cropp'"):
         fresh(aspect="cropp")
