@@ -31,10 +31,11 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):  # type: ignore[misc]
         if stride == 1 or not (square and even and plain and self.dilation_rate[0] == 1):
             return super().call(inputs)
         outputs = ops.conv(inputs, self._subpixel_kernel(stride, reach, pad), 1, "same", data_format="channels_last")
-        outputs = _depth_to_space(outputs, stride)
-        if self.use_bias:
-            outputs = ops.add(outputs, self.bias)
-        return outputs if self.activation is None else self.activation(outputs)
+        if self.use_bias:  # here, and once for each phase: compilers fuse it with the convolution
+            outputs = ops.add(outputs, ops.tile(self.bias, stride**2))
+        if self.activation is not None:
+            outputs = self.activation(outputs)
+        return _depth_to_space(outputs, stride)
 
     def _subpixel_kernel(self, stride: int, reach: int, pad: int) -> Any:
         """The kernel `(taps, taps, channels, stride * stride * filters)` of the ordinary convolution."""
