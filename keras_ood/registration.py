@@ -8,6 +8,7 @@ import wrapt
 PACKAGE = "keras_ood"
 
 CLASSES = {
+    "Conv2D": "networks.conv2d",
     "Conv2DTranspose": "networks.conv2d_transpose",
     "DepthwiseConv2D": "networks.depthwise_conv2d",
     "Ensemble": "models.ensemble",

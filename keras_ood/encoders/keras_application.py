@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_ood.networks.depthwise_conv2d import with_depthwise_sums
+from keras_ood.networks.for_xla import for_xla
 from keras_ood.terminal.names import did_you_mean
 
 _STAGES = 3  # the deepest resolutions
@@ -28,7 +28,7 @@ def keras_application(builder: str, input_shape: tuple[int, int, int], weights: 
         ValueError: There is no such network, or it does not take images of that shape.
     """
     module = _module_of(builder)
-    network = with_depthwise_sums(getattr(module, builder)(include_top=False, weights=weights, input_shape=input_shape))
+    network = for_xla(getattr(module, builder)(include_top=False, weights=weights, input_shape=input_shape))
     inputs = keras.Input(input_shape, name="images")
     prepared = module.preprocess_input(inputs * 255.0, data_format="channels_last")
     last = {layer.output.shape[1:3]: layer.output for layer in network.layers if _is_map(layer)}

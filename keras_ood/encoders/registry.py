@@ -15,7 +15,7 @@ from keras_ood.backend.eagerly import eagerly
 from keras_ood.backend.settings import own_settings
 from keras_ood.encoders.efficientnet_lite0 import efficientnet_lite0, untrained_efficientnet_lite0
 from keras_ood.encoders.keras_application import keras_application
-from keras_ood.networks.depthwise_conv2d import with_depthwise_sums
+from keras_ood.networks.for_xla import for_xla
 from keras_ood.terminal.names import did_you_mean
 
 KERAS = "keras:"
@@ -107,7 +107,7 @@ def register_model(model: keras.Model, title: str | None = None, trained_on: str
         architecture = architecture.replace(f'"{layer.name}"', f'"{number}"')
     name = OWN + hashlib.sha256(f"{architecture}{_digest(model)}".encode()).hexdigest()[:16]
     if name not in _SOURCES:
-        copy = with_depthwise_sums(model)  # what the caller does to the model from now on is another one
+        copy = for_xla(model)  # what the caller does to the model from now on is another one
         _SOURCES[name] = Source(title or model.name, trained_on, lambda shape: _of_shape(copy, shape))
     elif title is not None:
         _SOURCES[name] = replace(_SOURCES[name], title=title, trained_on=trained_on)

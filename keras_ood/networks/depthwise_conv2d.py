@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ood.backend.devices import gpu_name
+from keras_ood.backend.devices import xla_on_cpu
 
 
 @keras.saving.register_keras_serializable(package="keras_ood")
@@ -22,7 +22,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         """Return `(batch, rows, columns, channels)` for `(batch, height, width, channels)`."""
         plain = self.depth_multiplier == 1 and self.data_format == "channels_last" and set(self.dilation_rate) == {1}
-        if keras.backend.backend() != "jax" or gpu_name() is not None or not plain:
+        if not (xla_on_cpu() and plain):
             return super().call(inputs)
         precision = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
         outputs = self._shifted_sum(ops.cast(inputs, precision), ops.cast(self.kernel, precision))
@@ -49,15 +49,3 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
         outputs = -(-length // stride)
         missing = max((outputs - 1) * stride + taps - length, 0)
         return (missing // 2, missing - missing // 2), outputs
-
-
-def with_depthwise_sums(network: keras.Model) -> keras.Model:
-    """Return a copy of a network, weights and all, whose depthwise convolutions are `DepthwiseConv2D`."""
-
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = DepthwiseConv2D if type(layer) is keras.layers.DepthwiseConv2D else type(layer)
-        return kind.from_config(layer.get_config())
-
-    copied = keras.models.clone_model(network, clone_function=copy)
-    copied.set_weights(network.get_weights())
-    return copied
