@@ -503,7 +503,7 @@ def test_commands_take_repositories(hub, repo, folder, images, tmp_path):
 
 
 _PULL = """
-import os, sys
+import encodings.idna, os, sys  # that of names of hosts: nobody may not look into every folder of Python
 from keras_ood.hub.pull import pull
 
 def start(user):
