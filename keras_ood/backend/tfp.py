@@ -23,11 +23,10 @@ else:  # "jax": the package refuses any other backend
     import jax
 
     if importlib.metadata.version("tensorflow-probability").startswith("0.25."):
-        # TFP 0.25 looks the table up where JAX 0.5 still had it (mended at TFP's head, not yet released).
+        # TFP 0.25 looks the table up where JAX 0.5 still had it (mended at TFP's head, unreleased); later ones warn there.
         from jax._src import core as _core
 
-        if not hasattr(jax.interpreters.xla, "pytype_aval_mappings"):
-            jax.interpreters.xla.pytype_aval_mappings = _core.pytype_aval_mappings
+        jax.interpreters.xla.pytype_aval_mappings = _core.pytype_aval_mappings
     from tensorflow_probability.substrates import jax as _tfp
     from tensorflow_probability.substrates.jax.internal import batched_rejection_sampler as _rejection
     from tensorflow_probability.substrates.jax.internal import parameter_properties as _properties

@@ -1,5 +1,6 @@
 """The files that other runtimes read: how each format is written, and how its own runtime runs it."""
 
+import functools
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
@@ -131,6 +132,19 @@ def _load_litert(path: Path) -> Runtime:
     return lambda images, fpr: dict(serve(images=images, fpr=np.array(fpr, np.float32)))
 
 
+@functools.cache
+def _openvino_core() -> Any:
+    """The one core of the process, never ended.
+
+    On processors with AVX-512 each core gives the thread that makes it a signal stack and, when it ends, puts back the one
+    before: of two that do not end in the reverse order, the last puts back a stack that is freed (OpenVINO 2026.4), and the
+    next signal, a Ctrl-C, ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _write_openvino(
     model: keras.Model, image_shape: InputShape, path: Path, metadata: Mapping[str, str], precision: Precision
 ) -> None:
@@ -138,15 +152,13 @@ def _write_openvino(
 
     with tempfile.TemporaryDirectory() as folder:
         _write_onnx(model, image_shape, Path(folder, "model.onnx"), metadata, precision)
-        content = openvino.Core().read_model(Path(folder, "model.onnx"))
+        content = _openvino_core().read_model(Path(folder, "model.onnx"))
         openvino.save_model(content, path, compress_to_fp16=False)
 
 
 def _load_openvino(path: Path) -> Runtime:
-    import openvino
-
     # On processors that have it OpenVINO computes in bfloat16, unless told otherwise.
-    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = _openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(images: np.ndarray, fpr: float) -> Outputs:
         found = compiled({"images": images, "fpr": np.array(fpr, np.float32)})

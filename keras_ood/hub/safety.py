@@ -107,6 +107,9 @@ def _check_config(path: Path) -> Any:
     if not 0 < objects <= MOST_OBJECTS:
         raise PresetError(f"A configuration has 1 to {MOST_OBJECTS} objects. Received: {objects} in {path}")
     _check_sizes(entries, path)
+    for entry in entries:  # later versions of Keras write options of initializers that earlier ones lack
+        if entry.get("module") == "keras.initializers" and isinstance(entry.get("config"), dict):
+            entry["config"] = {key: value for key, value in entry["config"].items() if value is not None}
     return config
 
 

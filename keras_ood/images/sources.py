@@ -88,7 +88,7 @@ def open_path(path: str | os.PathLike[str]) -> Any:
         if suffix == ".npy":
             return ArrayFile(path)
         # Opened here: NumPy leaves a file open that turns out to be no zip.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
             names = file.files
             if "images" in names or len(names) == 1:
                 return file["images" if "images" in names else names[0]]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -424,3 +426,27 @@ def test_command(tmp_path, monkeypatch):
     assert result.exit_code == 1
     assert re.search(rf"^Error: .*Received: no/{re.escape(path)}$", result.output, re.MULTILINE)
     assert "Example: keras-ood export" in CliRunner().invoke(app, ["export", "--help"]).output
+
+
+_TWO_RUNTIMES = """
+import os, signal, sys
+import openvino
+from openvino import opset13 as operations
+from keras_ood.export.formats import FORMATS
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
+images = operations.parameter([1, 2], name="images")
+openvino.save_model(openvino.Model([operations.relu(images)], [images]), sys.argv[1])
+first, second = (FORMATS["openvino"].load(sys.argv[1]) for _ in range(2))
+del first, second
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.once
+def test_ctrl_c_outlives_runtimes_of_openvino(tmp_path):
+    """Runtimes that end in the order of their beginning leave a stack on which signals can be handled."""
+    command = [sys.executable, "-c", _TWO_RUNTIMES, str(tmp_path / "model.xml")]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1] == "interrupted"
