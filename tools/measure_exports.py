@@ -1,6 +1,6 @@
 """Size, rate and AUROC of exports in reduced precision, beside those in float32.
 
-Each preset whose data are at hand is exported in every format and precision, calibrated on the images that its recipe held
+Each preset that is named is exported in every format and precision, calibrated on the images that its recipe held
 out, and run by the format's own runtime: on test images, and on those of the real OOD set that its card says is hardest.
 Writes `exports.csv`, from which cards have a table; presets that it has are not measured again. `--report PAGE` puts the table
 of the file into a page of the documentation and measures nothing.
@@ -9,7 +9,7 @@ of the file into a page of the documentation and measures nothing.
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from keras_ood.cards.exports import table
 from keras_ood.evaluation.metrics import detection_metrics
 from keras_ood.export.formats import FORMATS, Runtime
 from keras_ood.export.measured import MeasuredExport
+from keras_ood.export.verify import rank_correlation
 from keras_ood.hub import handles, preset
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
@@ -38,13 +39,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="*", default=[], help="zoo names")
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=["onnx", "openvino", "litert"])
-    arguments, path, rows = begun(parser, "exports.csv", marks(__file__), lambda rows: table(typed_rows(rows, MeasuredExport)))
+    arguments, path, rows = begun(parser, "exports.csv", marks(__file__), report)
     for name in arguments.presets:
         for format in arguments.formats:
             if (name, format) not in {(row["preset"], row["format"]) for row in rows}:
                 rows += [rounded(asdict(row)) for row in measure(name, format)]
                 write_records(path, rows)
                 print(f"{name}, {format}", flush=True)
+
+
+def report(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return the table."""
+    return f"\n\n{table(typed_rows(rows, MeasuredExport))}\n\n"
 
 
 def measure(name: str, format: str, images: int = IMAGES) -> list[MeasuredExport]:
@@ -64,7 +70,7 @@ def measure(name: str, format: str, images: int = IMAGES) -> list[MeasuredExport
                 "format": format,
                 "precision": each,
                 "out_of_distribution": hardest,
-                "images": images,
+                "images": min(len(inside), len(outside)),
             }
             numbers: dict[str, Any] = dict.fromkeys(("bytes", "relative_rate", "auroc", "agreement"))
             if found is not None:
@@ -73,7 +79,7 @@ def measure(name: str, format: str, images: int = IMAGES) -> list[MeasuredExport
                     "bytes": found[0],
                     "relative_rate": rates[each] / rates["float32"],
                     "auroc": detection_metrics(*scores)["auroc"],
-                    "agreement": float(np.corrcoef(ranks(scores[0]), ranks(expected))[0, 1]),
+                    "agreement": rank_correlation(scores[0], expected),
                 }
             rows.append(MeasuredExport(**known, **numbers))
     return rows
@@ -112,11 +118,6 @@ def some(name: str, count: int) -> np.ndarray:
 def coloured(images: np.ndarray) -> np.ndarray:
     """Return images with three channels."""
     return np.ascontiguousarray(np.broadcast_to(images, (*images.shape[:3], 3)))
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Return the place of each value in their order."""
-    return np.argsort(np.argsort(values))
 
 
 def scored(run: Runtime, images: np.ndarray) -> np.ndarray:

@@ -64,7 +64,7 @@ def main() -> None:
             row = versions | {"backend": backend} | run(python, backend, folders, log)
             known = row["python"], row["backend"]
             rows = [each for each in rows if (each["python"], each["backend"]) != known] + [row]
-            rows.sort(key=lambda each: ([int(part) for part in each["python"].split(".")], each["backend"]))
+            rows.sort(key=lambda each: ([int(part) for part in each["python"].split(".")[:2]], each["backend"]))
             write_records(table, rows)
             print(row, flush=True)
 
@@ -112,6 +112,8 @@ def run(python: str, backend: str, folders: Sequence[str], log: Path) -> dict[st
     with open(f"{log}.txt", "w") as output:
         command = [python, "-m", "pytest", "-q", f"--junitxml={document}", *paths]
         subprocess.call(command, stdout=output, stderr=subprocess.STDOUT, **settings)
+    if not document.exists():
+        raise RuntimeError(f"pytest ends with a report. Received: none, see {log}.txt")
     machine = subprocess.check_output([python, "-c", _MACHINE], text=True, stderr=subprocess.DEVNULL, **settings).strip()
     numbers = counted(document.read_text())
     return {"folders": " ".join(folders)} | numbers | {"date": date.today().isoformat(), "machine": machine}

@@ -38,7 +38,11 @@ def gpu_name() -> str | None:
 
 def xla_on_cpu() -> bool:
     """Return whether XLA computes, on a CPU."""
-    return keras.backend.backend() == "jax" and gpu_name() is None
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return bool(jax.devices()[0].platform == "cpu")
 
 
 def compute_capability() -> tuple[int, int] | None:
@@ -48,8 +52,8 @@ def compute_capability() -> tuple[int, int] | None:
     if keras.backend.backend() == "jax":
         import jax
 
-        major, minor = str(getattr(jax.devices()[0], "compute_capability", "0.0")).split(".")
-        return int(major), int(minor)
+        major, _, minor = str(getattr(jax.devices()[0], "compute_capability", "")).partition(".")
+        return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)  # of other makers' GPUs
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")

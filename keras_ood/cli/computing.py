@@ -42,7 +42,7 @@ def _without_start_up_lines() -> Iterator[None]:
     Its libraries write some lines to the file descriptor itself before they look at that level (tensorflow/tensorflow#100442).
     They are shown after all where the import fails.
     """
-    if os.environ.setdefault(_LOG_LEVEL, "3") == "0" or "tensorflow" in sys.modules:
+    if os.environ.setdefault(_LOG_LEVEL, "2") == "0" or "tensorflow" in sys.modules:
         yield
         return
     stderr = os.dup(2)

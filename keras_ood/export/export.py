@@ -51,7 +51,8 @@ def export(
         raise ValueError(f"`precision` of the format {name!r} must be one of {list(chosen.policies)}. Received: {precision!r}")
     settled = Precision.of(precision, calibration, shape, detector.preprocessing)
     chosen.require_packages()
-    exact, reduced = (_in(detector, policy) for policy in ("float32", chosen.policies[precision]))
+    exact = _in(detector, "float32")
+    reduced = _in(exact, chosen.policies[precision])
     calibrated_pass = CalibratedPass(reduced, score, calibrated, with_maps=precision == "float32")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:  # on the same disk
         made, settling = Path(folder, "made"), Path(folder, "settling")

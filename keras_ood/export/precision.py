@@ -63,7 +63,7 @@ class Precision:
         fitting, duplicates = Preprocessing((*size, channels), preprocessing.aspect), Duplicates()
         batches = []
         for batch in iterate_batches(source, _BATCH, fitting):
-            duplicates.add(batch)
+            duplicates.add(np.asarray(ops.convert_to_numpy(preprocessing(batch))))  # as the detector sees them
             accepted = batch.dtype == np.uint8 and batch.shape[-1] == channels and None in input_shape
             batches.append(batch if accepted or _is(batch, input_shape) else _rounded(fitting(batch)))
         duplicates.warn()

@@ -38,7 +38,7 @@ def verify_order(scores: np.ndarray, expected: np.ndarray) -> None:
 
     No other images decide: which ones are out-of-distribution, nobody knows here.
     """
-    agreement = float(np.corrcoef(_ranks(scores), _ranks(expected))[0, 1])
+    agreement = rank_correlation(scores, expected)
     if not agreement >= AGREEMENT:
         raise RuntimeError(
             "The exported model of reduced precision does not rank the calibration images as the detector does; nothing was "
@@ -46,8 +46,10 @@ def verify_order(scores: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.argsort(np.argsort(values))
+def rank_correlation(values: np.ndarray, others: np.ndarray) -> float:
+    """Return Spearman's correlation of two `(n,)` arrays, equal values in the order in which they come."""
+    first, second = (np.argsort(np.argsort(each)) for each in (values, others))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def verify(outputs: Outputs, expected: np.ndarray | None, maps: np.ndarray | None, calibrated_pass: CalibratedPass) -> None:

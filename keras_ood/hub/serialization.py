@@ -33,8 +33,10 @@ def write(detector: Any, folder: Path, provenance: dict[str, Any]) -> None:
         (folder / "assets").rmdir()
     seal(folder, cast(Content, {**describe(detector), **provenance}))
     state = random.getstate()
-    safety.check(folder)  # what could not be loaded again is refused now
-    random.setstate(state)  # it seeds Keras' initializers, and nothing was made that lasts
+    try:
+        safety.check(folder)  # what could not be loaded again is refused now
+    finally:
+        random.setstate(state)  # it seeds Keras' initializers, and nothing was made that lasts
 
 
 def describe(detector: Any) -> Content:

@@ -12,11 +12,6 @@ LARGE = 1 << 18  # numbers of an image; from smaller ones several are converted 
 _BAND = 8  # targets summed at once: what a photo is as float32 is never in memory as a whole
 
 
-def resize_large(image: np.ndarray, size: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
-    """Return a large image as `resize_on_host` does; others as they are: a network's host resizes several of them together."""
-    return image if image.size <= LARGE else resize_on_host(image, size, aspect)
-
-
 def resize_on_host(image: np.ndarray, size: tuple[int, int], aspect: str = "stretch") -> np.ndarray:
     """Return an image at a height and width, float32 in 0..1, as `Preprocessing` places and resizes; as it is at that size.
 

@@ -14,14 +14,14 @@ from PIL import Image
 
 from keras_ood.backend.machine import usable_cores
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding, frames_of, grey_levels, opened_file, quiet
-from keras_ood.images.large_images import LARGE, resize_large
+from keras_ood.images.large_images import LARGE, resize_on_host
 
 MOST_THREADS = 8  # then the network is what a device waits for, and each holds a photo in memory
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # whose decoders warn of nothing and release Python's lock
 
 
 class ReadAhead:
-    """The images of files, large ones at the size asked for; large ones are decoded and resized in threads.
+    """The images of files at the size asked for; large ones are decoded and resized in threads.
 
     Headers are read in the thread that takes the images, since warnings are kept still for all threads at once or for none.
     What goes wrong in a thread is done again where the images are taken: there it has its turn, its words, and no warning.
@@ -32,13 +32,13 @@ class ReadAhead:
     Args:
         decoding: How files become images.
         paths: The files that will be asked for, in their order.
-        size: `(height, width)` to which `resize_large` brings images.
+        size: `(height, width)` to which `resize_on_host` brings images.
         aspect: By which rule.
     """
 
     def __init__(self, decoding: Decoding, paths: Iterable[Path], size: tuple[int, int], aspect: str = "stretch") -> None:
         self._decoding = decoding
-        self._resize = partial(resize_large, size=size, aspect=aspect)
+        self._resize = partial(resize_on_host, size=size, aspect=aspect)
         threads = min(usable_cores(), MOST_THREADS)
         self._pool = ThreadPoolExecutor(threads, "keras_ood-decode")
         self._ahead = 2 * threads

@@ -73,8 +73,8 @@ class StatisticsPass:
         detector = self._detector
         measuring = [score for score in scores if score.measures]
         if replicas() > 1 and any(score.transductive for score in measuring):
-            names = [score.name for score in scores]
-            raise ValueError(f"A transductive score takes one device, not data parallelism. Received: {names}")
+            given = [score.name for score in scores]
+            raise ValueError(f"A transductive score takes one device, not data parallelism. Received: {given}")
         if not (samples is None or is_whole(samples, 1)):
             raise ValueError(f"`samples` must be None or a positive integer. Received: {samples!r}")
         if not is_whole(seed, 0):

@@ -6,6 +6,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from keras_ood_runtime.decoding import Decoding
 from keras_ood_runtime.image_files import UNREADABLE, ImageFiles
 from keras_ood_runtime.runner import Runner
 
@@ -20,9 +21,15 @@ def main() -> None:
     parser.add_argument("--fpr", type=float, default=0.05, help="share of in-distribution images flagged, at most")
     parser.add_argument("--out", type=Path, help="a CSV file, standard output if absent")
     parser.add_argument("--unreadable", choices=UNREADABLE, default="raise", help="what a damaged file does")
+    parser.add_argument(
+        "--value-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="black and white of files of numbers"
+    )
+    parser.add_argument("--frames", choices=("first", "all"), default="first", help="which of a file with several")
     arguments = parser.parse_args()
     try:
-        files = ImageFiles(arguments.images, unreadable=arguments.unreadable)
+        ends = arguments.value_range and tuple(arguments.value_range)
+        decoding = Decoding(value_range=ends, frames=arguments.frames)
+        files = ImageFiles(arguments.images, arguments.unreadable, decoding)
         runner = Runner(arguments.model)
         found = list(runner.iterate(files, ["score", "p_value", "flag"], fpr=arguments.fpr))
         with open(arguments.out, "w", newline="") if arguments.out else nullcontext(sys.stdout) as stream:

@@ -35,20 +35,27 @@ class Runner:
     Attributes:
         metadata: What the file says of itself, strings by name: `detector`, `score`, `precision`, `calibration_size`, ...
         image_shape: `(height, width, channels)` of the images that it takes; height and width None for any.
+        outputs: What it gives: `score`, `p_value`, `flag`, and `heat_map` where the detector's maps were calibrated.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is no export of keras-ood.
     """
 
     def __init__(self, path: str | os.PathLike[str], providers: Sequence[str] = ("CPUExecutionProvider",)) -> None:
-        self._session = onnxruntime.InferenceSession(os.fspath(path), providers=list(providers))
+        if not os.path.isfile(path):
+            raise FileNotFoundError(f"Expected an ONNX file that keras-ood exported. Received: {path}, no file")
+        try:
+            self._session = onnxruntime.InferenceSession(os.fspath(path), providers=list(providers))
+        except Exception as error:  # its own kinds, which have no base but this one
+            raise ValueError(f"Expected an ONNX file that keras-ood exported. Received: {path} ({error})") from error
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         if set(inputs) != {"images", "fpr"} or "score" not in self.metadata:
             raise ValueError(f"Expected an ONNX file that keras-ood exported. Received: {path}, with the inputs {list(inputs)}")
         height, width, self._channels = inputs["images"][1:]
         self.image_shape = (*(size if isinstance(size, int) else None for size in (height, width)), self._channels)
-        self.has_heat_maps = "heat_map" in {value.name for value in self._session.get_outputs()}
+        self.outputs = tuple(value.name for value in self._session.get_outputs())
 
     def score(self, images: Any, batch_size: int = 32) -> np.ndarray:
         """Return `(N,)` float32 scores, higher = more out-of-distribution.
@@ -74,10 +81,8 @@ class Runner:
         """Return p-values at every pixel, float32 `(N, height, width)` of the detector's own image shape; small = odd there.
 
         Raises:
-            ValueError: The detector's maps were not calibrated when it was exported, or images that are not accepted.
+            ValueError: The export has no maps, or images that are not accepted.
         """
-        if not self.has_heat_maps:
-            raise ValueError("This export has no heat maps: `detector.calibrate_maps` comes before `export`. Received: none")
         return np.concatenate([found["heat_map"] for found in self.iterate(images, ["heat_map"], batch_size)])
 
     def iterate(
@@ -86,13 +91,20 @@ class Runner:
         """Yield the outputs of one batch after the other, by name: `score`, `p_value`, `flag`, `heat_map`; None for all.
 
         Raises:
-            ValueError: A batch size or a rate that is none, or images that are not accepted.
+            ValueError: Outputs that the export does not have, a batch size or a rate that is none, or images that are not
+                accepted.
         """
         if not (isinstance(batch_size, int) and batch_size >= 1):
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
         if not 0 <= fpr <= 1:
             raise ValueError(f"`fpr` must lie between 0 and 1. Received: {fpr!r}")
-        names = [value.name for value in self._session.get_outputs()] if outputs is None else list(outputs)
+        names = list(self.outputs if outputs is None else outputs)
+        if not set(names) <= set(self.outputs):
+            raise ValueError(
+                f"This export gives {list(self.outputs)}; heat maps are of detectors whose maps were calibrated "
+                f"(`detector.calibrate_maps`) before an export in float32. Received: {names}, of an export in "
+                f"{self.metadata['precision']}"
+            )
         return self._iterate(images, names, batch_size, np.array(fpr, np.float32))
 
     def _iterate(self, images: Any, names: list[str], batch_size: int, fpr: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
@@ -143,6 +155,8 @@ def _read(item: Any) -> Iterable[np.ndarray]:
         return [Decoding().image(item)]
     shape: tuple[int, ...] = getattr(item, "shape", ())
     dtype = getattr(item, "dtype", None)
-    if len(shape) != 3 or shape[-1] not in (1, 3) or dtype not in (np.uint8, np.float32):
+    if len(shape) != 3 or 0 in shape or shape[-1] not in (1, 3) or dtype not in (np.uint8, np.float32):
         raise ValueError(f"Expected {ACCEPTED}. Received: an image of shape {shape}, dtype {dtype}, {type(item).__name__}")
+    if dtype == np.float32 and not (item.min() >= 0 and item.max() <= 1):  # nor NaN
+        raise ValueError(f"Expected {ACCEPTED}. Received: floats from {item.min()} to {item.max()}")
     return [item]

@@ -20,7 +20,10 @@ from keras_ood.encoders import FeatureSpace, MapEncoder, MapSpace
 from keras_ood.export.calibrated_pass import CalibratedPass
 from keras_ood.export.export import exportable
 from keras_ood.export.formats import FORMATS
+from keras_ood.export.precision import Precision
 from keras_ood.export.verify import verify, verify_order
+from keras_ood.images import ImageWarning
+from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.models import Ensemble, InFlow, TiltedVAE
 from keras_ood.scores import get
 
@@ -433,6 +436,7 @@ import os, signal, sys
 import openvino
 from openvino import opset13 as operations
 from keras_ood.export.formats import FORMATS
+from keras_ood.export.precision import Precision
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 images = operations.parameter([1, 2], name="images")
 openvino.save_model(openvino.Model([operations.relu(images)], [images]), sys.argv[1])
@@ -450,3 +454,15 @@ def test_ctrl_c_outlives_runtimes_of_openvino(tmp_path):
     """Runtimes that end in the order of their beginning leave a stack on which signals can be handled."""
     command = [sys.executable, "-c", _TWO_RUNTIMES, str(tmp_path / "model.xml")]
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1] == "interrupted"
+
+
+def test_frames_of_a_video_are_told():
+    """As `calibrate` does: of arrays of uint8, of more than one size."""
+    scenes = np.random.default_rng(0).integers(0, 246, (20, 1, 1, 1), np.uint8) + np.zeros((20, 10, 6, 6), np.uint8)
+    scenes[:, :, ::2] //= 2
+    frames = (scenes + np.arange(10, dtype=np.uint8)[:, None, None] // 5).reshape(-1, 6, 6, 1)
+    frames[:, 0, 0, 0] = np.arange(len(frames)) % 256  # no exact duplicates
+    larger = noise((16, 16, 1), 4)
+    with pytest.warns(ImageWarning, match="nearly equal"):
+        settled = Precision.of("float16", iter([frames, larger]), (None, None, 1), Preprocessing((8, 8, 1)))
+    assert len(settled.first) == len(frames) + len(larger)

@@ -9,7 +9,7 @@ import keras_ood
 from keras_ood.encoders import FrozenEncoder, MixtureSpace
 from keras_ood.images import ImageFiles
 from keras_ood.images.aspect import ASPECTS, PADDING, Placement
-from keras_ood.images.large_images import resize_large
+from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import gather
 from keras_ood.models import Ensemble, FeatureMixture
@@ -70,7 +70,7 @@ def test_an_image_of_the_ratio_is_the_same_by_every_rule(aspect):
 def test_photos_are_placed_alike_on_the_host(aspect, size):
     photo = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
     expected = prepared(photo[None], (16, 24, 3), aspect)[0]
-    np.testing.assert_allclose(resize_large(photo, (16, 24), aspect), expected, atol=2e-5)
+    np.testing.assert_allclose(resize_on_host(photo, (16, 24), aspect), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("aspect", ["crop", "pad"])

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_image
 
 from keras_ood.images import Decoding, ImageFiles, ImageWarning, UnreadableImageError
 from keras_ood.images import read_ahead as module
-from keras_ood.images.large_images import LARGE, resize_on_host
+from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import gather
 
@@ -91,16 +91,16 @@ def test_the_resize_is_that_of_the_preprocessing(name, size):
 
 
 @pytest.mark.once
-def test_only_large_images_are_resized(tmp_path):
-    """What is converted with others stays as it was decoded, on the disk's pixels; iteration gives all at full size."""
-    save(tmp_path, "large.png", photo(0))
-    save(tmp_path, "small.png", photo(1, 200, 300))
+def test_images_come_at_the_size_asked_for(tmp_path):
+    """Large or small; one that is of that size stays as it was decoded. Iteration gives all at full size."""
+    sizes = {"large.png": (420, 611), "small.png": (20, 30), "that.png": (8, 9)}
+    for number, (name, size) in enumerate(sizes.items()):
+        save(tmp_path, name, photo(number, *size))
     files = ImageFiles(tmp_path)
-    large, small = files.resized((8, 9))
-    assert (large.shape, large.dtype) == ((8, 9, 3), np.float32)
-    np.testing.assert_array_equal(small, photo(1, 200, 300))
-    assert small.size <= LARGE
-    assert [image.shape for image in files] == [(420, 611, 3), (200, 300, 3)]
+    *resized, same = files.resized((8, 9))
+    assert [(image.shape, image.dtype) for image in resized] == [((8, 9, 3), np.float32)] * 2
+    np.testing.assert_array_equal(same, photo(2, 8, 9))
+    assert [image.shape[:2] for image in files] == list(sizes.values())
 
 
 @pytest.mark.once

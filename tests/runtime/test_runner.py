@@ -76,7 +76,7 @@ def test_heat_maps(runtime, exports):
     images = np.random.default_rng(2).integers(0, 256, (3, 16, 16, 1), np.uint8)
     found = runtime.Runner(exports["own"]).heat_map(images, batch_size=2)
     assert np.mean(np.abs(found - exports["detector"].heat_map(images)) > 1e-6) < 0.01
-    with pytest.raises(ValueError, match="calibrate_maps"):
+    with pytest.raises(ValueError, match=r"calibrate_maps.*Received: \['heat_map'\], of an export in float32$"):
         runtime.Runner(exports["any"]).heat_map(images)
 
 
@@ -100,6 +100,9 @@ REFUSED = {
     "integers": ("any", np.zeros((1, 16, 16, 3), int), r"Expected images .*dtype int64, ndarray$"),
     "one image": ("any", np.zeros((16, 16, 3), np.uint8), r"Received: an image of shape \(16, 3\)"),
     "none": ("any", [], r"Received: no image$"),
+    "no row": ("any", np.zeros((1, 0, 5, 3), np.uint8), r"Received: an image of shape \(0, 5, 3\)"),
+    "floats of 0..255": ("any", np.full((1, 16, 16, 3), 2, np.float32), r"Received: floats from 2.0 to 2.0$"),
+    "NaN": ("any", np.full((1, 16, 16, 3), np.nan, np.float32), r"Received: floats from nan to nan$"),
     "a number": ("any", 3, r"Received: int$"),
 }
 
@@ -112,6 +115,14 @@ def test_refusals_say_what_is_accepted(name, runtime, exports):
         runtime.Runner(exports[which]).score(images)
 
 
+def test_files_that_are_no_exports(runtime, photos):
+    """One that is not there, and one of something else."""
+    with pytest.raises(FileNotFoundError, match=r"Received: .*no\.onnx, no file$"):
+        runtime.Runner(photos / "no.onnx")
+    with pytest.raises(ValueError, match=r"Expected an ONNX file that keras-ood exported\. Received: .*a\.png"):
+        runtime.Runner(photos / "a.png")
+
+
 def test_command(runtime, exports, photos, capsys, monkeypatch):
     """A CSV table with a line for each image; an error is one line and exit code 1."""
     from keras_ood_runtime.__main__ import main
@@ -121,6 +132,13 @@ def test_command(runtime, exports, photos, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "path,score,p_value,ood"
     assert [Path(line.split(",")[0]).name for line in lines[1:]] == ["a.png", "b.png", "c.png", "d.png"]
+    pages = [Image.fromarray(np.full((9, 9), value, np.float32)) for value in (100, 200)]
+    pages[0].save(photos / "e.tif", save_all=True, append_images=pages[1:])
+    options = ["--value-range", "0", "300", "--frames", "all"]
+    monkeypatch.setattr(sys, "argv", ["keras_ood_runtime", str(exports["any"]), str(photos / "e.tif"), *options])
+    with pytest.warns(runtime.ImageWarning, match="rounded to 8"):
+        main()
+    assert [Path(line.split(",")[0]).name for line in capsys.readouterr().out.splitlines()[1:]] == ["e.tif[0]", "e.tif[1]"]
     monkeypatch.setattr(sys, "argv", ["keras_ood_runtime", str(exports["any"]), str(photos / "no")])
     with pytest.raises(SystemExit, match="1"):
         main()
