@@ -22,8 +22,8 @@ from keras_ood.hub.content import Content
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.formats import suffixes
 from keras_ood.images.image_files import UNREADABLE
-from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.path_list import is_hidden
+from keras_ood.images.resize_on_host import resize_on_host
 from keras_ood.loading import from_pretrained
 
 try:

@@ -30,7 +30,7 @@ from table_file import begun, marks
 
 from keras_ood.backend.machine import describe_machine
 from keras_ood.images import Decoding, ImageFiles
-from keras_ood.images.large_images import resize_on_host
+from keras_ood.images.resize_on_host import resize_on_host
 from keras_ood.loading import from_pretrained
 from keras_ood.models import Detector
 from keras_ood.ray import score_files

@@ -76,7 +76,7 @@ class _Axis:
         self.window, self.inner = ops.cast(window, "float32"), ops.cast(inner, "float32")
 
     def weights(self) -> Any:
-        """Return the `(target, length)` weights: of the triangle that `keras_ood.images.large_images` describes.
+        """Return the `(target, length)` weights: of the triangle that `keras_ood.images.resize_on_host` describes.
 
         All but the last division is between integers, which float32 holds exactly.
         """

@@ -68,9 +68,9 @@ class ImageFiles:
         return self._images(self.decoding.images)
 
     def resized(self, size: tuple[int, int], aspect: str = "stretch") -> Iterator[np.ndarray]:
-        """Yield each image as iteration does, large ones resized to `(height, width)` by a rule, float32 in 0..1.
+        """Yield each image at `(height, width)`, resized by a rule to float32 in 0..1; one of that size as iteration does.
 
-        Large ones (see `keras_ood.images.large_images`) are decoded and resized in threads, a few files ahead.
+        All but small ones are decoded and resized in threads, a few files ahead, see `keras_ood.images.read_ahead`.
         """
         from .read_ahead import ReadAhead  # here: it imports SciPy, which the runner does without
 

@@ -14,8 +14,9 @@ from PIL import Image
 
 from keras_ood.backend.machine import usable_cores
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding, frames_of, grey_levels, opened_file, quiet
-from keras_ood.images.large_images import LARGE, resize_on_host
+from keras_ood.images.resize_on_host import resize_on_host
 
+THREADED = 1 << 16  # numbers of an image; a smaller one is decoded before a thread begins
 MOST_THREADS = 8  # then the network is what a device waits for, and each holds a photo in memory
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # whose decoders warn of nothing and release Python's lock
 
@@ -81,7 +82,7 @@ class ReadAhead:
             levels = grey_levels(image)
             file = files.pop_all()
             decode = partial(self._decode, file, image, levels)
-            if 3 * pixels > LARGE:
+            if 3 * pixels > THREADED:
                 return _Begun(file, self._pool.submit(decode).result)
             return _Begun(file, quiet()(decode))
         return None

@@ -17,8 +17,8 @@ from keras_ood.images.array_file import DAMAGED, ArrayFile
 from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of, warn_of_mask
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles
-from keras_ood.images.large_images import LARGE
 
+LARGE = 1 << 18  # numbers of an image; from smaller ones several are converted together
 Item = TypeVar("Item")
 Started = TypeVar("Started")
 

@@ -9,8 +9,8 @@ import keras_ood
 from keras_ood.encoders import FrozenEncoder, MixtureSpace
 from keras_ood.images import ImageFiles
 from keras_ood.images.aspect import ASPECTS, PADDING, Placement
-from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.resize_on_host import resize_on_host
 from keras_ood.images.sources import gather
 from keras_ood.models import Ensemble, FeatureMixture
 

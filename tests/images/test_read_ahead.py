@@ -11,8 +11,8 @@ from sklearn.datasets import load_sample_image
 
 from keras_ood.images import Decoding, ImageFiles, ImageWarning, UnreadableImageError
 from keras_ood.images import read_ahead as module
-from keras_ood.images.large_images import resize_on_host
 from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.resize_on_host import resize_on_host
 from keras_ood.images.sources import gather
 
 TOLERANCE = 3e-5  # in 0..1; TensorFlow takes the weights themselves in float32

@@ -8,7 +8,6 @@ from scipy import sparse
 
 from keras_ood.images.aspect import PADDING, Placement
 
-LARGE = 1 << 18  # numbers of an image; from smaller ones several are converted together
 _BAND = 8  # targets summed at once: what a photo is as float32 is never in memory as a whole
 
 
