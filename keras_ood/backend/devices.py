@@ -10,7 +10,10 @@ from keras import ops
 def replicas() -> int:
     """Return how many devices share a batch; 1 where none is set."""
     distribution = keras.distribution.distribution()
-    return 1 if distribution is None else int(distribution.num_model_replicas)
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh  # `num_model_replicas` came with Keras 3.13
+    return int(mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)])
 
 
 def spread(batch: np.ndarray) -> Any:

@@ -104,9 +104,14 @@ def problem(detector: Any, given: Case, folder: Path, setting: str | None = None
         setting: Name of one of `SETTINGS` under which it is scored.
     """
     try:
-        with warnings.catch_warnings(), _alarm(), _setting(setting) if setting else nullcontext():
+        with (
+            warnings.catch_warnings(),
+            _alarm(),
+            _setting(setting) if setting else nullcontext(),
+            _closing(given.source(folder)) as source,
+        ):
             warnings.simplefilter("ignore")  # of what is left out
-            found = detector.score(given.source(folder), "nll", batch_size=4, progress=False)
+            found = detector.score(source, "nll", batch_size=4, progress=False)
     except (ValueError, OSError) as error:
         if given.images is not None and not given.damaged:
             return f"refused: {error}"
@@ -135,6 +140,16 @@ def _alarm() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _closing(source: Any) -> Iterator[Any]:
+    try:
+        yield source
+    finally:
+        for item in source if isinstance(source, list) else ():
+            if isinstance(item, Image.Image):
+                item.close()
 
 
 @contextmanager
