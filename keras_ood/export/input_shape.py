@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
+from keras_ood.terminal.numbers import is_whole
 
 InputShape = tuple[int | None, int | None, int]
 """`(height, width, channels)`; height and width None for images of any size."""
@@ -19,7 +19,7 @@ def checked(shape: Any) -> InputShape:
     if len(given) == 3 and given[2] in (1, 3):
         if given[:2] == (None, None):
             return (None, None, int(given[2]))
-        if all(isinstance(size, (int, np.integer)) and size >= 1 for size in given):
+        if all(is_whole(size, 1) for size in given):
             height, width, channels = map(int, given)
             return height, width, channels
     raise ValueError(
