@@ -11,7 +11,6 @@ from typing import Any
 import keras
 
 from keras_ood import plots
-from keras_ood.attention import PerImageGate
 from keras_ood.calibration.map_calibration import LEAST
 from keras_ood.callbacks.log import TrainingLog
 from keras_ood.cards import card
@@ -22,10 +21,10 @@ from keras_ood.evaluation.report import Report
 from keras_ood.hub import serialization
 from keras_ood.models import Detector, FeatureMixture
 from keras_ood.models.entrance import Entrance
-from keras_ood.models.trainable import SETTLED_BY
 from keras_ood.tables.records import writable, write_records
 from keras_ood.terminal.folders import require_vacant
 from keras_ood.terminal.progress import begin
+from keras_ood.training.calibrated import calibrated
 from keras_ood.training.few_images import FewImages
 from keras_ood.training.measuring import measured_sets, numbers, outside_sets
 from keras_ood.training.own_images import OwnImages
@@ -169,7 +168,7 @@ def _trained(
     fresh = start.over(split.training)
     trained, log = train(fresh, split, settings, state, callbacks, verbose)
     begin("Calibrating")
-    detectors = _calibrated(trained, fresh, start, split, settings.seed)
+    detectors = _all_calibrated(trained, fresh, start, split, settings.seed)
     reports = _measure(detectors, split, own, outside)
     detector = detectors["trained"]
     _calibrate_maps(detector, own, split)
@@ -189,33 +188,18 @@ def _note(log: TrainingLog) -> dict[str, Any]:
     return log.note() | {"best_epoch": log.best("val_loss")}
 
 
-def _calibrated(trained: Detector, fresh: Detector, start: Start, split: Split, seed: int) -> dict[str, Detector]:
+def _all_calibrated(trained: Detector, fresh: Detector, start: Start, split: Split, seed: int) -> dict[str, Detector]:
     """The trained detector; its source, where all weights were taken over; the untrained network: each calibrated alike."""
     gate = start.original.gate
     encoder = None if gate is None else gate.encoder
-    detectors = {"trained": _calibrate(trained, gate, encoder, split)}
+    detectors = {"trained": calibrated(trained, gate, encoder, split)}
     if start.is_comparable:
-        detectors["source"] = _calibrate(start.original.ungated().inference_copy(), gate, encoder, split)
+        detectors["source"] = calibrated(start.original.ungated().inference_copy(), gate, encoder, split)
     keras.utils.set_random_seed(seed)
     untrained = fresh.remade()
     untrained_encoder = None if encoder is None else keras.models.clone_model(encoder)
-    detectors["untrained"] = _calibrate(untrained, gate, untrained_encoder, split)
+    detectors["untrained"] = calibrated(untrained, gate, untrained_encoder, split)
     return detectors
-
-
-def _calibrate(detector: Detector, gate: PerImageGate | None, encoder: Any, split: Split) -> Detector:
-    """A detector calibrated with what its gate leaves: the source's gate, where there is one, fitted anew on `encoder`."""
-    images = split.calibration
-    if gate is not None:
-        half = len(images) // 2  # groups of images stay whole, but for one
-        kept, images = images[:half], images[half:]
-        seen: tuple[Any, Any] = split.training, kept
-        if detector.feature_space is not None:
-            seen = detector.feature_space.gate_features(*seen, getattr(detector, "gate_positions", False))
-        detector = detector.with_attention(gate.refitted(encoder, seen[0], seen[1]))
-    detector.settle(split.training[:SETTLED_BY])
-    detector.calibrate(images)
-    return detector
 
 
 def _calibrate_maps(detector: Detector, own: OwnImages, split: Split) -> None:

@@ -1,0 +1,212 @@
+"""Every detector of `peer_detectors.py` on the same images, features and splits, and what it costs.
+
+Five data sets make ten pairs; six are measured in both directions, for of CIFAR-100 no training split is at hand. Of an
+in-distribution set 10,000 images of the training split, drawn by seed, are what every detector gets; 2,000 of each test split
+are what it is measured on. Each run is a process of its own in the environment of the detector's library. Writes `peers.csv`,
+a row for each detector, in-distribution set, seed and other set, and draws `peers.png`; runs that it has are not made again.
+`--report PAGE` puts the tables into a page of the documentation and runs nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import combinations, product
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from peer_detectors import PEERS, Peer
+from table_file import begun, marks
+
+from keras_ood import datasets, plots
+from keras_ood.backend.machine import describe_machine
+from keras_ood.encoders import FrozenEncoder
+from keras_ood.evaluation.metrics import detection_metrics
+from keras_ood.images.preprocessing import Preprocessing
+from keras_ood.images.sources import gather
+from keras_ood.tables.markdown import markdown_table, mean_cell
+from keras_ood.tables.records import write_records
+from keras_ood.training.settings import Settings
+from keras_ood.training.start import ENCODER, Start
+
+ROOT = Path(__file__).parents[1]
+INSIDE = ("cifar10", "gtsrb", "fashion_mnist", "mnist")
+SETS = (*INSIDE, "cifar100")  # of the last no training split is at hand
+POOL, TRAINING, TESTED = 15_000, 10_000, 2_000  # images: drawn from, drawn, tested of each set
+SEEDS = (0, 1, 2)
+PIXELS_SEEDS = (0,)  # networks of pixels take minutes each
+OURS = "keras_ood TiltedVAE"  # what `keras_ood.finetune` makes where nobody says otherwise
+ENVIRONMENTS = {
+    "pytorch-ood": ["pytorch-ood==0.4.0", "torch==2.13.0", "torchvision==0.28.0"],
+    "pyod": ["pyod==3.6.7", "torch==2.13.0"],
+    "alibi-detect": ["alibi-detect[tensorflow]==0.13.0"],
+    "nonconform": ["nonconform==2.0.0"],
+}
+"""What is installed beside NumPy, by library; each in an environment of its own."""
+PAIRS = tuple(combinations(SETS, 2))
+COSTS = {"fit_seconds": 1, "images_per_second": 0, "peak_mib": 0}  # columns, and their digits
+BEGIN, END = marks(__file__)
+
+
+def main() -> None:
+    """Measure what is left and write the tables, or report them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=Path, default=ROOT / "build" / "peers", help="where there is one, it is used")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, help="all if absent")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--again", action="store_true", help="measure runs again that the table has")
+    arguments, table, rows = begun(parser, "peers.csv", (BEGIN, END), report)
+    training, test = (
+        {name: some(name, "train", POOL) for name in INSIDE},
+        {name: some(name, "test", TESTED)[0] for name in SETS},
+    )
+    runner = Runner(arguments.environments)
+    for seed, inside, name in product(arguments.seeds, INSIDE, arguments.peers or PEERS):
+        known = {"detector": name, "in_distribution": inside, "seed": seed}
+        done = any(same(row, known) for row in rows) and not arguments.again
+        if done or (PEERS[name].sees == "pixels" and seed not in PIXELS_SEEDS):
+            continue
+        scores, costs = runner.run(name, PEERS[name].library, task(PEERS[name], inside, training[inside], test, seed))
+        found = [known | row | costs | {"machine": describe_machine()} for row in measured(scores)]
+        rows = [row for row in rows if not same(row, known)] + found
+        write_records(table, rows)
+        print(*(f"{key}={value}" for key, value in rows[-1].items() if key != "machine"), flush=True)
+    figure(rows).savefig(table.with_suffix(".png"))
+
+
+def same(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Return whether a row is of a run."""
+    return all(str(row[key]) == str(value) for key, value in known.items())
+
+
+def some(name: str, part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return so many images of a split and their labels, by a fixed shuffle."""
+    images, labels = datasets.load(name, part)
+    order = np.random.default_rng(0).permutation(len(images))[:count]
+    return images[order], labels[order].astype(int)
+
+
+def task(
+    peer: Peer, inside: str, training: tuple[np.ndarray, np.ndarray], test: Mapping[str, np.ndarray], seed: int
+) -> dict[str, np.ndarray]:
+    """Return what a detector is fitted and measured with: see `peer_detectors`."""
+    images, labels = training
+    shape = (32, 32, images.shape[3] if images.ndim == 4 else 1)
+    see = features if peer.sees == "features" else partial(pixels, shape=shape)
+    chosen = np.random.default_rng(seed).permutation(len(images))[:TRAINING]
+    given = {"seed": np.array(seed), "train": see(images)[chosen], "labels": labels[chosen]}
+    return given | {f"test:{'' if name == inside else name}": see(outside) for name, outside in test.items()}
+
+
+def features(images: np.ndarray) -> np.ndarray:
+    """Return the encoder's features of images, float32 `(N, width)`; they are computed once and kept on disk."""
+    start = Start.of(FrozenEncoder(ENCODER), None, None, None, Settings())
+    return np.asarray(start.moved.detector.entrance.embed(images).values())
+
+
+def pixels(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return images of a shape, uint8 `(N, *shape)`."""
+    return np.round(255 * gather(images, Preprocessing(shape))).astype(np.uint8)
+
+
+class Runner:
+    """Runs a detector in a process of its own, in the environment of its library.
+
+    Args:
+        environments: Folder of environments by library; one that is not there is made and filled.
+    """
+
+    def __init__(self, environments: Path) -> None:
+        self.environments = environments.absolute()
+
+    def run(self, name: str, library: str, given: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the arrays and the costs that `peer_detectors` finds."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / "task.npz", Path(folder) / "result.npz"]
+            np.savez(files[0], allow_pickle=False, **given)
+            command = [self._python(library), str(Path(__file__).with_name("peer_detectors.py")), name, *map(str, files)]
+            subprocess.check_call(command, cwd=folder, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+            with np.load(files[1]) as file:
+                found = dict(file)
+        return found, json.loads(str(found.pop("costs")))
+
+    def _python(self, library: str) -> str:
+        if library == "keras-ood":
+            return sys.executable
+        python = self.environments / library / "bin" / "python"
+        if not python.exists():
+            subprocess.check_call([sys.executable, "-m", "venv", str(python.parents[1])])
+            subprocess.check_call([str(python), "-m", "pip", "install", "--quiet", *ENVIRONMENTS[library]])
+        return str(python)
+
+
+def measured(scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return a row for each of the other sets."""
+    rows = []
+    for name, outside in scores.items():
+        if name:
+            found = detection_metrics(scores[""], outside)
+            rows.append({"out_of_distribution": name} | {key: round(found[key], 5) for key in ("auroc", "fpr95")})
+    return rows
+
+
+def report(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tables of rows as Markdown: every detector's means, best first, its pairs, its settings."""
+    ours = by_pair(rows, OURS)
+    lines, pairs = [], []
+    for name in ranked(rows):
+        own, found, peer = [row for row in rows if row["detector"] == name], by_pair(rows, name), PEERS[name]
+        seeds = [[float(row["auroc"]) for row in own if row["seed"] == seed] for seed in sorted({row["seed"] for row in own})]
+        ahead = sum(ours[pair] >= value for pair, value in found.items())
+        lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell([mean(values) for values in seeds])])
+        lines[-1] += [f"{mean(float(row['fpr95']) for row in own):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
+        lines[-1] += [f"{median(float(row[key]) for row in own):,.{digits}f}" for key, digits in COSTS.items()]
+        pairs.append([name, *(f"{value:.3f}" for value in found.values())])
+    header = ["detector", "labels", "sees", "AUROC", "FPR95", f"pairs where `{OURS}` is at least as good"]
+    header += ["seconds to fit", "images a second", "MiB at most"]
+    settings = [[name, PEERS[name].note] for name in ranked(rows)]
+    used = ", ".join(sorted({f"{PEERS[row['detector']].library} {row['version']}" for row in rows}))
+    machines = "; ".join(dict.fromkeys(row["machine"] for row in rows))
+    parts = [markdown_table(header, lines), "AUROC of each pair, the mean of its directions:"]
+    parts += [markdown_table(["detector", *titles()], pairs), "Settings:", markdown_table(["detector", "settings"], settings)]
+    return "\n\n" + "\n\n".join([*parts, f"Measured with {used} on {machines}."]) + "\n\n"
+
+
+def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return a picture of every detector's AUROC on every pair, the best detector first."""
+    names = ranked(rows)
+    return plots.heat_map([list(by_pair(rows, name).values()) for name in names], names, titles())
+
+
+def titles() -> list[str]:
+    """Return what the pairs are called."""
+    return [" / ".join(datasets.get(name).title for name in pair) for pair in PAIRS]
+
+
+def ranked(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the detectors, the one of the largest mean first."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["detector"], []).append(float(row["auroc"]))
+    return sorted(found, key=lambda name: -mean(found[name]))
+
+
+def by_pair(rows: Sequence[Mapping[str, Any]], name: str) -> dict[tuple[str, str], float]:
+    """Return a detector's AUROC of every pair that it was measured on: the mean of its directions, each of all seeds."""
+    found: dict[tuple[str, str], list[float]] = {pair: [] for pair in PAIRS}
+    for row in rows:
+        pair = tuple(sorted((row["in_distribution"], row["out_of_distribution"]), key=SETS.index))
+        if row["detector"] == name:
+            found[pair].append(float(row["auroc"]))
+    return {pair: mean(values) for pair, values in found.items() if values}
+
+
+if __name__ == "__main__":
+    main()

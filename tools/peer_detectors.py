@@ -1,0 +1,306 @@
+"""Out-of-distribution detectors of other libraries, and ours: one of them fitted and timed, in a process of its own.
+
+    python peer_detectors.py NAME TASK RESULT
+
+runs in the environment of the detector's library, which need not hold `keras_ood`; `compare_peers.py` calls it. `TASK` is an
+.npz file: `seed`, `train` `(N, ...)` and its `labels` `(N,)`, and a set of images `test:<name>` for each name, `test:` alone
+being the in-distribution one; images are the features of one encoder, float32 `(n, width)`, or pixels, uint8
+`(n, height, width, channels)`. `RESULT` gets the scores of each set, higher = more out-of-distribution, and the costs.
+
+Every detector has the settings that its documentation gives, or its defaults.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Scorer = Callable[[np.ndarray], np.ndarray]
+Fit = Callable[[np.ndarray, np.ndarray, int], Scorer]
+"""From images or features, their labels and a seed to a function that scores others."""
+
+TURNS = 2  # of which the faster counts
+IMPORTED = {
+    "keras-ood": ["keras_ood.training.resumable", "keras_ood.training.start"],
+    "pytorch-ood": ["torch", "pytorch_ood.detector", "sklearn.linear_model"],
+    "pyod": ["torch", "pyod.models.deep_svdd", "sklearn.preprocessing"],
+    "alibi-detect": ["tensorflow", "alibi_detect.od", "sklearn.preprocessing"],
+}
+"""What is imported before the clock starts, by library."""
+
+
+class Peer(NamedTuple):
+    """A detector.
+
+    Attributes:
+        library: Its distribution on the package index.
+        fit: See `Fit`.
+        sees: `"features"`, or `"pixels"`.
+        labels: Whether it needs the classes of the in-distribution images.
+        note: Settings, for the page.
+    """
+
+    library: str
+    fit: Fit
+    sees: str = "features"
+    labels: bool = False
+    note: str = "defaults"
+
+
+def ours(family: str) -> Fit:
+    """Return the fit of `keras_ood.finetune`, without the card: split, trained, its gate fitted, calibrated."""
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        import tempfile
+        from pathlib import Path
+
+        import keras
+
+        from keras_ood.encoders import FrozenEncoder
+        from keras_ood.images.embeddings import Embeddings
+        from keras_ood.training.calibrated import calibrated
+        from keras_ood.training.resumable import train as trained
+        from keras_ood.training.settings import Settings
+        from keras_ood.training.split import Split
+        from keras_ood.training.start import ENCODER, Start
+
+        keras.utils.set_random_seed(seed)
+        start = Start.of(FrozenEncoder(ENCODER), None, None, family, Settings())
+        gate, shape = start.original.gate, start.original.preprocessing.image_shape
+        identity = start.original.feature_space.encoder.identity | {"given_shape": list(shape)}
+        split = Split.of(Embeddings(train, identity), seed, 1 if gate is None else 2)
+        with tempfile.TemporaryDirectory() as state:
+            detector, _ = trained(start.over(split.training), split, Settings(seed=seed), Path(state), verbose=0)
+        detector = calibrated(detector, gate, None, split)
+        return lambda features: detector.score(Embeddings(features, identity), progress=False)
+
+    return fit
+
+
+def pyod(module: str, name: str, **settings: Any) -> Fit:
+    """Return the fit of a detector of PyOD, on standardised features as its documentation advises."""
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(train)
+        kind = getattr(importlib.import_module(f"pyod.models.{module}"), name)
+        own = {key: {"width": train.shape[1], "seed": seed}.get(value, value) for key, value in settings.items()}
+        detector = kind(**own).fit(scaler.transform(train))
+        return lambda features: detector.decision_function(scaler.transform(features))
+
+    return fit
+
+
+def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: Any) -> Fit:
+    """Return the fit of a feature detector of pytorch-ood; without labels all images are of one class.
+
+    Args:
+        name: Of its class.
+        labelled: Whether it is given labels.
+        head: What it takes of a linear classifier of the features, fitted to the labels: `"weights"`, `"head"`, or nothing.
+        **settings: Of its class.
+    """
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        import torch
+        from pytorch_ood import detector as detectors
+
+        torch.manual_seed(seed)
+        classes = labels if labelled else np.zeros(len(train), int)
+        own = {key: train.shape[1] // 2 if value == "half the width" else value for key, value in settings.items()}
+        if head:
+            weights, biases = linear_head(train, labels)
+            layer = torch.nn.Linear(*weights.T.shape)
+            layer.weight.data, layer.bias.data = torch.tensor(weights), torch.tensor(biases)
+            own |= {"w": layer.weight.data, "b": layer.bias.data} if head == "weights" else {"head": layer}
+        detector = getattr(detectors, name)(encoder=None, **own)
+        with torch.inference_mode():
+            detector.fit_features(torch.tensor(train), torch.tensor(classes))
+
+        def score(features: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                return np.asarray(detector.predict_features(torch.tensor(features)))
+
+        return score
+
+    return fit
+
+
+def linear_head(train: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights `(classes, width)` and biases of a logistic regression on the features, float32."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=10.0, max_iter=200).fit(train, labels)
+    return model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+
+
+def alibi_features(kind: str) -> Fit:
+    """Return the fit of an outlier detector of alibi-detect on standardised features, with dense networks."""
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        from sklearn.preprocessing import StandardScaler
+
+        scaler = StandardScaler().fit(train)
+        width = train.shape[1]
+        layers = _keras_layers(seed)
+        encoder = [layers.InputLayer((width,)), layers.Dense(512, "relu"), layers.Dense(128, "relu")]
+        decoder = [layers.InputLayer((64,)), layers.Dense(128, "relu"), layers.Dense(512, "relu"), layers.Dense(width)]
+        if kind == "OutlierAE":
+            encoder.append(layers.Dense(64))
+        score = _alibi(kind, encoder, decoder, 64, scaler.transform(train), epochs=30)
+        return lambda features: score(scaler.transform(features).astype(np.float32))
+
+    return fit
+
+
+def alibi_pixels(kind: str) -> Fit:
+    """Return the fit of an outlier detector of alibi-detect on pixels, with the networks of its CIFAR-10 examples."""
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        layers = _keras_layers(seed)
+        shape = train.shape[1:]
+        down = [layers.Conv2D(count, 4, strides=2, padding="same", activation="relu") for count in (64, 128, 512)]
+        up = [layers.Conv2DTranspose(count, 4, strides=2, padding="same", activation="relu") for count in (256, 64)]
+        last = layers.Conv2DTranspose(shape[-1], 4, strides=2, padding="same", activation="sigmoid")
+        encoder = [layers.InputLayer(shape), *down]
+        if kind == "OutlierAE":
+            encoder += [layers.Flatten(), layers.Dense(1024)]
+        side = shape[0] // 8
+        decoder = [layers.InputLayer((1024,)), layers.Dense(side * side * 128), layers.Reshape((side, side, 128)), *up, last]
+        score = _alibi(kind, encoder, decoder, 1024, train.astype(np.float32) / 255, epochs=10)
+        return lambda images: score(images.astype(np.float32) / 255)
+
+    return fit
+
+
+def _keras_layers(seed: int) -> Any:
+    import tensorflow as tf
+
+    tf.keras.utils.set_random_seed(seed)
+    return tf.keras.layers
+
+
+def _alibi(kind: str, encoder: list[Any], decoder: list[Any], latent: int, train: np.ndarray, epochs: int) -> Scorer:
+    import tensorflow as tf
+    from alibi_detect import od
+
+    networks = {"encoder_net": tf.keras.Sequential(encoder), "decoder_net": tf.keras.Sequential(decoder)}
+    if kind == "OutlierVAE":
+        detector = od.OutlierVAE(threshold=0.0, score_type="mse", latent_dim=latent, samples=4, **networks)
+        detector.fit(train.astype(np.float32), cov_elbo={"sim": 0.05}, epochs=epochs, verbose=False)
+    else:
+        detector = od.OutlierAE(threshold=0.0, **networks)
+        detector.fit(train.astype(np.float32), epochs=epochs, verbose=False)
+    return lambda images: detector.score(images, batch_size=256)[1]
+
+
+PEERS = {
+    "keras_ood TiltedVAE": Peer("keras-ood", ours("TiltedVAE"), note="`finetune`, `fusion`"),
+    "keras_ood InFlow": Peer("keras-ood", ours("InFlow"), note="`finetune`, `fusion`"),
+    "pytorch-ood KNN": Peer("pytorch-ood", pytorch_ood("KNN", labelled=False), note="k = 50, normalised"),
+    "pytorch-ood Mahalanobis, one class": Peer("pytorch-ood", pytorch_ood("Mahalanobis", labelled=False)),
+    "pytorch-ood GMM, one class": Peer("pytorch-ood", pytorch_ood("GMM", labelled=False)),
+    "pytorch-ood Mahalanobis": Peer("pytorch-ood", pytorch_ood("Mahalanobis"), labels=True),
+    "pytorch-ood RMD": Peer("pytorch-ood", pytorch_ood("RMD"), labels=True),
+    "pytorch-ood ViM": Peer(
+        "pytorch-ood",
+        pytorch_ood("ViM", head="weights", d="half the width"),
+        labels=True,
+        note="D of half the width, logistic regression as head",
+    ),
+    "pytorch-ood NNGuide": Peer(
+        "pytorch-ood", pytorch_ood("NNGuide", head="head"), labels=True, note="logistic regression as head"
+    ),
+    "PyOD ECOD": Peer("pyod", pyod("ecod", "ECOD", n_jobs=1), note="no parameters"),
+    "PyOD COPOD": Peer("pyod", pyod("copod", "COPOD", n_jobs=1), note="no parameters"),
+    "PyOD IForest": Peer("pyod", pyod("iforest", "IForest", random_state="seed"), note="100 trees"),
+    "PyOD KNN": Peer("pyod", pyod("knn", "KNN", n_jobs=-1), note="k = 5, largest"),
+    "PyOD LOF": Peer("pyod", pyod("lof", "LOF", n_jobs=-1), note="k = 20"),
+    "PyOD DeepSVDD": Peer(
+        "pyod", pyod("deep_svdd", "DeepSVDD", n_features="width", random_state="seed", verbose=0), note="100 epochs"
+    ),
+    "alibi-detect OutlierVAE": Peer("alibi-detect", alibi_features("OutlierVAE"), note="dense, 30 epochs"),
+    "alibi-detect OutlierAE": Peer("alibi-detect", alibi_features("OutlierAE"), note="dense, 30 epochs"),
+    "alibi-detect OutlierVAE of pixels": Peer(
+        "alibi-detect", alibi_pixels("OutlierVAE"), "pixels", note="network of its CIFAR-10 example, 10 epochs in place of 50"
+    ),
+    "alibi-detect OutlierAE of pixels": Peer(
+        "alibi-detect", alibi_pixels("OutlierAE"), "pixels", note="network of its CIFAR-10 example, 10 epochs in place of 50"
+    ),
+}
+"""Every detector that is compared, by the name that it has in the table."""
+
+
+def run(peer: Peer, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the scores of each set by its name, and what they cost.
+
+    Args:
+        peer: A detector.
+        task: See the head of this file.
+    """
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # alibi-detect's models are of Keras 2; ours asks for none
+    for module in IMPORTED[peer.library]:
+        importlib.import_module(module)
+    start = time.perf_counter()
+    score = peer.fit(task["train"], task["labels"], int(task["seed"]))
+    seconds = time.perf_counter() - start
+    sets = {name.removeprefix("test:"): images for name, images in task.items() if name.startswith("test:")}
+    scores = {name: np.asarray(score(images), np.float64).reshape(-1) for name, images in sets.items()}
+    turns = []
+    for _ in range(TURNS):
+        start = time.perf_counter()
+        score(sets[""])
+        turns.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    costs = {"version": version(peer.library), "fit_seconds": round(seconds, 2)}
+    costs |= {"images_per_second": round(len(sets[""]) / min(turns), 1), "peak_mib": round(peak)}
+    return scores, costs
+
+
+def conformal(task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return nonconform's `p_values` of scores and what it `selected` at a false discovery rate, and its version.
+
+    Args:
+        task: `calibration` `(n,)`, `scores` `(m,)` and `fdr`.
+    """
+    from nonconform import ConformalDetector, Split
+
+    class Given:
+        """A fitted detector whose scores are its input."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:
+            return {}
+
+        def set_params(self, **parameters: Any) -> "Given":
+            return self
+
+        def fit(self, x: np.ndarray, y: Any = None) -> "Given":
+            return self
+
+        def decision_function(self, x: np.ndarray) -> np.ndarray:
+            return np.asarray(x)[:, 0]
+
+    detector = ConformalDetector(Given(), Split(), score_polarity="higher_is_anomalous").calibrate(task["calibration"][:, None])
+    scores = task["scores"][:, None]
+    found = {"p_values": detector.compute_p_values(scores), "selected": detector.select(scores, alpha=float(task["fdr"]))}
+    return {name: np.asarray(values) for name, values in found.items()}, {"version": version("nonconform")}
+
+
+def main() -> None:
+    """Run one detector, or `nonconform`, on one task."""
+    name, task, result = sys.argv[1:]
+    with np.load(task) as file:
+        found, costs = conformal(dict(file)) if name == "nonconform" else run(PEERS[name], dict(file))
+    np.savez(result, allow_pickle=False, costs=json.dumps(costs), **found)
+
+
+if __name__ == "__main__":
+    main()
