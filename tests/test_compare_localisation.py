@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records
-
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.once
 
@@ -92,10 +89,3 @@ def _row(name, **values):
     row = {"in_distribution": name, "method": "PatchCore", "map": "raw", **dict.fromkeys(compared, 0.9)}
     row |= {"flagged": 0.05, "ms": 2.0, "ms_of_patchcore": 1.0, "ms_with_encoder_of_patchcore": 1.0, "numbers": 304_000}
     return row | {"held_out_nll": "", "machine": "a machine"} | values
-
-
-def test_the_page_holds_the_tables_of_the_file(tool):
-    """`docs/localisation.md` is what `--report` makes of `benchmark/localisation.csv`."""
-    compare, page = tool("compare_localisation"), (ROOT / "docs" / "localisation.md").read_text()
-    rows = read_records(ROOT / "benchmark" / "localisation.csv")
-    assert page == put_between(page, compare.BEGIN, compare.END, compare.report(rows))

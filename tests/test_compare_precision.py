@@ -6,7 +6,6 @@ import pytest
 
 import keras_ood
 from keras_ood.loading import AUTO_TOLERANCE
-from keras_ood.tables.markdown import put_between
 from keras_ood.tables.records import read_records
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +24,3 @@ def test_what_auto_lets_compute_in_bfloat16_keeps_its_auroc(rows):
     held = [row for row in rows if float(row["golden"]) <= AUTO_TOLERANCE and row["change"]]
     assert held
     assert max(abs(float(row["change"])) for row in held) <= 0.001
-
-
-def test_the_page_is_the_table(tool, rows):
-    """What the page says is what the tool makes of the table."""
-    module = tool("compare_precision")
-    page = (ROOT / "docs" / "scaling.md").read_text()
-    assert put_between(page, *module.marks(module.__file__), module.report(rows)) == page

@@ -5,9 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records
-
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.once
@@ -27,10 +24,3 @@ def test_images_and_scores(tool):
     np.testing.assert_array_equal(images, measured.some("digits", 100))
     scores = measured.scored(lambda batch, fpr: {"score": batch.mean(axis=(1, 2, 3))}, images)
     np.testing.assert_array_equal(scores, images.mean(axis=(1, 2, 3)))
-
-
-def test_the_page_holds_the_table_of_the_file(tool):
-    """`docs/exports.md` has the table of `benchmark/exports.csv`."""
-    page, (begin, end) = (ROOT / "docs" / "exports.md").read_text(), tool("table_file").marks("measure_exports.py")
-    made = tool("measure_exports").report(read_records(ROOT / "benchmark" / "exports.csv"))
-    assert page == put_between(page, begin, end, made)

@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records
-
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.once
@@ -28,10 +25,3 @@ def test_tables_by_hand(tool):
         "| cost, encoder on cores | assumed: $0.04 a core hour | $122 | $122 |",
     ):
         assert f"\n{line}\n" in made, made
-
-
-def test_the_page_holds_the_tables_of_the_file(tool):
-    """`docs/scaling.md` has what follows from `benchmark/scale.csv`."""
-    page, (begin, end) = (ROOT / "docs" / "scaling.md").read_text(), tool("table_file").marks("measure_scale.py")
-    made = tool("scale_tables").report(read_records(ROOT / "benchmark" / "scale.csv"))
-    assert page == put_between(page, begin, end, made)

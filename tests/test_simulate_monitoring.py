@@ -10,8 +10,6 @@ from scipy.stats import binomtest
 import keras_ood
 from keras_ood.calibration.conformal import Calibration
 from keras_ood.monitoring import RankedPool, suggested_thinning
-from keras_ood.tables.markdown import put_between
-from keras_ood.tables.records import read_records
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ("tilted-vae-mnist-pixels", "tilted-vae-gtsrb-pixels")
@@ -85,11 +83,3 @@ def test_simulated_frames_are_every_so_manyth_of_one_stream(tool):
     thinned = tool.autoregressive(0.9)(generator, own, 50_000, 3)
     assert np.corrcoef(thinned[1:], thinned[:-1])[0, 1] == pytest.approx(0.9**3, abs=0.03)
     assert np.bincount(thinned.astype(int)).min() > 300
-
-
-def test_the_page_holds_the_tables_of_the_file(tool):
-    """`docs/monitoring.md` is what `--report` makes of `benchmark/monitoring.csv`; a page without marks is refused."""
-    page = (ROOT / "docs" / "monitoring.md").read_text()
-    assert page == put_between(page, tool.BEGIN, tool.END, tool.report(read_records(ROOT / "benchmark" / "monitoring.csv")))
-    with pytest.raises(ValueError, match="A page for the report holds"):
-        put_between("nothing", tool.BEGIN, tool.END, tool.report([]))

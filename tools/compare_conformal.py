@@ -23,14 +23,14 @@ from keras_ood.tables.records import write_records
 
 PRESETS = tuple(f"tilted-vae-{name.replace('_', '-')}" for name in INSIDE)
 FPR, FDR = 0.05, 0.1
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 def main() -> None:
     """Measure and write the table, or report it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=Path, default=ROOT / "build" / "peers", help="as of compare_peers.py")
-    arguments, table, _ = begun(parser, "conformal.csv", (BEGIN, END), report)
+    arguments, table, _ = begun(parser, "conformal.csv", MARKS, report)
     runner = Runner(arguments.environments)
     test = {name: some(name, "test", TESTED)[0] for name in SETS}
     rows = []

@@ -40,7 +40,7 @@ PHOTOGRAPHS = ("brick", "grass", "gravel")  # of scikit-image, 512x512, CC0
 FPR = 0.05
 FIRST_SEED = 100  # of the defects; smaller ones were looked at while settings were chosen
 RAW, STANDARDISED, SMOOTHED = "raw", "standardised", "standardised, smoothed"
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 class Sizes(NamedTuple):
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photographs", type=Path, help="folder of brick.png, grass.png and gravel.png; left out without")
     parser.add_argument("--quick", action="store_true", help="few images and one epoch: to see that it runs")
-    arguments, table, rows = begun(parser, "localisation.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "localisation.csv", MARKS, report)
     sizes = QUICK if arguments.quick else Sizes()
     for name, make in sets(arguments.photographs, sizes).items():
         if name not in {row["in_distribution"] for row in rows}:
@@ -258,8 +258,7 @@ def damaged(test: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.nd
 def measure(name: str, images: Images, sizes: Sizes) -> list[dict[str, Any]]:
     """Return a row for each method and kind of map."""
     keras.utils.set_random_seed(0)
-    encoder = MapEncoder("efficientnet-lite0", (192, 192, 3))
-    flow = InFlow(images.test.shape[1:], "feature_maps", encoder=MapSpace(encoder, memory=50), gate_positions=True)
+    flow = feature_flow(images)
     tested = prepared(images, flow, sizes)
     rows: list[dict[str, Any]] = []
     ours = flows(flow, tested, sizes)
@@ -274,6 +273,12 @@ def measure(name: str, images: Images, sizes: Sizes) -> list[dict[str, Any]]:
     assert rows[0]["method"] == "PatchCore"
     ratios = [{f"{key}_of_patchcore": round(row[key] / core[key], 3) for key in core} for row in rows]
     return [row | ratio | {"machine": describe_machine()} for row, ratio in zip(rows, ratios, strict=True)]
+
+
+def feature_flow(images: Images) -> InFlow:
+    """Return an untrained flow over feature maps of such images."""
+    space = MapSpace(MapEncoder("efficientnet-lite0", (192, 192, 3)), memory=50)
+    return InFlow(images.test.shape[1:], "feature_maps", encoder=space, gate_positions=True)
 
 
 def prepared(images: Images, flow: InFlow, sizes: Sizes) -> Tested:

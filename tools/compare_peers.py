@@ -47,12 +47,13 @@ ENVIRONMENTS = {
     "pytorch-ood": ["pytorch-ood==0.4.0", "torch==2.13.0", "torchvision==0.28.0"],
     "pyod": ["pyod==3.6.7", "torch==2.13.0"],
     "alibi-detect": ["alibi-detect[tensorflow]==0.13.0"],
-    "nonconform": ["nonconform==2.0.0"],
+    "nonconform": ["nonconform==2.0.0"],  # for Python 3.12 and later
+    "anomalib": ["anomalib==2.7.0", "torch==2.13.0", "torchvision==0.28.0"],
 }
 """What is installed beside NumPy, by library; each in an environment of its own."""
 PAIRS = tuple(combinations(SETS, 2))
 COSTS = {"fit_seconds": 1, "images_per_second": 0, "peak_mib": 0}  # columns, and their digits
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, help="all if absent")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--again", action="store_true", help="measure runs again that the table has")
-    arguments, table, rows = begun(parser, "peers.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "peers.csv", MARKS, report)
     training, test = (
         {name: some(name, "train", POOL) for name in INSIDE},
         {name: some(name, "test", TESTED)[0] for name in SETS},
@@ -121,17 +122,18 @@ class Runner:
 
     Args:
         environments: Folder of environments by library; one that is not there is made and filled.
+        script: Of this folder, what runs there.
     """
 
-    def __init__(self, environments: Path) -> None:
-        self.environments = environments.absolute()
+    def __init__(self, environments: Path, script: str = "peer_detectors.py") -> None:
+        self.environments, self.script = environments.absolute(), Path(__file__).with_name(script)
 
     def run(self, name: str, library: str, given: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the arrays and the costs that `peer_detectors` finds."""
+        """Return the arrays and the costs that a detector of the script finds."""
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / "task.npz", Path(folder) / "result.npz"]
             np.savez(files[0], allow_pickle=False, **given)
-            command = [self._python(library), str(Path(__file__).with_name("peer_detectors.py")), name, *map(str, files)]
+            command = [self._python(library), str(self.script), name, *map(str, files)]
             subprocess.check_call(command, cwd=folder, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
             with np.load(files[1]) as file:
                 found = dict(file)

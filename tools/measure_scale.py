@@ -48,14 +48,14 @@ MOST_DECODED = 2_000
 BLOCKS = 16  # at least; a task gives out its images when all are decoded, and the clock runs from the first block on
 LOADED_IN = 600  # seconds that a cluster waits for its actors before it reads: nothing is decoded meanwhile
 SCORED = {PIXELS: 8_192, OVER_ENCODER: 1_024}  # images in memory
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 def main() -> None:
     """Measure and write the table, or report it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="of the images, for a trial")
-    arguments, table, rows = begun(parser, "scale.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "scale.csv", MARKS, report)
     measured_before = {(row["files"], row["preset"]) for row in rows}
     for (kind, preset), count in CASES.items():
         if (kind, preset) in measured_before:

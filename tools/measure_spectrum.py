@@ -26,14 +26,14 @@ from keras_ood.training.from_recipe import equipped, untrained
 
 IMAGES = {"pixels": 5_000, "encoder": 3_000}  # of the test split at most; an encoder takes its time
 CALIBRATION = 3_000  # held-out images of an untrained network at most
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 def main() -> None:
     """Measure and write the table, or report it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="*", help="zoo names; all if absent")
-    arguments, table, rows = begun(parser, "spectrum.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "spectrum.csv", MARKS, report)
     for name in arguments.presets or handles.list_models():
         content = preset.read(handles.resolve(name))
         if not all(at_hand(each) for each in (content["in_distribution"]["name"], *content["auroc"])):

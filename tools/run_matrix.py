@@ -45,7 +45,7 @@ import importlib.metadata, json, platform, sys
 print(json.dumps({"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in sys.argv[1:]}))
 """
 _MACHINE = "from keras_ood.backend.machine import describe_machine; print(describe_machine())"
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--backend", choices=CHOSEN, action="append", help="both if absent")
     parser.add_argument("--folders", nargs="+", help="of tests/; those of CHOSEN if absent")
     parser.add_argument("--environments", type=Path, default=ROOT / "build" / "matrix", help="where there is one, it is used")
-    arguments, table, rows = begun(parser, "versions.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "versions.csv", MARKS, report)
     for interpreter in arguments.interpreters:
         python, versions = environment(interpreter, arguments.environments)
         for backend in arguments.backend or CHOSEN:

@@ -47,7 +47,7 @@ QUIET, AFTER = 1_000, 4_000  # images before a change, and that are waited for
 SHARES = (1.0, 0.2, 0.05)
 WINDOWS = (50, 250)
 _BLOCK = 256
-BEGIN, END = marks(__file__)
+MARKS = marks(__file__)
 
 
 class Sizes(NamedTuple):
@@ -78,7 +78,7 @@ def main() -> None:
     """Simulate and write the table, or put it into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", type=Path, default=Path("build/monitoring"), help="folder where scores are kept")
-    arguments, table, rows = begun(parser, "monitoring.csv", (BEGIN, END), report)
+    arguments, table, rows = begun(parser, "monitoring.csv", MARKS, report)
     for preset in [preset for preset in PRESETS if preset not in {row["preset"] for row in rows}]:
         for row in simulated(preset, arguments.scores, Sizes()):
             rows.append(row)
