@@ -9,7 +9,7 @@ pytestmark = pytest.mark.once
 def test_pairs_are_means_of_directions_and_detectors_are_ranked(tool):
     """The best mean comes first; a pair counts where ours is at least as good on the mean of its directions and seeds."""
     peers = tool("compare_peers")
-    aurocs = {peers.OURS: (0.9, 0.7, 0.6), "PyOD KNN": (0.8, 0.8, 0.7)}
+    aurocs = {peers.OURS: (0.9, 0.7, 0.6), "PyOD KNN": (0.8, 0.7, 0.8)}
     pairs = (("cifar10", "gtsrb"), ("gtsrb", "cifar10"), ("mnist", "cifar100"))
     rows = [
         {"detector": name, "in_distribution": inside, "out_of_distribution": outside, "seed": seed, "auroc": auroc + shift}

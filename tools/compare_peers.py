@@ -170,7 +170,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
         lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell([mean(values) for values in seeds])])
         lines[-1] += [f"{mean(float(row['fpr95']) for row in own):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
         lines[-1] += [f"{median(float(row[key]) for row in own):,.{digits}f}" for key, digits in COSTS.items()]
-        pairs.append([name, *(f"{value:.3f}" for value in found.values())])
+        pairs.append([name, *(f"{found[pair]:.3f}" if pair in found else "-" for pair in PAIRS)])
     header = ["detector", "labels", "sees", "AUROC", "FPR95", f"pairs where `{OURS}` is at least as good"]
     header += ["seconds to fit", "images a second", "MiB at most"]
     settings = [[name, PEERS[name].note] for name in ranked(rows)]
@@ -184,7 +184,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
 def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Return a picture of every detector's AUROC on every pair, the best detector first."""
     names = ranked(rows)
-    return plots.heat_map([list(by_pair(rows, name).values()) for name in names], names, titles())
+    return plots.heat_map([[by_pair(rows, name).get(pair) for pair in PAIRS] for name in names], names, titles())
 
 
 def titles() -> list[str]:
