@@ -56,7 +56,7 @@ class Scorer:
             raise ValueError(f"The preset changed while it was used. Received: {handle}")
         self.detector = from_pretrained(folder)
         self.method, self.fpr, self.column, self.batch_size = method, fpr, column, batch_size
-        self.detector.calibration(method)  # refuses a score without one before anything is read
+        self.detector.threshold(fpr, method)  # refuses a score or a rate that it cannot hold before anything is read
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the batch's other columns and its scores; NaN where there is no image."""

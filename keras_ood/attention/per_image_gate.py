@@ -56,8 +56,10 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(trainable=False, dtype="float32", autocast=False, **kwargs)
         if mode not in ("soft", "hard"):
             raise ValueError(f'`mode` must be "soft" or "hard". Received: {mode!r}')
-        if not 1 / (held_out + 1) <= alpha < 1:
-            raise ValueError(f"`alpha` must lie between 1 / (held_out + 1) and 1. Received: alpha={alpha}, held_out={held_out}")
+        if not 1 / (held_out + 1) < alpha < 1:  # an alarm is a p-value below alpha, and none is below 1 / (held_out + 1)
+            raise ValueError(
+                f"`alpha` must lie between 1 / (held_out + 1) and 1, neither of them. Received: {alpha=}, {held_out=}"
+            )
         self.encoder = keras.saving.deserialize_keras_object(encoder) if isinstance(encoder, dict) else encoder
         if (self.encoder is None) == (features is None):
             raise ValueError(f"A gate has an `encoder` or a number of `features`. Received: {encoder=}, {features=}")
@@ -139,7 +141,7 @@ class PerImageGate(keras.layers.Layer):  # type: ignore[misc]
             training: Images for the mean and the principal directions, `(N, height, width, channels)`, or features of such.
             held_out: Images or features for the p-values, `(n, ...)`.
         """
-        settings: dict[str, Any] = {"alpha": max(self.alpha, 1 / (len(held_out) + 1)), "mode": self.mode}
+        settings: dict[str, Any] = {"alpha": max(self.alpha, 2 / (len(held_out) + 1)), "mode": self.mode}
         components = min(self.components, len(training) - 1)
         if encoder is None:
             components = min(components, training.shape[-1] - 1)

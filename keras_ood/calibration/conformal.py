@@ -47,8 +47,9 @@ class Calibration:
         ranked = np.append(self.scores, np.full(2**halvings - 1 - len(self), np.inf, np.float32))
         below = ops.zeros_like(scores, dtype="int32")  # so many calibration scores are below, at least
         for step in (2**power for power in reversed(range(halvings))):
-            below = below + step * ops.cast(ops.take(ranked, below + (step - 1)) < scores, "int32")
-        return (1 + len(self) - ops.cast(below, "float32")) / (len(self) + 1)
+            reached = ops.take(ranked, below + (step - 1)) >= scores
+            below = below + step * ops.cast(ops.logical_not(reached), "int32")  # so a NaN is above all, as in `p_values`
+        return (1 + len(self) - ops.cast(ops.minimum(below, len(self)), "float32")) / (len(self) + 1)
 
     def conditional(self, p_values: np.ndarray, confidence: float, bound: str = "simes") -> np.ndarray:
         """Return float64 p-values that hold for this calibration, not on average over calibrations.

@@ -44,7 +44,9 @@ class DensityRatio:
         told = cross_val_predict(classifier, both, is_target, cv=folds, method="decision_function")
         self.auroc = float(roc_auc_score(is_target, told))
         self._classifier = classifier.fit(both, is_target)
+        self._largest = float(self._classifier.decision_function(both).max())
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return the ratio, up to a factor, float64 `(N,)`, of features `(N, width)`."""
-        return np.asarray(np.exp(self._classifier.decision_function(np.asarray(features, np.float64))))
+        """Return the ratio, up to a factor, float64 `(N,)`, of features `(N, width)`: at most the largest of the fit's own."""
+        logits = self._classifier.decision_function(np.asarray(features, np.float64))
+        return np.asarray(np.exp(np.minimum(logits, self._largest)))

@@ -66,7 +66,9 @@ class Rule:
         """
         if self.fdr is None:
             calibration.level(self.rate, self.confidence)
-        elif (least := float(self._adjusted(np.array([1 / (len(calibration) + 1)]), calibration)[0])) > self.fdr:
+        elif (
+            not self.storey and (least := float(self._adjusted(np.ones(1) / (len(calibration) + 1), calibration)[0])) > self.fdr
+        ):
             raise ValueError(
                 f"With {len(calibration)} calibration images no p-value is below {least:.3g}, and nothing can be flagged at "
                 f"such an `fdr`; calibrate on more images. Received: fdr={self.fdr}, confidence={self.confidence}"

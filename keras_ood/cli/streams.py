@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -93,7 +94,8 @@ def _of_folder(folder: Path, size: int, follow: bool, last: str) -> Iterator[Bat
                 stacklevel=2,
             )
         if follow:  # what is still being written waits, and what comes after it
-            sizes = {path: (status.st_size, status.st_mtime_ns) for path in new for status in [path.stat()]}
+            sizes = _sizes(new)
+            new = [path for path in new if path in sizes]
             written = next((place for place, path in enumerate(new) if before.get(path) != sizes[path]), len(new))
             before, new = sizes, new[:written]
         passed = len(found) - len(before) if follow else 0
@@ -105,6 +107,16 @@ def _of_folder(folder: Path, size: int, follow: bool, last: str) -> Iterator[Bat
         if not follow:
             return
         time.sleep(POLL)
+
+
+def _sizes(paths: list[Path]) -> dict[Path, tuple[int, int]]:
+    """Size and time of change of files, but of those that have vanished."""
+    sizes = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            sizes[path] = status.st_size, status.st_mtime_ns
+    return sizes
 
 
 def _order(folder: Path, path: Path) -> str:

@@ -14,6 +14,7 @@ from keras_ood.cli.computing import load
 from keras_ood.cli.console import err
 from keras_ood.cli.reading import Reading
 from keras_ood.cli.streams import Batch
+from keras_ood.images.no_images import NoImagesError
 from keras_ood.tables.records import finite
 from keras_ood.terminal.interrupts import hold_interrupts
 
@@ -57,7 +58,7 @@ class MartingaleWatch:
         """Return the endpoint that shows what is seen, where it is open."""
         from keras_ood.monitoring.endpoint import Endpoint
 
-        self._endpoint = Endpoint(port, host)
+        self._endpoint = Endpoint(port, host, alarm=self.alarmed)
         err.print(f"Metrics: http://{host}:{self._endpoint.port}/metrics", highlight=False)
         return self._endpoint  # type: ignore[no-any-return]
 
@@ -157,7 +158,10 @@ class WindowWatch:
             raise ValueError("Windows are tested in features of images, which scores have not. Received: scores, with --window")
         if not batch.items:
             return
-        records = self.test.update(self._reading.open([str(item.path) for item in batch.items])[0])
+        try:
+            records = self.test.update(self._reading.open([str(item.path) for item in batch.items])[0])
+        except NoImagesError:  # of unreadable files alone: those that come next may be others
+            return
         with hold_interrupts():
             write((Line(None, record) for record in records), stream)
         self.windows += len(records)

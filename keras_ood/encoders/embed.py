@@ -19,6 +19,7 @@ from keras_ood.backend.settings import under_own_settings
 from keras_ood.encoders.frozen_encoder import FrozenEncoder
 from keras_ood.images.embeddings import Embeddings
 from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.no_images import at_least_one
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import convert, count_images, iterate_batches, one_ahead, opened, pad
 from keras_ood.terminal.progress import track_images
@@ -73,7 +74,7 @@ def embed(
     key = _key(source, identity | {"dtype": dtype} | precision)
     place = embeddings_folder() if folder is None else Path(folder)
     if key is None or not (_on_disk.get() or folder) or not _writable(place):
-        parts = [part.astype(dtype) for part in _parts(source, preprocess, encoder, batch_size, progress)]
+        parts = at_least_one(part.astype(dtype) for part in _parts(source, preprocess, encoder, batch_size, progress))
         return Embeddings(np.concatenate(parts), identity)
     path = place / f"{key}.npy"
     with FileLock(f"{path}.lock"):
@@ -84,7 +85,7 @@ def embed(
                 array[start : start + len(part)] = part
                 start += len(part)
             if start < len(source):  # images that could not be read: another time they may
-                kept = Embeddings(np.array(array[:start]), identity)
+                kept = Embeddings(np.concatenate(at_least_one([array[:start]] * (start > 0))), identity)
                 unfinished.unlink()
                 return kept
             array.flush()

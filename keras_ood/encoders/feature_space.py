@@ -208,7 +208,11 @@ class FeatureSpace(keras.layers.Layer):  # type: ignore[misc]
             held_out: Of others.
             positions: Whether the gate is at positions, which a `MapSpace` has.
         """
-        return training.values()[:, self.other_columns], held_out.values()[:, self.other_columns]
+        return self.gate_view(training), self.gate_view(held_out)
+
+    def gate_view(self, embeddings: Embeddings) -> np.ndarray:
+        """Return what a gate for each image sees of images, `(N, features)`, see `other_columns`."""
+        return np.asarray(embeddings.values()[:, self.other_columns])
 
     def statistics(self, whitened: Any) -> dict[str, Any]:
         """Return `mahalanobis` and `knn`, `(batch,)` each, of `w`."""

@@ -84,11 +84,15 @@ class MapSpace(FeatureSpace):
         self, training: Embeddings, held_out: Embeddings, positions: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return what a gate is fitted to and held against: means over all positions, or some random ones of each image."""
-        if positions:
-            seen = [self.at_random_positions(part, each) for part, each in ((training, 20), (held_out, 4))]
-        else:
-            seen = [_means_over_positions(part, self.encoder.channels) for part in (training, held_out)]
+        if not positions:
+            return super().gate_features(training, held_out)
+        seen = [self.at_random_positions(part, each) for part, each in ((training, 20), (held_out, 4))]
         return seen[0][:, self.other_columns], seen[1][:, self.other_columns]
+
+    def gate_view(self, embeddings: Embeddings) -> np.ndarray:
+        """Return what a gate for each image sees of images, `(N, features)`: means over all positions."""
+        parts = [batch.reshape(len(batch), -1, self.encoder.channels).mean(axis=1) for batch in embeddings.batches(64)]
+        return np.concatenate(parts)[:, self.other_columns]
 
     def fit(self, embeddings: Embeddings, seed: int = 0) -> "MapSpace":
         """Take mean, covariance and memory from the positions of in-distribution images; see `FeatureSpace.fit`."""
@@ -126,7 +130,3 @@ class MapSpace(FeatureSpace):
     def log_density(self, whitened: Any) -> Any:
         """Return the log-density of `w` in nats at each position, `(batch, height, width)`."""
         return mixture_log_density(self.squared_distances(whitened), self.width)
-
-
-def _means_over_positions(embeddings: Embeddings, channels: int) -> np.ndarray:
-    return np.concatenate([batch.reshape(len(batch), -1, channels).mean(axis=1) for batch in embeddings.batches(64)])

@@ -24,6 +24,7 @@ _LARGEST = {
     "build_input_shape": 512,
     "components": 1024,
     "features": 8192,
+    "folds": 64,
     "memory": 8192,
     "stages": 32,
     "widths": 8192,

@@ -17,6 +17,7 @@ from keras_ood.images.array_file import DAMAGED, ArrayFile
 from keras_ood.images.checks import ACCEPTED, check_images, has_images, images_of, warn_of_mask
 from keras_ood.images.decoding import Decoding
 from keras_ood.images.image_files import ImageFiles
+from keras_ood.images.no_images import at_least_one
 
 LARGE = 1 << 18  # numbers of an image; from smaller ones several are converted together
 Item = TypeVar("Item")
@@ -67,7 +68,7 @@ def gather(source: Any, preprocess: Callable[[Any], Any], batch_size: int = 256)
         batch_size: Images that are read and converted at a time.
     """
     batches = iterate_batches(source, batch_size, preprocess)
-    return np.concatenate([keras.ops.convert_to_numpy(preprocess(batch)) for batch in batches])
+    return np.concatenate(at_least_one(keras.ops.convert_to_numpy(preprocess(batch)) for batch in batches))
 
 
 def count_images(source: Any) -> int | None:

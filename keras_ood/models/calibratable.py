@@ -12,6 +12,7 @@ from keras_ood.calibration.mondrian import MondrianCalibration
 from keras_ood.calibration.rule import Part, Rule
 from keras_ood.images.duplicates import Duplicates
 from keras_ood.images.groups import group_names
+from keras_ood.images.no_images import at_least_one
 from keras_ood.images.sources import opened
 from keras_ood.models.scoring import OPTIONS, Scoring
 from keras_ood.terminal.names import check_options
@@ -45,7 +46,7 @@ class Calibratable(Scoring):
         check_options(options, OPTIONS)
         duplicates, images = Duplicates(), opened(images)
         chosen = self._to_calibrate(methods)
-        parts = list(self.statistics_pass.stream(images, chosen, **options, look=duplicates.add))
+        parts = at_least_one(self.statistics_pass.stream(images, chosen, **options, look=duplicates.add))
         first = duplicates.first
         statistics = {name: np.concatenate([part[name] for part in parts])[first] for name in parts[0]}
         labels = None if groups is None else group_names(groups, images, duplicates.seen)[first]
@@ -150,7 +151,10 @@ class Calibratable(Scoring):
             ValueError: As `iterate_p_values`; a group that was not calibrated.
             NotCalibratedError: As `iterate_p_values`, or by group.
         """
-        p_values, parts = self._ranked(*self._calibrated_score(method), images, groups, options)
+        score, calibrated = self._calibrated_score(method)
+        if confidence is not None:
+            calibrated.calibration(score.name).conditional(np.ones(1), confidence)  # refused before any image is scored
+        p_values, parts = self._ranked(score, calibrated, images, groups, options)
         if confidence is not None:
             for index, calibration in parts:
                 p_values[index] = calibration.conditional(p_values[index], confidence)
@@ -162,9 +166,13 @@ class Calibratable(Scoring):
         """P-values of images, and which were ranked in which calibration."""
         if groups is None:
             found = self._iterate_p_values(score, calibrated, images, options)
-            return np.concatenate([p_values for _, p_values in found]), [(slice(None), calibrated.calibration(score.name))]
+            return np.concatenate(at_least_one(p_values for _, p_values in found)), [
+                (slice(None), calibrated.calibration(score.name))
+            ]
         mondrian, images = calibrated.mondrian(score.name), opened(images)
-        values = np.concatenate([values for values, _ in self._iterate_p_values(score, calibrated, images, options)])
+        values = np.concatenate(
+            at_least_one(values for values, _ in self._iterate_p_values(score, calibrated, images, options))
+        )
         labels = group_names(groups, images, len(values))
         return mondrian.p_values(values, labels), mondrian.parts(labels)
 
@@ -224,7 +232,8 @@ class Calibratable(Scoring):
             **options: As in `score`.
 
         Raises:
-            ValueError: Two rates, or one that the calibration cannot promise, said before any image is scored; as `p_values`.
+            ValueError: Two rates, or one that the calibration cannot promise, said before any image is scored, of a group once
+                it is known which images are its own; as `p_values`.
             NotCalibratedError: As `p_values`.
         """
         rule = Rule(fpr, fdr, confidence, storey)

@@ -21,6 +21,10 @@ class CovariateShift:
     follow them. Here held-out images are weighted until they look like those to come. It does not apply to kinds that were not
     held out at all; images like these are out-of-distribution, and `calibrate` makes them in-distribution.
 
+    What it is blind to: the farther an image lies on the side to which the images have shifted, the larger its own weight is,
+    and an image whose weight is large beside those of all held-out images together has no small p-value, however odd its score.
+    An estimated weight is at most the largest of the images that it was estimated from.
+
     Args:
         detector: Any detector. Its own calibration is not used.
         images: Held-out in-distribution images, any accepted source that can be held in memory.
@@ -73,8 +77,14 @@ class CovariateShift:
         Args:
             images: Any accepted source.
             fpr: False positive rate, 5 % if not given.
+
+        Raises:
+            ValueError: A rate below `1 / (n + 1)` of `n` held-out images.
         """
-        return self.p_values(images) <= Rule(fpr).rate
+        rate, least = Rule(fpr).rate, 1 / (len(self._calibration.scores) + 1)
+        if rate < least:
+            raise ValueError(f"With so many held-out images `fpr` is {least:.3g} at least. Received: {rate}")
+        return self.p_values(images) <= rate
 
     def _prepared(self, images: Any) -> np.ndarray:
         return gather(images, self.detector.preprocessing)

@@ -10,7 +10,7 @@ class Family:
 
     Attributes:
         citation: The family's source for its cards, Markdown.
-    encoder: Network from prepared images to the features before the latent; None for families without.
+        encoder: Network from prepared images to the features before the latent; None for families without.
         feature_space: The `keras_ood.encoders.FeatureSpace` in which the networks work; None where they work on pixels.
     """
 

@@ -10,6 +10,7 @@ from keras_ood.backend.settings import under_own_settings
 from keras_ood.calibration.calibrated_scores import CalibratedScores
 from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.images.duplicates import Duplicates
+from keras_ood.images.no_images import at_least_one
 from keras_ood.images.preprocessing import interpolate
 from keras_ood.models.portable import Portable
 from keras_ood.models.statistics_pass import StatisticsPass
@@ -36,7 +37,7 @@ class Localising(Portable):
         Raises:
             ValueError: Images that are not accepted.
         """
-        return np.concatenate(list(self.statistics_pass.maps(images, batch_size, progress)))
+        return np.concatenate(at_least_one(self.statistics_pass.maps(images, batch_size, progress)))
 
     def calibrate_maps(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> int:
         """Keep what the maps of held-out in-distribution images look like, in place of what was kept before.
@@ -55,7 +56,7 @@ class Localising(Portable):
             ValueError: Too few images.
         """
         duplicates = Duplicates()
-        maps = np.concatenate(list(self.statistics_pass.maps(images, batch_size, progress, look=duplicates.add)))
+        maps = np.concatenate(at_least_one(self.statistics_pass.maps(images, batch_size, progress, look=duplicates.add)))
         different = self._keep_maps(maps[duplicates.first])
         duplicates.warn()
         return different
@@ -81,7 +82,7 @@ class Localising(Portable):
         Raises:
             NotCalibratedError: `calibrate_maps` has not run since the weights last changed.
         """
-        return np.concatenate(list(self.iterate_heat_maps(images, batch_size, progress)))
+        return np.concatenate(at_least_one(self.iterate_heat_maps(images, batch_size, progress)))
 
     def iterate_heat_maps(self, images: Any, batch_size: int = BATCH, progress: bool | None = None) -> Iterator[np.ndarray]:
         """Yield what `heat_map` returns batch by batch: memory does not grow with the number of images."""
@@ -100,7 +101,8 @@ class Localising(Portable):
             progress: As in `statistics`.
         """
         calibrated = self.calibrated
-        return np.concatenate(list(self._fine(calibrated.maps if calibrated.has_maps else None, images, batch_size, progress)))
+        kept = calibrated.maps if calibrated.has_maps else None
+        return np.concatenate(at_least_one(self._fine(kept, images, batch_size, progress)))
 
     def _fine(
         self, calibration: MapCalibration | None, images: Any, batch_size: int, progress: bool | None

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ood import scores
 from keras_ood.calibration.calibrated_scores import CalibratedScores
+from keras_ood.images.no_images import at_least_one
 from keras_ood.models.portable import Portable
 from keras_ood.models.statistics_pass import StatisticsPass
 from keras_ood.terminal.names import check_options
@@ -49,7 +50,7 @@ class Scoring(Portable):
             ValueError: The detector lacks what one of the scores takes.
         """
         served = [self._available_score(name) for name in ([methods] if isinstance(methods, str) else methods)]
-        parts = list(self.statistics_pass.stream(images, served, samples, seed, batch_size, progress))
+        parts = at_least_one(self.statistics_pass.stream(images, served, samples, seed, batch_size, progress))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _available_score(self, method: str | None) -> scores.Score:
@@ -69,7 +70,7 @@ class Scoring(Portable):
             method: A score of the catalogue (`keras_ood.scores.names()`); None for `default_score`.
             **options: Options of `statistics`: `samples`, `seed`, `batch_size`, `progress`.
         """
-        return np.concatenate(list(self.iterate_scores(images, method, **options)))
+        return np.concatenate(at_least_one(self.iterate_scores(images, method, **options)))
 
     def iterate_scores(self, images: Any, method: str | None = None, **options: Any) -> Iterator[np.ndarray]:
         """Yield what `score` returns batch by batch: memory does not grow with the number of images.

@@ -16,6 +16,7 @@ class Endpoint:
     Args:
         port: 0 for any that is free.
         host: Address to listen on; `"0.0.0.0"` for scrapes from other machines, who may then all read.
+        alarm: Whether the monitor's alarm is raised already: it is not counted again.
 
     Attributes:
         port: The one that is listened on.
@@ -25,7 +26,7 @@ class Endpoint:
         OSError: The port cannot be had.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", alarm: bool = False) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -47,7 +48,8 @@ class Endpoint:
             "score": gauge("score", "Score of the latest image"),
             "p_value": gauge("p_value", "P-value of the latest image against the calibration"),
         }
-        self._raised = False
+        self._raised = alarm
+        self._alarm.set(alarm)
         self._server, self._thread = prometheus_client.start_http_server(port, host, registry)
         self.port = int(self._server.server_port)
 

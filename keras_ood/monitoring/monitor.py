@@ -153,9 +153,8 @@ class Monitor:
             ValueError: Scores that are not finite.
         """
         scores = np.atleast_1d(np.asarray(scores, np.float32))
-        if scores.ndim != 1 or not np.all(np.isfinite(scores)):
-            wrong = np.sum(~np.isfinite(scores))
-            raise ValueError(f"Scores must be finite numbers (N,). Received: shape {scores.shape}, {wrong} not finite")
+        if scores.ndim != 1:
+            raise ValueError(f"Scores must be finite numbers (N,). Received: shape {scores.shape}")
         return self._kept(self._judged(scores, self.calibration.p_values(scores)))
 
     def reset(self) -> None:
@@ -181,6 +180,8 @@ class Monitor:
             write_state(self.state, plain, arrays)
 
     def _judged(self, scores: np.ndarray, p_values: np.ndarray) -> list[Record]:
+        if wrong := int(np.sum(~np.isfinite(scores))):
+            raise ValueError(f"Scores must be finite numbers (N,). Received: {wrong} of {len(scores)} not finite")
         records = []
         for score, p_value in zip(scores.tolist(), p_values.tolist(), strict=True):
             if (self.images - self._first) % self.every == 0:

@@ -67,11 +67,10 @@ class WindowedTest:
         of_gate = gate.set_gate()
         features: Callable[[Any], np.ndarray] = of_gate.features
         if gate.encoder is None:
-            columns = detector.feature_space.other_columns
 
             def features(images: Any) -> np.ndarray:
                 with in_memory():
-                    return np.asarray(of_gate.features(detector.entrance.embed(images).values()[:, columns]))
+                    return np.asarray(of_gate.features(detector.feature_space.gate_view(detector.entrance.embed(images))))
 
         permutations = max(100, math.ceil(2 / alpha))
         return cls(SetGate(features, np.asarray(gate.reference_features), alpha, permutations), window)

@@ -211,7 +211,8 @@ class Recipe:
     def fit_feature_space(self, detector: Detector) -> None:
         """Whiten the features of a fresh detector by the training images, where it looks through an encoder."""
         if self.encoder is not None:
-            key = json.dumps([self.dataset, self.calibration_size, self.encoder.table(), self.model["image_shape"]])
+            seen = [self.model.get(name) for name in ("image_shape", "aspect")]
+            key = json.dumps([self.dataset, self.calibration_size, self.encoder.table(), *seen])
             if key not in _FITTED:
                 _FITTED[key] = self.encoder.feature_space().fit(self.seen(self.training_split()[0])).get_weights()
             detector.feature_space.set_weights(_FITTED[key])

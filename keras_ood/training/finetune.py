@@ -26,7 +26,7 @@ from keras_ood.terminal.folders import require_vacant
 from keras_ood.terminal.progress import begin
 from keras_ood.training.calibrated import calibrated
 from keras_ood.training.few_images import FewImages
-from keras_ood.training.measuring import measured_sets, numbers, outside_sets
+from keras_ood.training.measuring import by_chance, measured_sets, numbers, outside_sets
 from keras_ood.training.own_images import OwnImages
 from keras_ood.training.resumable import LOG, train
 from keras_ood.training.settings import Settings
@@ -180,7 +180,9 @@ def _trained(
         "in_distribution": about | _sizes(split) | own.number_of_groups(),
         "training": _note(log),
     }
-    serialization.write(detector, written, said | numbers(detector, reports))
+    measured = numbers(detector, reports)
+    measured["false_positive_rate"]["by_chance"] = by_chance(detector, measured["false_positive_rate"])
+    serialization.write(detector, written, said | measured)
     return detector, written
 
 

@@ -65,15 +65,23 @@ def measured_sets(test: np.ndarray, outside: Mapping[str, Any], entrance: Entran
 
 
 def numbers(detector: Detector, reports: Mapping[str, Report]) -> dict[str, Any]:
-    """Return what the card says beside the table: false alarms and what chance makes of them, AUROC, mean nll.
+    """Return what the card says beside the table: false alarms, AUROC, mean nll.
 
     Args:
         detector: The trained one.
         reports: Its report as `trained`, and those of other weights.
     """
     said = headline(detector, reports["trained"])
-    alarms = said["false_positive_rate"]
-    chance = detector.calibration().false_alarms(alarms["nominal"], alarms["images"]).interval(0.95)
-    alarms["by_chance"] = [float(count) / alarms["images"] for count in chance]
     losses = {name: float(np.mean(report.statistics["in_distribution"]["nll"])) for name, report in reports.items()}
     return said | {"test_nll": {name: round(loss, 4) for name, loss in losses.items()}}
+
+
+def by_chance(detector: Detector, alarms: Mapping[str, Any]) -> list[float]:
+    """Return the ends of the 95 % interval of the share of images flagged, over calibrations and test images.
+
+    Args:
+        detector: Calibrated with images that had no part in its fit; a cross-fitted one has no exact law.
+        alarms: Its `false_positive_rate` among `numbers`.
+    """
+    law = detector.calibration().false_alarms(alarms["nominal"], alarms["images"])
+    return [float(count) / alarms["images"] for count in law.interval(0.95)]

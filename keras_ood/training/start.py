@@ -72,7 +72,7 @@ class Start:
             return detector
         assert isinstance(training, Embeddings), "what a detector over an encoder sees"
         memory = max(1, min(space.memory, len(training) // IMAGES_EACH))
-        return detector.with_feature_space(FeatureSpace(space.encoder, space.stages, memory).fit(training))
+        return detector.with_feature_space(type(space)(space.encoder, space.stages, memory).fit(training))
 
     @property
     def is_comparable(self) -> bool:

@@ -74,7 +74,16 @@ class Runner:
         return np.concatenate([found["p_value"] for found in self.iterate(images, ["p_value"], batch_size)])
 
     def detect(self, images: Any, fpr: float = 0.05, batch_size: int = 32) -> np.ndarray:
-        """Return `(N,)` booleans: flagged as out-of-distribution, of in-distribution images at most a share `fpr`."""
+        """Return `(N,)` booleans: flagged as out-of-distribution, of in-distribution images at most a share `fpr`.
+
+        Raises:
+            ValueError: A rate that the calibration cannot promise, or images that are not accepted.
+        """
+        least = 1 / (int(self.metadata["calibration_size"]) + 1)
+        if not least <= fpr <= 1:
+            raise ValueError(
+                f"`fpr` must lie between {least:.3g}, the least that the calibration bears, and 1. Received: {fpr!r}"
+            )
         return np.concatenate([found["flag"] for found in self.iterate(images, ["flag"], batch_size, fpr)])
 
     def heat_map(self, images: Any, batch_size: int = 32) -> np.ndarray:

@@ -132,6 +132,7 @@ def test_trained_encoder_is_a_copy(fresh, images):
     [
         (lambda encoder: PerImageGate(encoder, 400, 100, mode="firm"), "Received: 'firm'"),
         (lambda encoder: PerImageGate(encoder, 10, 10, components=4), "alpha.*Received: alpha=0.05, held_out=10"),
+        (lambda encoder: PerImageGate(encoder, 19, 10, components=4), "alpha.*Received: alpha=0.05, held_out=19"),
         (lambda encoder: PerImageGate(encoder, 400, 100, components=16), "16 features. Received: 16"),
         (lambda encoder: PerImageGate.from_images(encoder, blobs(50, 0), blobs(19, 1), components=4), "Received: 19"),
         (lambda encoder: SetGate.from_encoder(encoder, blobs(50, 0), permutations=10), "Received: alpha=0.05, permutations=10"),

@@ -75,6 +75,13 @@ def test_p_values_of_tensors_are_those_of_arrays(scores):
     np.testing.assert_allclose(found[:, 0], calibration.p_values(asked[:, 0]), rtol=1e-6)
 
 
+def test_a_score_that_is_no_number_is_odder_than_all():
+    """What overflowed is flagged: as an array, and in the graphs of exports."""
+    calibration, asked = Calibration(np.arange(1.0, 21.0)), np.array([np.nan, np.inf, -np.inf], np.float32)
+    np.testing.assert_allclose(calibration.p_values(asked), [1 / 21, 1 / 21, 1])
+    np.testing.assert_allclose(calibration.p_values_of_tensors(ops.convert_to_tensor(asked)), [1 / 21, 1 / 21, 1], rtol=1e-6)
+
+
 def test_p_value_by_hand():
     """With scores 1..20: above all of them 1/21, equal to the largest 2/21, below all of them 1."""
     p_values = Calibration(np.arange(1.0, 21.0)).p_values(np.array([20.5, 20.0, 10.0, 0.0]))

@@ -10,8 +10,12 @@ import pytest
 import scipy.sparse
 from PIL import Image
 
+from keras_ood.encoders import FrozenEncoder
+from keras_ood.encoders.embed import embed
 from keras_ood.images import ImageFiles, UnreadableImageError
 from keras_ood.images.checks import check_images
+from keras_ood.images.image_warning import ImageWarning
+from keras_ood.images.no_images import NoImagesError
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import count_images, gather, iterate_batches, one_ahead, open_path, pad
 
@@ -504,3 +508,16 @@ def test_folder_without_images_is_a_value_error(tmp_path):
     """A folder with no image file in it is refused by name."""
     with pytest.raises(ValueError, match=re.escape(f"Received: {tmp_path}") + "$"):
         list(iterate_batches(tmp_path, 4, unchanged))
+
+
+@pytest.mark.parametrize("taking", ["score", "statistics", "p_values", "detect", "calibrate", "heat_map", "gather", "embed"])
+def test_files_of_which_none_can_be_read_are_no_images(taking, pretrained, tmp_path):
+    """Skipped, all of them: said in words, not by what joins their parts."""
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    takes = {
+        "gather": lambda files: gather(files, pretrained.preprocessing),
+        "embed": lambda files: embed(files, FrozenEncoder("efficientnet-lite0-untrained", (32, 32, 3)), progress=False),
+    }
+    take = takes.get(taking) or getattr(pretrained, taking)
+    with pytest.warns(ImageWarning), pytest.raises(NoImagesError, match="Received: image files of which none"):
+        take(ImageFiles(tmp_path, unreadable="skip"))

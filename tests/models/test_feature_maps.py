@@ -14,6 +14,9 @@ from keras_ood.datasets import damage, textures
 from keras_ood.encoders import FeatureSpace, FrozenEncoder, MapEncoder, MapSpace, MixtureSpace
 from keras_ood.hub import preset, short_card
 from keras_ood.models import Ensemble, FeatureMixture, InFlow, TiltedVAE
+from keras_ood.monitoring import WindowedTest
+from keras_ood.training.settings import Settings
+from keras_ood.training.start import Start
 
 SHAPE = (32, 32, 3)
 TRAINING, HELD_OUT, TEST = (textures("grain", 60, seed, 32) for seed in (0, 1, 2))
@@ -75,6 +78,23 @@ def test_the_map_is_the_log_density_of_the_whitened_features(trained):
     kernels = norm.logpdf(ops.convert_to_numpy(latents)[..., None, :] - centres).sum(axis=-1)
     nll = -logsumexp(kernels, axis=-1) + np.log(len(centres)) - ops.convert_to_numpy(log_det)
     np.testing.assert_allclose(detector.score_map(TEST[:4]), nll, rtol=1e-4)
+
+
+def test_windows_see_what_the_gate_sees():
+    """`WindowedTest` compares means over positions with the gate's reference, which is of such means."""
+    detector = gated(False)
+    maps = ops.convert_to_numpy(detector.feature_space.others(detector.entrance.embed(TEST).values()))
+    seen = ops.convert_to_numpy(detector.gate.project(maps.mean(axis=(1, 2))))
+    np.testing.assert_allclose(WindowedTest.from_detector(detector, 10).gate.features(TEST), seen, atol=1e-3)
+
+
+def test_a_fine_tuning_starts_over_maps():
+    """The features in which a flow over maps is trained further are those of the new images' positions."""
+    start = Start.of(gated(True), None, None, None, Settings())
+    moved = start.over(start.moved.detector.entrance.embed(TEST))
+    assert type(moved.feature_space) is MapSpace
+    assert moved.feature_space.memory == 8
+    assert np.any(moved.feature_space.get_weights()[0] != start.original.feature_space.get_weights()[0])
 
 
 @pytest.mark.parametrize("positions", [False, True], ids=["image", "positions"])

@@ -49,6 +49,16 @@ def test_what_is_served():
         Endpoint(second.port)
 
 
+def test_an_old_alarm_is_not_counted_again():
+    """Of a monitor that goes on after its alarm: the gauge shows it from the start, the counter what is new."""
+    monitor = Monitor(Calibration(np.random.default_rng(0).normal(size=300)))
+    monitor.update_scores(np.full(40, 9.0))
+    with Endpoint(0, alarm=monitor.alarm is not None) as endpoint:
+        assert scrape(endpoint.port)["keras_ood_alarm"] == 1
+        endpoint.show(monitor.update_scores(np.full(2, 9.0)))
+        assert scrape(endpoint.port)["keras_ood_alarms_total"] == 0
+
+
 def test_without_the_client(monkeypatch):
     """A line that says what to install."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)

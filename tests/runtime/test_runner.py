@@ -69,6 +69,8 @@ def test_scores_are_the_detectors(runtime, exports, photos):
     p_values = runner.p_values(photos)
     np.testing.assert_allclose(p_values, detector.p_values(str(photos)), rtol=0, atol=2 / len(detector.calibration()))
     np.testing.assert_array_equal(runner.detect(photos, fpr=0.3), p_values <= np.float32(0.3))
+    with pytest.raises(ValueError, match=r"the least that the calibration bears.*Received: 1e-06"):
+        runner.detect(photos, fpr=1e-6)
 
 
 def test_heat_maps(runtime, exports):
