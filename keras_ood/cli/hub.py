@@ -68,7 +68,9 @@ def publish(
     repo: Annotated[
         str | None, typer.Option(help=f"Repository, user/repo; of a zoo preset {NAMESPACE}/NAME if absent.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show files, sizes and card; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show files and sizes, of one preset its card too; send nothing.")
+    ] = False,
     private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
     message: Annotated[str | None, typer.Option("--message", help="Of the commit.")] = None,
@@ -108,7 +110,7 @@ def publish(
             if target == f"{NAMESPACE}/{name}" and not create_pr:  # a copy elsewhere is not the zoo's
                 handles.pin(name, published.repo_id, published.revision)
         if dry_run:
-            show(records, as_json, lambda: Group(*map(_plan, records)), "the same without --dry-run")
+            show(records, as_json, lambda: _plan(records), "the same without --dry-run")
             return
         repositories = [record["repo_id"] for record in records]
         show(records, as_json, lambda: f"Published {', '.join(repositories)}", f"keras-ood info {repositories[0]}")
@@ -125,7 +127,20 @@ def _contents(folder: Path) -> dict[str, Any]:
     return {"files": files, "card": (folder / preset.CARD).read_text()}
 
 
-def _plan(record: dict[str, Any]) -> Group:
-    files = [file | {"sha256": file["sha256"][:16]} for file in record["files"]]
-    title = f"{record['preset']} -> {record['repo_id']}: nothing was sent"
-    return Group(table(files, title), Text(record["card"]))
+def _plan(records: list[dict[str, Any]]) -> Group:
+    """What would be sent: of one preset its files and its card, of several a line each."""
+    if len(records) == 1:
+        (record,) = records
+        files = [file | {"sha256": file["sha256"][:16]} for file in record["files"]]
+        heading = Text(f"{record['preset']} -> {record['repo_id']}: nothing was sent")
+        return Group(heading, table(files, ""), Text(record["card"]))
+    lines = [_line(record) for record in records]
+    total = sum(line["bytes"] for line in lines)
+    return Group(table(lines, ""), Text(f"{len(lines)} presets, {total:,} bytes: nothing was sent"))
+
+
+def _line(record: dict[str, Any]) -> dict[str, Any]:
+    files = record["files"]
+    own = files[0]  # preset.json, which names the digests of the others
+    told = {"repo_id": record["repo_id"], "files": len(files), "bytes": sum(file["bytes"] for file in files)}
+    return told | {own["file"]: own["sha256"][:16]}

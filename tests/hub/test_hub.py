@@ -419,6 +419,14 @@ def test_publishing_from_the_command_line(hub, folder, monkeypatch):
     assert "model.weights.h5" in shown.stdout
     assert "library_name: keras" in shown.stdout
     assert hub.repositories == {}
+    several = run("publish", "tilted-vae-digits", "inflow-grain", "--dry-run").stdout
+    sent = sum(
+        path.stat().st_size
+        for name in ("tilted-vae-digits", "inflow-grain")
+        for path in (handles.zoo_folder() / name).iterdir()
+    )
+    assert f"2 presets, {sent:,} bytes: nothing was sent" in several
+    assert "library_name: keras" not in several
     assert run("publish", "tilted-vae-digits", "--repo", "me/copy").exit_code == 0
     assert manifest.entries()["tilted-vae-digits"].repo_id is None
     assert run("publish", "tilted-vae-digits").exit_code == 0
