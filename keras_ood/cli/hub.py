@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
-from rich.table import Column, Table
 from rich.text import Text
 
-from keras_ood.cli import completion
+from keras_ood.cli import completion, zoo
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, err, errors_in_a_line, show, table
+from keras_ood.cli.console import Json, err, errors_in_a_line, out, show, table
 from keras_ood.hub import handles, preset
 
 NAMESPACE = "keras-ood"
@@ -32,56 +31,14 @@ def list_presets(
         records = _on_the_hub(pattern) if hub else _in_the_zoo(pattern)
         title = "Not checked by us; files are verified when one is loaded"
         following = f"keras-ood info {records[0]['preset']}" if records else ""
-        show(records, as_json, lambda: table(records, title) if hub else _zoo_table(records), following)
+        show(records, as_json, lambda: table(records, title) if hub else zoo.table(records, out.width), following)
 
 
 def _in_the_zoo(pattern: str) -> list[dict[str, Any]]:
     names = handles.list_models(pattern)
     if not names:
         raise ValueError(f"No preset matches; all of them: {', '.join(handles.list_models())}. Received: {pattern!r}")
-    records = []
-    for name in names:
-        folder, where = handles.find(name)
-        content = None if folder is None else preset.read(folder)
-        record: dict[str, Any] = {"preset": name, "where": where}
-        for key in ("family", "parameters", "default_score", "auroc"):
-            record[key] = None if content is None else content[key]
-        record["encoder"] = None if content is None else content.get("encoder", {"title": "pixels"})["title"]
-        record["in_distribution"] = None if content is None else content["in_distribution"]["title"]
-        record["bytes"] = None if content is None else sum(file["size"] for file in content["files"].values())
-        records.append(record)
-    return records
-
-
-def _zoo_table(records: list[dict[str, Any]]) -> Table:
-    shown = Table(
-        Column("preset", no_wrap=True),
-        "family",
-        "in-distribution",
-        "looks at",
-        "parameters",
-        "size",
-        "where",
-        "score",
-        "AUROC, worst and best set",
-    )
-    for record in records:
-        if record["family"] is None:
-            shown.add_row(record["preset"], *["-"] * 5, record["where"], "-", "-")
-            continue
-        auroc = sorted(record["auroc"].items(), key=lambda item: item[1])
-        shown.add_row(
-            record["preset"],
-            record["family"],
-            record["in_distribution"],
-            record["encoder"],
-            f"{record['parameters']:,}",
-            f"{record['bytes'] / 2**20:.2f} MiB",
-            record["where"],
-            record["default_score"],
-            f"{auroc[0][1]:.3f} {auroc[0][0]}, {auroc[-1][1]:.3f} {auroc[-1][0]}",
-        )
-    return shown
+    return [zoo.record(name) for name in names]
 
 
 def _on_the_hub(pattern: str) -> list[dict[str, Any]]:
@@ -111,7 +68,9 @@ def publish(
     repo: Annotated[
         str | None, typer.Option(help=f"Repository, user/repo; of a zoo preset {NAMESPACE}/NAME if absent.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show files, sizes and card; send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show files and sizes, of one preset its card too; send nothing.")
+    ] = False,
     private: Annotated[bool, typer.Option("--private", help="Create the repository as a private one.")] = False,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request.")] = False,
     message: Annotated[str | None, typer.Option("--message", help="Of the commit.")] = None,
@@ -133,13 +92,13 @@ def publish(
             raise ValueError(f"--repo goes with one preset. Received: {names}")
         records: list[dict[str, Any]] = []
         for name in names:
-            zoo = name in known
-            folder = handles.resolve(name, source="embedded") if zoo else Path(name)
-            target = repo or (f"{NAMESPACE}/{name}" if zoo else None)
+            ours = name in known
+            folder = handles.resolve(name, source="embedded") if ours else Path(name)
+            target = repo or (f"{NAMESPACE}/{name}" if ours else None)
             if target is None:
                 raise ValueError(f"A preset that is not the zoo's needs --repo user/repo. Received: {name!r}")
             target, _ = handles.parse_repository(target)
-            if not zoo:
+            if not ours:
                 card.address(folder, target)
             if dry_run:
                 records.append({"preset": name, "repo_id": target, **_contents(folder)})
@@ -151,7 +110,7 @@ def publish(
             if target == f"{NAMESPACE}/{name}" and not create_pr:  # a copy elsewhere is not the zoo's
                 handles.pin(name, published.repo_id, published.revision)
         if dry_run:
-            show(records, as_json, lambda: Group(*map(_plan, records)), "the same without --dry-run")
+            show(records, as_json, lambda: _plan(records), "the same without --dry-run")
             return
         repositories = [record["repo_id"] for record in records]
         show(records, as_json, lambda: f"Published {', '.join(repositories)}", f"keras-ood info {repositories[0]}")
@@ -168,7 +127,20 @@ def _contents(folder: Path) -> dict[str, Any]:
     return {"files": files, "card": (folder / preset.CARD).read_text()}
 
 
-def _plan(record: dict[str, Any]) -> Group:
-    files = [file | {"sha256": file["sha256"][:16]} for file in record["files"]]
-    title = f"{record['preset']} -> {record['repo_id']}: nothing was sent"
-    return Group(table(files, title), Text(record["card"]))
+def _plan(records: list[dict[str, Any]]) -> Group:
+    """What would be sent: of one preset its files and its card, of several a line each."""
+    if len(records) == 1:
+        (record,) = records
+        files = [file | {"sha256": file["sha256"][:16]} for file in record["files"]]
+        heading = Text(f"{record['preset']} -> {record['repo_id']}: nothing was sent")
+        return Group(heading, table(files, ""), Text(record["card"]))
+    lines = [_line(record) for record in records]
+    total = sum(line["bytes"] for line in lines)
+    return Group(table(lines, ""), Text(f"{len(lines)} presets, {total:,} bytes: nothing was sent"))
+
+
+def _line(record: dict[str, Any]) -> dict[str, Any]:
+    files = record["files"]
+    own = files[0]  # preset.json, which names the digests of the others
+    told = {"repo_id": record["repo_id"], "files": len(files), "bytes": sum(file["bytes"] for file in files)}
+    return told | {own["file"]: own["sha256"][:16]}

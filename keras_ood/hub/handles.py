@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from keras_ood.hub import manifest, preset
+from keras_ood.hub import manifest, preset, renamed
 from keras_ood.terminal.names import did_you_mean
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -46,7 +46,8 @@ def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, sour
         **download: `cache_dir`, `local_files_only` and `token`, as in huggingface_hub.
 
     Raises:
-        ValueError: None of these; the error lists close names. A nearly right name never loads other weights.
+        ValueError: None of these; the error lists close names, or says what an old name is now. A nearly right name never loads
+            other weights.
         PresetError: A file differs from its digest.
         OSError: The Hub or the cache does not give the preset.
     """
@@ -63,9 +64,12 @@ def resolve(handle: str | os.PathLike[str], *, revision: str | None = None, sour
             raise ValueError(f"{name!r} is in {' and '.join(places) or 'no place'}. Received: {revision=}, {source=}")
         digest = entry.preset_sha256 if revision is None else None
         return _pull(entry.repo_id, revision or entry.revision, preset_sha256=digest, **download)
+    local = bool(name) and Path(name).is_dir()
+    if not local:
+        renamed.refuse(name)
     if source is not None:
         raise ValueError(f"`source` goes with a zoo name ({', '.join(list_models())}). Received: {name!r}, {source=}")
-    if name and Path(name).is_dir():
+    if local:
         if revision is not None:
             raise ValueError(f"A folder has no revisions. Received: {name!r}, {revision=}")
         return Path(name)

@@ -35,7 +35,7 @@ def test_completion(monkeypatch, tmp_path):
     assert complete("keras-ood ev") == ["evaluate"]
     assert complete("keras-ood info tilted-vae-d") == [MODEL]
     assert complete("keras-ood info til")[-1] == "tilt"
-    assert complete("keras-ood benchmark flow-cifar10-p") == ["flow-cifar10-pixels"]
+    assert complete("keras-ood benchmark inflow-cifar10-p") == ["inflow-cifar10-pixels"]
     assert complete(f"keras-ood score {MODEL} --method la") == ["latent_norm"]
     assert complete(f"keras-ood evaluate {MODEL} --ood no") == ["noise", "normal_noise"]
     assert complete(f"keras-ood evaluate {MODEL} --ood mni") == ["mnist"]

@@ -19,7 +19,7 @@ from keras_ood import benchmark
 from keras_ood.benchmark import speed
 from keras_ood.cli import console, demo, evaluate, main, score, studies, watching
 from keras_ood.evaluation.studies import adversarial, set_level, sweep
-from keras_ood.hub import pull, push
+from keras_ood.hub import handles, pull, push
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.training import from_recipe
 
@@ -242,6 +242,22 @@ def test_a_pipe_gets_whole_names():
     assert "…" not in done.stdout
     assert all(any(name in line for line in done.stdout.splitlines()) for name in keras_ood.list_models())
     assert set(map(len, done.stdout.splitlines())) == {len(done.stdout.splitlines()[0])}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_fits_a_terminal(width, monkeypatch):
+    """Names are whole, what a preset looks at stands above it, and no line is longer; one that is elsewhere has a line."""
+    names, find = keras_ood.list_models(), handles.find
+    monkeypatch.setattr(handles, "find", lambda name: (None, "on the Hub") if name == names[0] else find(name))
+    monkeypatch.setattr(console.out, "width", width)
+    lines = run("list").stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    firsts = [line.split()[0] for line in lines if line.strip()]
+    assert [name for name in names if name not in firsts] == []
+    groups = [firsts.index(word) for word in ("trained", "pixels", "not")]  # ... on ImageNet, ... on this machine
+    assert groups == sorted(groups)
+    assert groups[0] < firsts.index("tilted-vae-cifar10") < groups[1] < firsts.index("tilted-vae-digits") < groups[2]
+    assert ("density_of_states" in "".join(lines)) == (width == 120)
 
 
 @pytest.mark.parametrize("kind", ["array", "archive", "folder"])

@@ -1,13 +1,18 @@
 """Handles: zoo names and folders."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 import keras_ood
 from keras_ood.hub import handles, manifest
+from keras_ood.hub.renamed import RENAMED
 
 pytestmark = pytest.mark.once
+
+MIGRATION = Path(__file__).parents[2] / "docs" / "migration.md"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,20 @@ def test_a_folder_of_the_same_name_does_not_hide_a_preset(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     os.mkdir("tilted-vae-digits")
     assert handles.resolve("tilted-vae-digits").parent == handles.zoo_folder()
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_an_old_name_says_what_it_is_now(name, tmp_path, monkeypatch):
+    """It is no preset's; the error and the migration notes name one that is there. A folder of one's own may be called so."""
+    (now,) = re.findall(r"'([\w-]+)'", RENAMED[name])
+    assert name not in handles.list_models()
+    assert handles.embedded(now)
+    with pytest.raises(ValueError, match=rf"write {re.escape(RENAMED[name])}\. Received: '{name}'$"):
+        handles.resolve(name, source="embedded")
+    assert any(f"| `{name}` | `{now}`" in line for line in MIGRATION.read_text().splitlines())
+    monkeypatch.chdir(tmp_path)
+    os.mkdir(name)
+    assert handles.resolve(name) == Path(name)
 
 
 def test_patterns_and_natural_order(tmp_path, monkeypatch):
