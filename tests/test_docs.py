@@ -31,7 +31,8 @@ NOT_RUN = {
     "s3://": "a cluster and its storage: tests/test_ray.py",
     "keras-ood train": "trains for minutes, into the zoo: tests/training/test_from_recipe.py",
     "keras-ood finetune": "makes once more what the README's Python makes: tests/cli/test_finetune.py",
-    "precision=": "another conversion: tests/export",
+    "precision=": "further conversions: tests/export",
+    "openvino": "runs one of these: tests/export",
     "-completion": "is about the shell that runs it: tests/cli/test_completion.py",
     "set_distribution": "several devices, of JAX: tests/backend/test_devices.py",
 }
