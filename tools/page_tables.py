@@ -6,7 +6,7 @@ from statistics import mean
 
 from keras_ood.cards.card import RESULTS, WEAK
 from keras_ood.cards.tables import auroc
-from keras_ood.datasets import DATASETS, DEFECTS
+from keras_ood.datasets import DEFECTS
 from keras_ood.evaluation.result import Result
 from keras_ood.hub import handles, preset
 from keras_ood.hub.content import Content, looks_at
@@ -99,20 +99,23 @@ def _linked(name: str, zoo: str) -> str:
 
 
 def _of_presets(names: Sequence[str]) -> list[str]:
-    """The mean AUROC against other data sets, and what is told worst, at least one set; of several presets in their order."""
+    """The mean AUROC over all sets, and what is told worst, at least one set; of several presets in their order."""
     means, worst = [], []
     for name in names:
         content, results = _read(name)
-        score, sets = content["default_score"], sorted(content["auroc"], key=content["auroc"].__getitem__)
-        means.append(_average(results, [out for out in sets if out in DATASETS], score))
+        sets = sorted(content["auroc"], key=content["auroc"].__getitem__)
         weak = [out for out in sets if content["auroc"][out] < WEAK] if len(names) == 1 else []
-        worst += [f"{out} {_average(results, [out], score)}" for out in weak or sets[:1]]
+        means.append(_average(content, results, sets))
+        worst += [f"{out} {_average(content, results, [out])}" for out in weak or sets[:1]]
     return [f"AUROC {', '.join(means)}", ", ".join(worst)]
 
 
-def _average(results: Sequence[Result], outs: Sequence[str], score: str) -> str:
-    """The mean AUROC over sets, and in brackets that of the untrained network."""
-    trained, untrained = (mean(mean(auroc(results, weights, out, score)) for out in outs) for weights in _WEIGHTS)
+def _average(content: Content, results: Sequence[Result], outs: Sequence[str]) -> str:
+    """The mean AUROC of the shipped weights and the default score over sets, in brackets that of the same network untrained."""
+    own = [row for row in results if (row.seed, row.method) == (content["training"]["seed"], content["default_score"])]
+    trained, untrained = (
+        mean(row.auroc for row in own if row.weights == weights and row.out_of_distribution in outs) for weights in _WEIGHTS
+    )
     return f"{trained:.4f} ({untrained:.4f})"
 
 
