@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 STARTED = time.monotonic()
 BUDGETS = {"tensorflow": 600, "jax": 600}
@@ -29,6 +30,7 @@ import keras
 import numpy as np
 import pytest
 import skips
+from hub_server import TOKEN, HubServer
 
 import keras_ood
 from keras_ood import datasets
@@ -80,6 +82,24 @@ def images():
     made = np.random.default_rng(0).integers(0, 256, (40, 12, 14, 3), dtype=np.uint8)
     made.flags.writeable = False
     return made
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One server for all tests: the client keeps its connections."""
+    with HubServer(tmp_path_factory.mktemp("hub"), urlsplit(os.environ["HF_ENDPOINT"]).port) as running:
+        yield running
+
+
+@pytest.fixture
+def hub(request, monkeypatch):
+    """The server, empty, for tests that look inside it or make it fail."""
+    if REAL_HUB:
+        pytest.skip("the real Hub does not fail on demand")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    running = request.getfixturevalue("server")
+    running.clear()
+    return running
 
 
 def small_vae(**settings):

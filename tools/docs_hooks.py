@@ -1,4 +1,4 @@
-"""What MkDocs needs to know of this repository: pages from outside `docs/`, links between files, the table of presets.
+"""What MkDocs needs to know of this repository: pages from outside `docs/`, links between files.
 
 A file of the site keeps its path in the repository, `docs/` apart: `zoo/<preset>/README.md` becomes the page `zoo/<preset>/`.
 Links are written as they hold in the repository, and rewritten here.
@@ -16,12 +16,9 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from keras_ood.cards import card
-
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CHANGELOG.md", "benchmark/README.md", "tutorials/*.ipynb", "zoo/*/README.md")
 PICTURES = ("benchmark/*.png", "tutorials/*.png", "zoo/*/*.png")
-PRESETS = "<!-- table of presets -->"
 
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 _REFERENCE = re.compile(r'(?<=href="|.src=")([^"#:]+)(?=["#])')
@@ -35,17 +32,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for pattern in (*PAGES, *PICTURES):
         for path in ROOT.glob(pattern):
             place = path.relative_to(ROOT).as_posix()
-            own = "readme/index.html" if place == "README.md" else None  # the site's index has its place
-            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=own))
+            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls))
     config.nav = _expand(config.nav, sorted(files.src_uris))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Rewrite links, and put the table of presets in the place of its marker."""
-    if PRESETS in markdown:
-        linked = re.sub(r"^\| `([\w-]+)` \|", r"| [`\1`](../zoo/\1/README.md) |", card.preset_table(), flags=re.MULTILINE)
-        markdown = markdown.replace(PRESETS, linked)
+    """Rewrite links."""
     markdown = markdown.replace(" ± ", "\u00a0±\u00a0")  # a number and its deviation stay together
 
     def rewritten(match: re.Match[str]) -> str:

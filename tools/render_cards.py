@@ -1,6 +1,9 @@
-"""Render the cards of the zoo and the README's tables again, from what training and the speed benchmark wrote."""
+"""Render the cards of the zoo and the tables of README and docs again, from what training and the benchmarks wrote."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import page_tables
 
 from keras_ood.benchmark import speed
 from keras_ood.cards import card
@@ -10,18 +13,28 @@ from keras_ood.tables.markdown import put_between
 from keras_ood.tables.records import read_rows
 
 ROOT = Path(__file__).parents[1]
+BENCHMARK = ROOT / "benchmark"
+TABLES: dict[str, Callable[[], str]] = {
+    "README.md": lambda: page_tables.choices(BENCHMARK),
+    "docs/zoo.md": page_tables.presets,
+    "docs/speed.md": lambda: speed.table(BENCHMARK),
+}
+"""The table that each page has between `BEGIN` and `END`."""
+BEGIN, END = "<!-- make cards -->", "<!-- end of the table -->"
 
 
 def main() -> None:
-    """Write every `zoo/*/README.md` and the tables in `README.md`."""
-    exports = read_rows(ROOT / "benchmark" / "exports.csv", MeasuredExport)
+    """Write every `zoo/*/README.md` and the tables of `TABLES`."""
+    exports = read_rows(BENCHMARK / "exports.csv", MeasuredExport)
     for name in handles.list_models():
         card.write(handles.zoo_folder() / name, exports=exports)
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    for name, table in (("presets", card.preset_table()), ("speed", speed.table(ROOT / "benchmark"))):
-        text = put_between(text, f"<!-- {name} -->\n", f"<!-- /{name} -->", f"{table}\n")
-    readme.write_text(text)
+    for page in TABLES:
+        (ROOT / page).write_text(rendered(page))
+
+
+def rendered(page: str) -> str:
+    """Return the text of a page with its table as it is made today."""
+    return put_between((ROOT / page).read_text(), BEGIN, END, f"\n\n{TABLES[page]()}\n\n")
 
 
 if __name__ == "__main__":

@@ -18,23 +18,13 @@ from keras_ood.hub import handles, manifest, preset, short_card
 from keras_ood.hub.content import Content, looks_at, promised
 from keras_ood.hub.short_card import TAGS
 from keras_ood.hub.template import render_card
-from keras_ood.tables.markdown import markdown_table, mean_cell
+from keras_ood.tables.markdown import markdown_table
 from keras_ood.tables.records import CONVENTION, read_rows
 
 RESULTS = "results.csv"
 WEAK = 0.9  # a default score's AUROC below this is named among the failures
 
 _TEMPLATE = Path(__file__).parent / "templates" / "preset.md.jinja"
-_README_SETS = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "gtsrb": "GTSRB",
-    "constant": "constant",
-    "blurred": "blurred",
-}
-_README_SCORES = ("nll", "mahalanobis", "knn")  # beside the default score, where a preset has them
 
 
 def write(folder: Path, handle: str = "path/to/this/folder", exports: Sequence[MeasuredExport] = ()) -> None:
@@ -90,29 +80,6 @@ def render(folder: Path, exports: Sequence[MeasuredExport] = ()) -> str:
         "citation": _citation(content),
     }
     return render_card(_head(content, tables.shipped(results, seed)), _TEMPLATE, {**content, **computed})
-
-
-def preset_table() -> str:
-    """Return the README's table of the zoo, Markdown: AUROC by score, mean and sd over the seeds, untrained in brackets.
-
-    What looks through an encoder comes first.
-    """
-    rows = []
-    presets = {name: preset.read(handles.resolve(name)) for name in handles.list_models()}
-    for name in sorted(presets, key=lambda name: "encoder" not in presets[name]):
-        content, results = presets[name], read_rows(handles.resolve(name) / RESULTS, Result)
-        measured = {row.method for row in results}
-        for score in dict.fromkeys((content["default_score"], *(name for name in _README_SCORES if name in measured))):
-            cells = [_beside_untrained(results, out, score) for out in _README_SETS]
-            rows.append([f"`{name}`", looks_at(content.get("encoder")), f"{content['parameters']:,}", f"`{score}`", *cells])
-    return markdown_table(
-        ["preset", "looks at", "parameters", "score", *(f"→ {title}" for title in _README_SETS.values())], rows
-    )
-
-
-def _beside_untrained(results: tables.Results, out: str, score: str) -> str:
-    trained, untrained = (tables.auroc(results, weights, out, score) for weights in ("trained", "untrained"))
-    return mean_cell(trained, beside=untrained)
 
 
 def _beyond_chance(content: Content) -> bool:

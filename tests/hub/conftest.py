@@ -1,35 +1,16 @@
-"""A Hub on loopback for each test; with `KERAS_OOD_HUB_TESTS=1` and a token, the real one."""
+"""An empty repository, cache and manifest for each test; with `KERAS_OOD_HUB_TESTS=1` and a token, on the real Hub."""
 
 import os
 import shutil
 import uuid
-from urllib.parse import urlsplit
 
 import huggingface_hub.constants
 import pytest
-from hub_server import TOKEN, USER, HubServer
+from hub_server import USER
 
 from keras_ood.hub import handles, manifest
 
 REAL_HUB = os.environ.get("KERAS_OOD_HUB_TESTS") == "1"
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """One server for all tests: the client keeps its connections."""
-    with HubServer(tmp_path_factory.mktemp("hub"), urlsplit(os.environ["HF_ENDPOINT"]).port) as running:
-        yield running
-
-
-@pytest.fixture
-def hub(request, monkeypatch):
-    """The server, empty, for tests that look inside it or make it fail."""
-    if REAL_HUB:
-        pytest.skip("the real Hub does not fail on demand")
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    running = request.getfixturevalue("server")
-    running.clear()
-    return running
 
 
 @pytest.fixture

@@ -454,7 +454,7 @@ def test_ensemble_is_saved(tmp_path):
 
 
 def test_calibrating_one_more_score_keeps_the_others():
-    """The README's line: p-values of a costly score, and the default score goes on."""
+    """The page's line: p-values of a costly score, and the default score goes on."""
     detector = vae(default_score="density_of_states")
     detector.calibrate(noise_images(), **ALL)
     before = detector.score(noise_images(), **ALL)

@@ -60,7 +60,7 @@ def lost(rows: list[Comparison], kept: list[Comparison]) -> list[str]:
 
 
 def table(folder: Path) -> str:
-    """Return the README's table: the ratios of every backend that was measured."""
+    """Return a Markdown table: the ratios of every backend that was measured."""
     measured = {path.stem.removeprefix("speed-"): read(path) for path in sorted(folder.glob("speed-*.json"), reverse=True)}
     names = list(dict.fromkeys(row.name for _, rows in measured.values() for row in rows))
     lines = []
