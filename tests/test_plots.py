@@ -91,8 +91,10 @@ def test_the_roc_band_holds_the_curve_and_narrows_with_more_images():
     assert not plots.roc_curves(inside, {"outside": outside}, resamples=0).axes[0].collections
 
 
-def test_training_curves_refuse_an_empty_history():
-    """Nothing to draw is an error, not an empty picture."""
+def test_training_curves_have_units_and_no_panel_twice():
+    """A detector's loss is its mean nll, in nats, and is drawn once; nothing to draw is an error, not an empty picture."""
+    panels = plots.training_curves({"loss": [3.0, 2.0], "nll": [3.0, 2.0], "latent_norm": [1.0, 1.0]}).axes
+    assert [(axes.get_title(), axes.get_ylabel()) for axes in panels] == [("nll", "nats"), ("latent_norm", "")]
     with pytest.raises(ValueError, match="Received: none"):
         plots.training_curves({})
 

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from keras_ood.plots.style import COLOURS, MAP, side_by_side, styles
 
+_UNITS = dict.fromkeys(("kl", "log_det", "nll", "reconstruction"), "nats") | {"bits_per_dimension": "bits"}
+
 
 def score_histograms(
     in_scores: np.ndarray, out_scores: Mapping[str, np.ndarray], threshold: float | None = None, label: str = "OOD"
@@ -119,8 +121,9 @@ def latent_sphere(latents: Mapping[str, np.ndarray], radius: float) -> Figure:
         norms = np.linalg.norm(values[:500], axis=-1, keepdims=True)
         points = norms * projected / np.maximum(np.linalg.norm(projected, axis=-1, keepdims=True), 1e-12)
         axes.scatter(*points.T, s=5, color=style["color"], label=name, depthshade=False, alpha=0.7)
-    axes.set_box_aspect((1, 1, 1), zoom=1.4)
-    axes.set_aspect("equal")
+    reach = max(radius, *(float(np.max(np.linalg.norm(values[:500], axis=-1))) for values in latents.values()))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), zlim=(-reach, reach))
+    axes.set_box_aspect((1, 1, 1), zoom=1.8)
     axes.set_axis_off()
     axes.legend(frameon=False, loc="upper left")
     return figure
@@ -149,12 +152,16 @@ def norm_histograms(norms: Mapping[str, np.ndarray], radius: float | None = None
 def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Return what training reported after each epoch, a panel for each quantity, training over validation.
 
+    A detector's loss is its mean nll: beside `nll` there is no panel for `loss`.
+
     Args:
         history: `{name: a number for each epoch}` as `keras.callbacks.History.history` holds it; `val_` begins the name of a
             quantity on validation images.
     """
     names = [name for name in history if not name.startswith("val_")]
     names += [name.removeprefix("val_") for name in history if name.removeprefix("val_") not in history]
+    if "nll" in names:
+        names = [name for name in names if name != "loss"]
     if not names:
         raise ValueError("`history` must hold at least one quantity. Received: none")
     figure, panels = side_by_side(len(names), 3.4, 2.8)
@@ -164,7 +171,7 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
                 colour = COLOURS[label == "validation"]
                 epochs = range(1, len(history[key]) + 1)
                 axes.plot(epochs, history[key], style, color=colour, marker="o", markersize=2.5, label=label)
-        axes.set(xlabel="epoch", title=name)
+        axes.set(xlabel="epoch", ylabel=_UNITS.get(name, ""), title=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=8)
     return figure
