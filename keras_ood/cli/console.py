@@ -112,9 +112,14 @@ def suggest(following: str) -> None:
         err.print(f"Next: {printable(following)}", style="dim", soft_wrap=True, markup=False, highlight=False)
 
 
+def command(*words: object) -> str:
+    """Return a command of this program as a shell takes it, whatever is in the names of folders."""
+    return shlex.join(["keras-ood", *map(str, words)])
+
+
 def same_command() -> str:
     """Return how to go on with work that keeps what is finished."""
-    return f"What is finished is kept. Go on: keras-ood {shlex.join(sys.argv[1:])}"
+    return f"What is finished is kept. Go on: {command(*sys.argv[1:])}"
 
 
 def show(value: Any, as_json: bool, render: Callable[[], RenderableType], following: str = "") -> None:

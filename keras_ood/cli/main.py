@@ -19,7 +19,7 @@ from rich.text import Text
 from keras_ood.cli.app import serve
 from keras_ood.cli.benchmark import benchmark, sweep
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, show, table
+from keras_ood.cli.console import Json, Model, command, errors_in_a_line, locate, show, table
 from keras_ood.cli.evaluate import evaluate
 from keras_ood.cli.export import export
 from keras_ood.cli.finetune import finetune
@@ -64,7 +64,7 @@ def info(model: Model, as_json: Json = False) -> None:
         content = preset.read(folder)
         preset.verify(folder, content)
         told = content | {"promised": promised(content)}
-        show(told, as_json, lambda: _fields(model, told), f"keras-ood score {model} IMAGES")
+        show(told, as_json, lambda: _fields(model, told), command("score", model, "IMAGES"))
 
 
 def _fields(model: str, content: Mapping[str, object]) -> Table:
@@ -93,7 +93,7 @@ def demo(
         from keras_ood.cli import demo as demonstration
 
         result = demonstration.run_on_photographs(folder) if on_photographs else demonstration.run(model, folder)
-        show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {result['preset']} YOUR_IMAGES/")
+        show(result, as_json, lambda: demonstration.render(result), command("score", result["preset"], "YOUR_IMAGES/"))
 
 
 def photographs(
@@ -115,7 +115,7 @@ def photographs(
             value,
             as_json,
             lambda: Group(table(rows, "Sample photographs"), Text(f"Licences, of each file: {value['licences']}")),
-            f"keras-ood finetune --data {folder / 'landmarks'} --ood {folder / 'animals'} --out landmarks-detector",
+            command("finetune", "--data", folder / "landmarks", "--ood", folder / "animals", "--out", "landmarks-detector"),
         )
 
 

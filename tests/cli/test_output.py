@@ -183,6 +183,7 @@ HINTS = {
     "evaluate": (["evaluate", MODEL, "--ood", "noise", "-m", "nll"], 0, f"score {MODEL} IMAGES"),
     "calibrate": (["calibrate", MODEL, "mine.npy", "--out", "mine"], 0, "score mine IMAGES"),
     "train": (["train", "recipe.toml"], 0, "info "),
+    "a folder's odd name": (["calibrate", MODEL, "mine.npy", "--out", "$(mine) x"], 0, "score '$(mine) x' IMAGES"),
     "unknown preset": (["info", "tilted-vae-digit"], 1, "list"),
     "not calibrated": (["score", MODEL, "mine.npy", "-m", "iwae"], 1, "calibrate MODEL IMAGES --out FOLDER [--method SCORE]"),
 }
