@@ -65,13 +65,13 @@ def from_pretrained(
     drawn = safety.check(folder)
     if not isinstance(drawn.built, Detector):
         raise PresetError(f"Expected a preset of a keras_ood.Detector. Received: {type(drawn.built).__name__} in {folder}")
-    _compare(preset, drawn.built, folder)
     try:
         with own_settings("float32"):
             detector: Detector = drawn.allocate()
             detector.load_weights(folder / WEIGHTS)
     except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
         raise safety.unbuilt(folder, error) from error
+    _compare(preset, detector, folder)
     try:
         found = golden_scores(detector)
     except (OSError, RuntimeError):  # of an encoder that is not to be had here
@@ -92,11 +92,20 @@ def from_pretrained(
 
 def _compare(preset: Content, detector: Detector, folder: Path) -> None:
     """Refuse a `preset.json` that describes another detector: some read it alone."""
-    aspect = detector.preprocessing.aspect
-    found = (type(detector).__name__, list(detector.image_shape), detector.default_score, aspect)
-    told = (preset["family"], preset["input_shape"], preset["default_score"], preset.get("aspect", "stretch"))
-    if told != found:
-        raise PresetError(f"A preset.json describes the detector beside it. Expected: {found}. Received: {told} in {folder}")
+    calibrated = detector.calibrated
+    found = {
+        "family": type(detector).__name__,
+        "input_shape": list(detector.image_shape),
+        "default_score": detector.default_score,
+        "aspect": detector.preprocessing.aspect,
+        "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
+    }
+    told = {"aspect": "stretch", **preset}
+    for key, value in found.items():
+        if told[key] != value:
+            raise PresetError(
+                f"A preset.json describes the detector beside it. Expected {key}: {value}. Received: {told[key]} in {folder}"
+            )
 
 
 def _hold(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:

@@ -133,6 +133,20 @@ def growing(*layers, shape=(16, 16, 1)):
     )
 
 
+def over(network):
+    """A detector over an encoder that is not what it should be, its weights file and its `preset.json` in order."""
+
+    def change(folder):
+        named = own("FrozenEncoder", network=network, image_shape=[32, 32, 3], stages=[0], digest="0" * 64, widths=[8])
+        config = vae(tilt=0, encoder=own("FeatureSpace", encoder=named, memory=1))
+        drawn = safety.draw(lambda: keras.saving.deserialize_keras_object(config))
+        drawn.allocate().save_weights(folder / "model.weights.h5")
+        (folder / "config.json").write_text(json.dumps(config))
+        preset.seal(folder, preset.read(folder) | {"default_score": "nll", "calibration_size": {}})
+
+    return change
+
+
 _GROWS = own("Conv2DTranspose", filters=1, kernel_size=8, strides=8, padding="same")
 _ENDS = (layer("GlobalAveragePooling2D"), layer("Dense", units=8))
 
@@ -237,6 +251,8 @@ HOSTILE = {
     ),
     "a terminal's command": (setting("name", "\x1b[2J/"), r"cannot be built. Received: [^\x1b]*\\x1b\[2J/[^\x1b]*$"),
     "a long text": (setting("architecture", "x" * 2**19), "cannot be built. Received: .{,1100}$"),
+    "an encoder of other weights": (over("efficientnet-lite0"), "cannot be built. Received: ValueError: The encoder"),
+    "a network that Keras has not": (over("keras:../evil"), r"cannot be built. Received: .* Received: '\.\./evil'"),
     "a configuration that does not fit": (setting("latent_dim", 4), "cannot be built|golden"),
     "a large gate in the place of a name": (setting("name", gate()), "cannot be built"),
     "a layer that was built for more": (
@@ -329,6 +345,10 @@ HOSTILE = {
     "a calibration of fewer than no images": (
         described(lambda content: content.update(calibration_size={"nll": -1})),
         "of no images",
+    ),
+    "a calibration of more images than there are": (
+        described(lambda content: content["calibration_size"].update(nll=10**6)),
+        "describes the detector",
     ),
     "a title that is none": (
         described(lambda content: content.update(in_distribution={"title": ["a"]})),
