@@ -1,6 +1,7 @@
 """From a handle to a detector."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from keras_ood.backend.forking import require_backend
 from keras_ood.backend.machine import fast_bfloat16
 from keras_ood.backend.settings import own_settings
 from keras_ood.hub import handles, safety
+from keras_ood.hub.content import Content
 from keras_ood.hub.preset import WEIGHTS, PresetError, read, verify
 from keras_ood.hub.serialization import golden_scores
 from keras_ood.models import Detector
@@ -68,8 +70,15 @@ def from_pretrained(
             detector: Detector = drawn.allocate()
             detector.load_weights(folder / WEIGHTS)
     except Exception as error:  # whatever Keras makes of a configuration that does not fit its weights
-        raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
-    found, expected = golden_scores(detector), np.asarray(preset["golden_scores"], np.float32)
+        raise safety.unbuilt(folder, error) from error
+    _compare(preset, detector, folder)
+    try:
+        found = golden_scores(detector)
+    except (OSError, RuntimeError):  # of an encoder that is not to be had here
+        raise
+    except Exception as error:  # of one that is another, or of whatever Keras makes of it
+        raise safety.unbuilt(folder, error) from error
+    expected = np.asarray(preset["golden_scores"], np.float32)
     if not _hold(found, expected, GOLDEN_TOLERANCE):
         raise PresetError(
             f"The detector in {folder} does not give its golden scores on this machine. "
@@ -79,6 +88,24 @@ def from_pretrained(
         fast = detector.inference_copy("mixed_bfloat16") if fast_bfloat16() else None
         return detector if fast is None or not _hold(golden_scores(fast), expected, AUTO_TOLERANCE) else fast
     return detector if dtype is None else detector.inference_copy(dtype)
+
+
+def _compare(preset: Content, detector: Detector, folder: Path) -> None:
+    """Refuse a `preset.json` that describes another detector: some read it alone."""
+    calibrated = detector.calibrated
+    found = {
+        "family": type(detector).__name__,
+        "input_shape": list(detector.image_shape),
+        "default_score": detector.default_score,
+        "aspect": detector.preprocessing.aspect,
+        "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
+    }
+    told = {"aspect": "stretch", **preset}
+    for key, value in found.items():
+        if told[key] != value:
+            raise PresetError(
+                f"A preset.json describes the detector beside it. Expected {key}: {value}. Received: {told[key]} in {folder}"
+            )
 
 
 def _hold(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:

@@ -12,6 +12,7 @@ from keras_ood.images.array_file import DAMAGED
 from keras_ood.images.decoding import DECODING_ERRORS, Decoding
 from keras_ood.images.formats import suffixes
 from keras_ood.images.path_list import is_hidden
+from keras_ood.terminal.printable import printable
 
 MOST_MEMBERS = 20_000
 MOST_BYTES = 2**30
@@ -107,8 +108,7 @@ class Archive:
 
 def _name(member: zipfile.ZipInfo) -> str:
     r"""The name with slashes, also where Windows wrote `\`; characters that cannot be printed as escapes."""
-    name = member.filename.replace("\\", "/")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+    return printable(member.filename.replace("\\", "/"))
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> io.BytesIO:

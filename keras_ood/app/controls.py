@@ -69,7 +69,7 @@ def build(model: str, folder: Paths | None, unreadable: str, decoding: Decoding)
             elem_id="held",
         )
         rate = gr.Slider(**_range(first, NOMINAL_FPR), step=0.001, label="Rate", min_width=200, elem_id="rate")
-    about = gr.Markdown(_about(first, FALSE_POSITIVES, NOMINAL_FPR), elem_id="about")
+    about = gr.HTML(_about(first, FALSE_POSITIVES, NOMINAL_FPR), elem_id="about")
 
     def tell(chosen: str, of: str, share: float) -> str:
         with errors_on_the_page():
@@ -123,6 +123,7 @@ def _range(session: Session, rate: float) -> dict[str, Any]:
 
 
 def _about(session: Session, held: str, rate: float) -> str:
+    """What the detector is, in HTML: a preset's title in Markdown could show images from elsewhere."""
     detector, share = session.detector, f"{100 * rate:.3g} %"
     height, width, channels = detector.image_shape
     if held == FALSE_DISCOVERIES:
@@ -130,7 +131,7 @@ def _about(session: Session, held: str, rate: float) -> str:
     else:
         told = f"In-distribution images flagged: at most {promised(session.content, rate) or f'{share} on average'}."
     return (
-        f"In-distribution for it: **{html.escape(session.title)}**. It sees {height} x {width} pixels in "
-        f"{'grey' if channels == 1 else 'colour'}; images of other sizes are converted. Score: `{detector.default_score}`, "
-        f"calibrated on {len(session.calibration):,} images. {told}"
+        f"In-distribution for it: <b>{html.escape(session.title)}</b>. It sees {height} x {width} pixels in "
+        f"{'grey' if channels == 1 else 'colour'}; images of other sizes are converted. Score: "
+        f"<code>{detector.default_score}</code>, calibrated on {len(session.calibration):,} images. {told}"
     )

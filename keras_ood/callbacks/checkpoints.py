@@ -73,7 +73,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc]
         return self.folder / f"epoch-{epoch:06}"
 
     def _epochs(self) -> list[int]:
-        return [int(path.name.removeprefix("epoch-")) for path in self.folder.glob("epoch-*")]
+        return [int(path.name.removeprefix("epoch-")) for path in self.folder.glob(f"epoch-{'[0-9]' * 6}")]
 
 
 def _read(path: Path) -> list[dict[str, float]]:

@@ -8,7 +8,7 @@ import typer
 
 from keras_ood.cli import completion
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, err, same_command, show, table
+from keras_ood.cli.console import Json, command, err, same_command, show, table
 from keras_ood.hub import handles
 
 Runs = Annotated[Path, typer.Option(help="Where finished trainings are kept.")]
@@ -118,4 +118,4 @@ def sweep(
         for row in run(Recipe.read(recipe), chosen, seconds, file, runs):
             rows.append(row)
             err.print(f"{row['architecture']}, {row['latent_dim']}, {row['tilt']}: nll {row['nll']}")
-        show(rows, as_json, lambda: table(rows, f"Measured now; all rows are in {file}"), f"keras-ood train {recipe}")
+        show(rows, as_json, lambda: table(rows, f"Measured now; all rows are in {file}"), command("train", recipe))

@@ -21,6 +21,7 @@ from keras_ood.hub import handles, preset
 from keras_ood.images.image_warning import ImageWarning
 from keras_ood.tables.records import finite, writable
 from keras_ood.terminal.errors import MENDABLE
+from keras_ood.terminal.printable import printable
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -99,7 +100,8 @@ def _end_progress(error: BaseException) -> None:
 
 def fail(error: Exception, following: str = "") -> NoReturn:
     """Print an error as a line and the command to try next, and exit with 1."""
-    err.print(f"[red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    words = "\n".join(map(printable, str(error).splitlines()))
+    err.print(f"[red]Error:[/] {escape(words)}", soft_wrap=True)
     suggest(following)
     raise typer.Exit(1) from None
 
@@ -107,12 +109,17 @@ def fail(error: Exception, following: str = "") -> NoReturn:
 def suggest(following: str) -> None:
     """Name the command to try next, on standard error."""
     if following:
-        err.print(f"Next: {following}", style="dim", soft_wrap=True, markup=False, highlight=False)
+        err.print(f"Next: {printable(following)}", style="dim", soft_wrap=True, markup=False, highlight=False)
+
+
+def command(*words: object) -> str:
+    """Return a command of this program as a shell takes it, whatever is in the names of folders."""
+    return shlex.join(["keras-ood", *map(str, words)])
 
 
 def same_command() -> str:
     """Return how to go on with work that keeps what is finished."""
-    return f"What is finished is kept. Go on: keras-ood {shlex.join(sys.argv[1:])}"
+    return f"What is finished is kept. Go on: {command(*sys.argv[1:])}"
 
 
 def show(value: Any, as_json: bool, render: Callable[[], RenderableType], following: str = "") -> None:
@@ -132,14 +139,9 @@ def show(value: Any, as_json: bool, render: Callable[[], RenderableType], follow
     suggest(following)
 
 
-def printable(text: str) -> str:
-    """Return what a stranger wrote without what a terminal would obey."""
-    return "".join(filter(str.isprintable, text))
-
-
 def table(records: Sequence[Mapping[str, Any]], title: str) -> Table:
     """Return a table of rows of equal keys."""
-    shown = Table(*(name.replace("_", " ") for name in (records[0] if records else ())), title=escape(title))
+    shown = Table(*(name.replace("_", " ") for name in (records[0] if records else ())), title=escape(printable(title)))
     for record in records:
         shown.add_row(*(escape(printable(_cell(value))) for value in record.values()))
     return shown

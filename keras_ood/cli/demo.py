@@ -14,7 +14,7 @@ import keras_ood
 from keras_ood import datasets, plots
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli.computing import load
-from keras_ood.cli.console import in_distribution, locate, printable
+from keras_ood.cli.console import in_distribution, locate
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
 from keras_ood.evaluation.pictures import save_figures, save_report
@@ -22,6 +22,7 @@ from keras_ood.hub import preset
 from keras_ood.images import ImageFiles
 from keras_ood.images.sources import gather
 from keras_ood.tables.records import CONVENTION
+from keras_ood.terminal.printable import printable
 
 SHOWN = 16  # images in a row of the pictures
 LANDMARKS = "landmarks-detector"

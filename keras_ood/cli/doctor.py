@@ -19,11 +19,11 @@ from keras_ood import datasets
 from keras_ood.backend.devices import gpu_name
 from keras_ood.backend.machine import describe_machine
 from keras_ood.cli.computing import load
-from keras_ood.cli.console import printable
 from keras_ood.encoders.efficientnet_lite0 import PACKAGE, read_weights
 from keras_ood.encoders.embed import embeddings_folder
 from keras_ood.hub import handles, preset
 from keras_ood.terminal.errors import MENDABLE
+from keras_ood.terminal.printable import printable
 
 MODEL = "tilted-vae-digits"
 _PACKAGES = ("keras", "tensorflow", "jax", "tensorflow-probability", "numpy", "scikit-learn", "Pillow", "huggingface_hub")

@@ -16,6 +16,7 @@ from keras_ood.cli.console import (
     BatchSize,
     Json,
     Model,
+    command,
     in_distribution,
     locate,
     prepare,
@@ -111,7 +112,7 @@ def evaluate(
             return Group(table, Text(f"{CONVENTION}{reading.words}", style="dim"))
 
         value = {"preset": model, "in_distribution": title, "rows": report.records()} | reading.omitted
-        show(value, as_json, tabulate, f"keras-ood score {model} IMAGES")
+        show(value, as_json, tabulate, command("score", model, "IMAGES"))
 
 
 def _show_masks(

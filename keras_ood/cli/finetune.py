@@ -10,7 +10,7 @@ from rich.console import Group
 
 from keras_ood.cli import completion
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, locate, same_command, show, table
+from keras_ood.cli.console import Json, command, locate, same_command, show, table
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 from keras_ood.hub import preset
 
@@ -125,7 +125,7 @@ def finetune(
             value,
             as_json,
             lambda: _render(value, reading.words),
-            f"keras-ood score {out_folder} IMAGES; its card is {out_folder}/README.md",
+            f"{command('score', out_folder, 'IMAGES')}; its card is {out_folder}/README.md",
         )
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from keras_ood.cli import completion, zoo
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, err, errors_in_a_line, out, show, table
+from keras_ood.cli.console import Json, command, err, errors_in_a_line, out, show, table
 from keras_ood.hub import handles, preset
 
 NAMESPACE = "keras-ood"
@@ -30,7 +30,7 @@ def list_presets(
     with errors_in_a_line():
         records = _on_the_hub(pattern) if hub else _in_the_zoo(pattern)
         title = "Not checked by us; files are verified when one is loaded"
-        following = f"keras-ood info {records[0]['preset']}" if records else ""
+        following = command("info", records[0]["preset"]) if records else ""
         show(records, as_json, lambda: table(records, title) if hub else zoo.table(records, out.width), following)
 
 
@@ -113,7 +113,7 @@ def publish(
             show(records, as_json, lambda: _plan(records), "the same without --dry-run")
             return
         repositories = [record["repo_id"] for record in records]
-        show(records, as_json, lambda: f"Published {', '.join(repositories)}", f"keras-ood info {repositories[0]}")
+        show(records, as_json, lambda: f"Published {', '.join(repositories)}", command("info", repositories[0]))
 
 
 def _contents(folder: Path) -> dict[str, Any]:

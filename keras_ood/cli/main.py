@@ -19,7 +19,7 @@ from rich.text import Text
 from keras_ood.cli.app import serve
 from keras_ood.cli.benchmark import benchmark, sweep
 from keras_ood.cli.computing import computing
-from keras_ood.cli.console import Json, Model, errors_in_a_line, locate, printable, show, table
+from keras_ood.cli.console import Json, Model, command, errors_in_a_line, locate, show, table
 from keras_ood.cli.evaluate import evaluate
 from keras_ood.cli.export import export
 from keras_ood.cli.finetune import finetune
@@ -30,6 +30,7 @@ from keras_ood.cli.studies import attack, set_level
 from keras_ood.cli.training import calibrate, train
 from keras_ood.hub import preset
 from keras_ood.hub.content import promised
+from keras_ood.terminal.printable import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,11 +64,11 @@ def info(model: Model, as_json: Json = False) -> None:
         content = preset.read(folder)
         preset.verify(folder, content)
         told = content | {"promised": promised(content)}
-        show(told, as_json, lambda: _fields(model, told), f"keras-ood score {model} IMAGES")
+        show(told, as_json, lambda: _fields(model, told), command("score", model, "IMAGES"))
 
 
 def _fields(model: str, content: Mapping[str, object]) -> Table:
-    table = Table("field", "value", title=f"{escape(model)}: files verified")
+    table = Table("field", "value", title=f"{escape(printable(model))}: files verified")
     for key, value in content.items():
         if key not in ("files", "golden_scores"):
             text = ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
@@ -92,7 +93,7 @@ def demo(
         from keras_ood.cli import demo as demonstration
 
         result = demonstration.run_on_photographs(folder) if on_photographs else demonstration.run(model, folder)
-        show(result, as_json, lambda: demonstration.render(result), f"keras-ood score {result['preset']} YOUR_IMAGES/")
+        show(result, as_json, lambda: demonstration.render(result), command("score", result["preset"], "YOUR_IMAGES/"))
 
 
 def photographs(
@@ -114,7 +115,7 @@ def photographs(
             value,
             as_json,
             lambda: Group(table(rows, "Sample photographs"), Text(f"Licences, of each file: {value['licences']}")),
-            f"keras-ood finetune --data {folder / 'landmarks'} --ood {folder / 'animals'} --out landmarks-detector",
+            command("finetune", "--data", folder / "landmarks", "--ood", folder / "animals", "--out", "landmarks-detector"),
         )
 
 

@@ -17,6 +17,8 @@ from keras_ood.images.image_warning import ImageWarning
 POLL = 1.0
 """Seconds between two looks at a folder that is followed."""
 
+_SHOWN = 200  # bytes of a line that is refused
+
 
 class Item(NamedTuple):
     """An image of a stream: a file to be scored, or a score, perhaps with what it is of."""
@@ -133,7 +135,10 @@ def _of_table(path: Path, size: int, start: int) -> Iterator[Batch]:
                 f"Received: {path} with {rows.fieldnames}"
             )
         items = (_item(row["score"], row.get("path")) for row in rows)
-        yield from _batches(islice(items, start, None), size, start)
+        try:
+            yield from _batches(islice(items, start, None), size, start)
+        except csv.Error as error:
+            raise ValueError(f"Expected a table of scores in CSV. Received: {path} ({error})") from error
 
 
 def _of_line_file(path: Path, size: int, start: int) -> Iterator[Batch]:
@@ -160,8 +165,9 @@ def _read(line: bytes) -> Item | None:
         try:
             said = json.loads(line)
             return _item(said["score"], said.get("path"))
-        except (ValueError, KeyError) as error:
-            raise ValueError(f'A line in JSON has its score: {{"score": 312.5}}. Received: {os.fsdecode(line)}') from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            shown = os.fsdecode(line[:_SHOWN])
+            raise ValueError(f'A line in JSON has its score: {{"score": 312.5}}. Received: {shown}') from error
     try:
         return Item(None, float(line))
     except ValueError:

@@ -8,7 +8,7 @@ import typer
 from keras_ood.calibration import NOMINAL_FPR
 from keras_ood.cli import completion
 from keras_ood.cli.computing import computing, load
-from keras_ood.cli.console import BatchSize, Json, Model, same_command, show
+from keras_ood.cli.console import BatchSize, Json, Model, command, same_command, show
 from keras_ood.cli.reading import Background, Frames, FramesOption, Reading, Unreadable, UnreadableOption, ValueRange
 
 
@@ -25,7 +25,7 @@ def train(
         from keras_ood.training import from_recipe
 
         folder = from_recipe.train(recipe, runs)
-        show({"folder": str(folder)}, as_json, lambda: f"Wrote {folder}", f"keras-ood info {folder}")
+        show({"folder": str(folder)}, as_json, lambda: f"Wrote {folder}", command("info", folder))
 
 
 def calibrate(
@@ -78,4 +78,4 @@ def calibrate(
         value = {"folder": str(out_folder), "images": count} | calibrated | reading.omitted
         promised = promise(len(detector.calibration(shown)), NOMINAL_FPR)
         written = f"Calibrated on {count} images; wrote {out_folder}{reading.words}\nFalse alarms of {shown}: {promised}."
-        show(value, as_json, lambda: written, f"keras-ood score {out_folder} IMAGES")
+        show(value, as_json, lambda: written, command("score", out_folder, "IMAGES"))

@@ -46,6 +46,8 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(trainable=False, autocast=False, **kwargs)
         if isinstance(network, keras.Model):
+            if drawing():  # a preset's configuration, which nobody trusts: it builds no network
+                raise ValueError(f"A configuration names its encoder. Received: a {type(network).__name__}")
             own = tuple(getattr(network, "input_shape", ())[1:])
             image_shape = own if image_shape is None and None not in own else image_shape
             network = registry.register_model(network)
@@ -56,7 +58,7 @@ class FrozenEncoder(keras.layers.Layer):  # type: ignore[misc]
         self.preprocessing = Preprocessing((128, 128, 3) if image_shape is None else tuple(image_shape))  # type: ignore[arg-type]
         self.image_shape = self.preprocessing.image_shape
         if digest is None or widths is None or stages is None:
-            if drawing():  # a preset's configuration, which nobody trusts: it builds no network
+            if drawing():  # likewise
                 raise ValueError(
                     f"A configuration has `digest`, `widths` and `stages`. Received: {digest=}, {widths=}, {stages=}"
                 )

@@ -16,8 +16,8 @@ from keras_ood.images.sources import count_images, iterate_batches
 from keras_ood.models import Detector
 from keras_ood.models.localising import BATCH
 from keras_ood.plots import overlay
-from keras_ood.tables.score_table import as_text
 from keras_ood.terminal.folders import require_vacant
+from keras_ood.terminal.printable import as_text
 from keras_ood.terminal.progress import track_images
 
 _SUFFIX = re.compile(r"(?<=[^/])\.[^./\[]*(\[\d+\])?$")  # of a.png, of many.tif[3]

@@ -91,8 +91,8 @@ class FalseAlarms(TypedDict, total=False):
     by_chance: list[float]
 
 
-class Content(TypedDict, total=False):
-    """The content of `preset.json`: what the detector itself knows, then what training adds.
+class Described(TypedDict):
+    """What `preset.json` says in any case: what the detector itself knows.
 
     Attributes:
         format: Version of this form.
@@ -100,11 +100,27 @@ class Content(TypedDict, total=False):
         family: Name of the detector's class.
         input_shape: `[height, width, channels]`.
         parameters: Number of trainable ones.
-        map_calibration: Number of held-out images behind heat maps; missing where maps are not calibrated.
-        aspect: What becomes of images whose sides have another ratio; stretched where absent.
         default_score: Score that methods use when none is named.
         calibration_size: Number of calibration images by score.
         golden_scores: Scores of eight fixed images, checked after loading.
+    """
+
+    format: int
+    code_version: str
+    family: str
+    input_shape: list[int]
+    parameters: int
+    default_score: str
+    calibration_size: dict[str, int]
+    golden_scores: list[float]
+
+
+class Content(Described, total=False):
+    """The content of `preset.json`: what the detector itself knows, then what training adds; keys of one's own beside them.
+
+    Attributes:
+        map_calibration: Number of held-out images behind heat maps; missing where maps are not calibrated.
+        aspect: What becomes of images whose sides have another ratio; stretched where absent.
         files: Every other file of the folder, by name.
         name: Name of the preset.
         license: Identifier for the head of the card.
@@ -135,16 +151,8 @@ class Content(TypedDict, total=False):
         calibrated_from: Source of a detector that was only calibrated again.
     """
 
-    format: int
-    code_version: str
-    family: str
-    input_shape: list[int]
-    parameters: int
     map_calibration: int
     aspect: str
-    default_score: str
-    calibration_size: dict[str, int]
-    golden_scores: list[float]
     files: dict[str, File]
     name: str
     license: str

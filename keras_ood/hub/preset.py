@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from keras_ood.hub.content import Content, File
+from keras_ood.hub.typed import mistyped
 
 FORMAT = 1
 PRESET = "preset.json"
@@ -35,9 +36,13 @@ FILES = (
     "training.png",
 )
 """Every file that a preset may have beside `preset.json`; whatever else lies in its folder is not of it."""
+GOLDEN = 8  # images
+LARGEST_SIDE = 512  # of an image
+MOST_FILES = 64
+LONGEST_SHOWN = 200  # of what a stranger wrote
 LONGEST_JSON = 2**20  # bytes that are read into memory unverified
 LARGEST = 2**31  # bytes of all files together that a preset may declare
-_FILE_NAME = re.compile(r"\w[\w.-]*")
+_FILE_NAME = re.compile(r"\w[\w.-]{0,59}")
 
 
 class PresetError(ValueError):
@@ -155,7 +160,9 @@ def _file(path: Path) -> File:
 
 
 def _write(path: Path, content: Content, files: dict[str, File]) -> None:
-    path.write_text(json.dumps({**content, "files": files}, indent=2) + "\n")
+    text = json.dumps({**content, "files": files}, indent=2)
+    _check(json.loads(text), path)  # what could not be read again is refused now
+    path.write_text(f"{text}\n")
 
 
 def read(folder: Path) -> Content:
@@ -171,23 +178,38 @@ def read(folder: Path) -> Content:
         raise PresetError(f"A {PRESET} has at most {LONGEST_JSON} bytes. Received: {path} of {path.stat().st_size}")
     try:
         content = json.loads(path.read_text())
-        declared = {str(name): (int(file["size"]), str(file["sha256"])) for name, file in content["files"].items()}
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}, read here: {FORMAT}")
-        if not all(isinstance(score, float) and math.isfinite(score) for score in content["golden_scores"]):
-            raise TypeError("`golden_scores` are not finite numbers")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise PresetError(f"Expected a {PRESET} as written by `save_pretrained`. Received: {path} ({error!r})") from error
-    missing = [name for name in REQUIRED if name not in declared]
-    if missing:
-        raise PresetError(f"A preset lists {REQUIRED}. Received: {path} without {missing}")
-    for name in declared:
+    _check(content, path)
+    files = content["files"]
+    missing = [name for name in REQUIRED if name not in files]
+    if missing or len(files) > MOST_FILES:
+        raise PresetError(f"A preset lists {REQUIRED}, {MOST_FILES} files at most. Received: {path} without {missing}")
+    for name in files:
         if not _FILE_NAME.fullmatch(name):
-            raise PresetError(f"A preset names files of its own folder alone. Received: {name!r} in {path}")
-    total = sum(size for size, _ in declared.values())
-    if min(size for size, _ in declared.values()) < 0 or total > LARGEST:
-        raise PresetError(f"The files of a preset have at most {LARGEST} bytes together. Received: {total} in {path}")
+            raise PresetError(f"A preset names files of its own folder alone. Received: {name[:LONGEST_SHOWN]!r} in {path}")
+    sizes = [file["size"] for file in files.values()]
+    if min(sizes) < 0 or sum(sizes) > LARGEST:
+        raise PresetError(f"The files of a preset have at most {LARGEST} bytes together. Received: {sum(sizes)} in {path}")
     return cast(Content, content)
+
+
+def _check(content: Any, path: Path) -> None:
+    """Refuse a content of other types than those of `Content`, or of numbers that describe no detector."""
+    problem = next(mistyped(content, Content), None)
+    if problem is None:
+        scores, shape, sizes = content["golden_scores"], content["input_shape"], content["calibration_size"].values()
+        problems = {
+            "no 'files'": "files" not in content,
+            f"format {content['format']}, read here: {FORMAT}": content["format"] != FORMAT,
+            f"`golden_scores` are not at most {GOLDEN} finite numbers": len(scores) > GOLDEN
+            or not all(isinstance(score, float) and math.isfinite(score) for score in scores),
+            f"`input_shape` {shape[:4]}": len(shape) != 3 or not 1 <= min(shape) <= max(shape) <= LARGEST_SIDE,
+            "`calibration_size` of no images": min(sizes, default=1) < 1,
+        }
+        problem = next((words for words, found in problems.items() if found), None)
+    if problem is not None:
+        raise PresetError(f"Expected a {PRESET} as written by `save_pretrained`. Received: {path} ({problem[:LONGEST_SHOWN]})")
 
 
 def verify(folder: Path, preset: Content) -> None:
@@ -196,8 +218,9 @@ def verify(folder: Path, preset: Content) -> None:
     Raises:
         PresetError: The first file that is missing, lies elsewhere or differs, with what was expected and what was found.
     """
-    in_cache = folder.parent.name == "snapshots"  # of huggingface_hub, whose files are links to blobs of the whole cache
-    home = (folder.parents[2] if in_cache else folder).resolve()
+    folder = folder.absolute()
+    in_cache = folder.parent.name == "snapshots" and folder.parents[1].name.startswith("models--")
+    home = (folder.parents[2] if in_cache else folder).resolve()  # huggingface_hub's files are links to blobs of its cache
     for name, expected in preset["files"].items():
         path = folder / name
         if not path.is_file():

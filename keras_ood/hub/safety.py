@@ -10,13 +10,16 @@ import h5py
 import keras
 
 from keras_ood.backend.blueprint import Blueprint, draw
-from keras_ood.hub.preset import CONFIG, LONGEST_JSON, WEIGHTS, PresetError
+from keras_ood.hub.preset import CONFIG, LARGEST_SIDE, LONGEST_JSON, WEIGHTS, PresetError
+from keras_ood.terminal.printable import printable
 
 MOST_OBJECTS = 128
 DEEPEST = 32
 LARGEST_NUMBER = 2**20
 LARGEST_LAYER = 2**28  # weights, at most
+LARGEST_MAP = 2**24  # numbers that a layer makes of an image, at most
 COPIES = 8  # of a weight, at most, while a detector is built: an ensemble copies its members, these their background models
+LONGEST_WORDS = 500  # of Keras, before and after what is left out
 UNSAVED = 2**16  # numbers that are built and not in the weights file: metrics, seeds
 
 _LARGEST = {
@@ -32,7 +35,7 @@ _LARGEST = {
     "dilation_rate": 8,
     "filters": 512,
     "groups": 512,
-    "image_shape": 512,
+    "image_shape": LARGEST_SIDE,
     "input_shape": 512,
     "kernel_size": 8,
     "latent_dim": 1024,
@@ -81,14 +84,36 @@ def check(folder: Path) -> Blueprint:
     held = _check_weights(folder / WEIGHTS)
     try:
         drawn = draw(lambda: keras.saving.deserialize_keras_object(config, safe_mode=True))
+        networks = [part for part in drawn.built._flatten_layers() if isinstance(part, keras.Sequential)]
+        largest = max((size for network in networks for size in _map_sizes(network, network.input_shape)), default=0)
     except Exception as error:  # whatever Keras makes of a configuration
-        raise PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {error}") from error
+        raise unbuilt(folder, error) from error
+    if largest > LARGEST_MAP:
+        raise PresetError(f"A layer makes at most {LARGEST_MAP} numbers of an image. Received: {largest} in {folder}")
     if drawn.numbers > COPIES * held + UNSAVED:
         raise PresetError(
             f"A configuration builds no more than its weights file fills, {held} numbers. "
             f"Received: {folder}, which asks for {drawn.numbers}"
         )
     return drawn
+
+
+def unbuilt(folder: Path, error: Exception) -> PresetError:
+    """Return what to raise where Keras makes no detector of a preset: its last words, not the configuration that it adds."""
+    words = printable(str(error).rpartition("Exception encountered: ")[2])
+    if len(words) > 2 * LONGEST_WORDS:
+        words = f"{words[:LONGEST_WORDS]} ... {words[-LONGEST_WORDS:]}"
+    return PresetError(f"The detector in {folder} cannot be built. Received: {type(error).__name__}: {words}")
+
+
+def _map_sizes(network: keras.Sequential, shape: Any) -> Iterator[int]:
+    """Yield how many numbers the input and each layer hold of an image: convolutions can make many with few weights."""
+    yield _values(list(shape))
+    for layer in network.layers:
+        if isinstance(layer, keras.Sequential):
+            yield from _map_sizes(layer, shape)
+        shape = layer.compute_output_shape(shape)
+        yield _values(list(shape))
 
 
 def _check_config(path: Path) -> Any:
@@ -155,9 +180,9 @@ def _check_value(key: str, value: Any, path: Path) -> None:
     if key in _LARGEST:
         parts = value if isinstance(value, list) and key.endswith(_SHAPES) else [value]
         if len(parts) > _LONGEST or not all(
-            part is None or (type(part) is int and abs(part) <= _LARGEST[key]) for part in parts
+            part is None or (type(part) is int and 0 <= part <= _LARGEST[key]) for part in parts
         ):
-            raise PresetError(f"{key!r} holds integers of at most {_LARGEST[key]}. Received: {value!r} in {path}")
+            raise PresetError(f"{key!r} holds integers from 0 to {_LARGEST[key]}. Received: {value!r} in {path}")
     elif key != "shared_object_id" and isinstance(value, (int, float)) and not abs(value) <= LARGEST_NUMBER:
         raise PresetError(f"Numbers in a configuration are at most {LARGEST_NUMBER}. Received: {key}={value} in {path}")
     if key.endswith(_OBJECTS_OR_NONE) and not (value is None or isinstance(value, dict)):

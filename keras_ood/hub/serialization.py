@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_ood.hub import safety
 from keras_ood.hub.content import Content
-from keras_ood.hub.preset import FORMAT, drafted, seal
+from keras_ood.hub.preset import FORMAT, GOLDEN, drafted, seal
 
 
 def save(detector: Any, folder: str | os.PathLike[str], provenance: dict[str, Any]) -> None:
@@ -66,7 +66,8 @@ def golden_scores(detector: Any) -> np.ndarray:
 
     The default score; `nll`, where that one is not fitted yet.
     """
-    image, row, column, channel = np.ogrid[:8, : detector.image_shape[0], : detector.image_shape[1], : detector.image_shape[2]]
+    height, width, channels = detector.image_shape
+    image, row, column, channel = np.ogrid[:GOLDEN, :height, :width, :channels]
     pattern = 37 * image + (image + 3) * column + (2 * image + 5) * row + 11 * channel
     images = (pattern % 256).astype(np.float32) / 255  # as image files come: the pass of the first one is compiled then
     detector.statistics(images, progress=False)  # a pass that is compiled anyway says which statistics there are, and so scores

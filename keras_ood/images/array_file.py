@@ -13,6 +13,7 @@ DAMAGED = (
     EOFError,
     IndexError,
     KeyError,
+    MemoryError,
     NotImplementedError,
     OSError,
     TypeError,

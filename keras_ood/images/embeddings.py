@@ -41,7 +41,7 @@ class Embeddings:
         try:
             encoder = json.loads(Path(f"{path}{_SUFFIX}").read_text())
             return cls(np.load(path, mmap_mode="r", allow_pickle=False), encoder)
-        except (ValueError, TypeError, EOFError) as error:
+        except (ValueError, TypeError, EOFError, RecursionError) as error:
             raise ValueError(
                 f"Expected embeddings as `keras_ood.encoders.embed` writes them. Received: {path} ({error})"
             ) from error

@@ -117,7 +117,7 @@ class Recipe:
         content = path.read_bytes()
         try:
             values = tomllib.loads(content.decode())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"A recipe is a TOML file. Received: {path} ({error})") from error
         derived: dict[str, Any] = {"name": path.resolve().parent.name}
         if "base" in values:
@@ -125,7 +125,7 @@ class Recipe:
                 raise ValueError(
                     f"A recipe with a base has keys of {sorted(DERIVED)} alone. Received: {sorted(values)} in {path}"
                 )
-            if not (isinstance(values["base"], str) and may_have_a_base):
+            if not (isinstance(values["base"], str) and Path(values["base"]).name == values["base"] and may_have_a_base):
                 raise ValueError(
                     f"`base` names a recipe of the same zoo that has no base. Received: {values['base']!r} in {path}"
                 )

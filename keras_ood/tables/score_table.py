@@ -12,6 +12,7 @@ import numpy as np
 from keras_ood.images import Decoding, ImageFiles
 from keras_ood.images.sources import open_path
 from keras_ood.tables.records import finite
+from keras_ood.terminal.printable import as_text
 
 COLUMNS = ("path", "score", "p_value", "ood")
 SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -43,11 +44,6 @@ class Names:
     def rest(self) -> Iterator[Row]:
         """Yield the rows of the skipped images after the last score."""
         return ((as_text(name), None, None, None) for name in self._names)
-
-
-def as_text(name: Any) -> str:
-    """Return a file's name, which need not be UTF-8, as a table has it, whose text must."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def open_images(

@@ -25,7 +25,13 @@ def claim(state: Path, settings: dict[str, Any], arrays: Iterable[np.ndarray] = 
     wanted = settings | {"images_and_weights": digest.hexdigest()}
     path = state / _SETTINGS
     if path.exists():
-        if (found := json.loads(path.read_text())) != wanted:
+        try:
+            found = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(
+                f"A training's folder says what it belongs to; remove {state} to begin anew. Received: {path} ({error})"
+            ) from error
+        if found != wanted:
             other = {key: value for key, value in found.items() if wanted.get(key) != value}
             raise ValueError(
                 f"A training goes on with the images and settings that it began with; remove {state} to begin anew. "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keras_ood_runtime.decoding import Decoding
 from keras_ood_runtime.image_files import UNREADABLE, ImageFiles
+from keras_ood_runtime.printable import as_text, printable
 from keras_ood_runtime.runner import Runner
 
 COLUMNS = ("path", "score", "p_value", "ood")
@@ -37,11 +38,11 @@ def main() -> None:
             table.writerow(COLUMNS)
             columns = ([value for batch in found for value in batch[name]] for name in ("score", "p_value", "flag"))
             table.writerows(
-                (path, f"{score:.6g}", f"{p_value:.6g}", int(flag))
+                (as_text(path), f"{score:.6g}", f"{p_value:.6g}", int(flag))
                 for path, score, p_value, flag in zip(files.read_paths, *columns, strict=True)
             )
     except (ValueError, OSError) as error:
-        parser.exit(1, f"Error: {error}\n")
+        parser.exit(1, f"Error: {printable(str(error))}\n")
 
 
 if __name__ == "__main__":

@@ -51,11 +51,18 @@ class Runner:
             raise ValueError(f"Expected an ONNX file that keras-ood exported. Received: {path} ({error})") from error
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        if set(inputs) != {"images", "fpr"} or "score" not in self.metadata:
-            raise ValueError(f"Expected an ONNX file that keras-ood exported. Received: {path}, with the inputs {list(inputs)}")
+        self.outputs = tuple(value.name for value in self._session.get_outputs())
+        if (
+            set(inputs) != {"images", "fpr"}
+            or len(inputs["images"]) != 4
+            or not {"score", "p_value", "flag"} <= set(self.outputs)
+            or not {"score", "precision"} <= set(self.metadata)
+        ):
+            raise ValueError(
+                f"Expected an ONNX file that keras-ood exported. Received: {path}, from {inputs} to {list(self.outputs)}"
+            )
         height, width, self._channels = inputs["images"][1:]
         self.image_shape = (*(size if isinstance(size, int) else None for size in (height, width)), self._channels)
-        self.outputs = tuple(value.name for value in self._session.get_outputs())
 
     def score(self, images: Any, batch_size: int = 32) -> np.ndarray:
         """Return `(N,)` float32 scores, higher = more out-of-distribution.
@@ -122,10 +129,16 @@ class Runner:
             few = max(1, min(batch_size, _NUMBERS // int(np.prod(shape))))
             while batch := list(islice(alike, few)):
                 empty = False
-                found = self._session.run(names, {"images": np.stack(batch), "fpr": fpr})
+                found = self._run(names, np.stack(batch), fpr)
                 yield dict(zip(names, found, strict=True))
         if empty:
             raise ValueError(f"Expected {ACCEPTED}. Received: no image")
+
+    def _run(self, names: list[str], images: np.ndarray, fpr: np.ndarray) -> list[Any]:
+        try:
+            return list(self._session.run(names, {"images": images, "fpr": fpr}))
+        except Exception as error:  # as above
+            raise ValueError(f"ONNX Runtime could not run the export. Received: {error}") from error
 
     def _fitting(self, image: np.ndarray) -> np.ndarray:
         """One image with as many channels as the model takes."""

@@ -271,7 +271,7 @@ async def test_a_detector_is_its_visitors_alone(made, monkeypatch, cache):
         assert [tuple(choice) for choice in offered["choices"]] == [("my digits (yours)", offered["value"]), *name.choices]
     chosen = {name._id: choices[1], component(page, elem_id="rate")._id: 0.05}
     about, rate = await ask(page, visitor, "choose", chosen)
-    assert "In-distribution for it: **my digits**. It sees 32 x 32 pixels in colour" in about
+    assert "In-distribution for it: <b>my digits</b>. It sees 32 x 32 pixels in colour" in about
     assert "In-distribution images flagged: at most 5 % on average." in about
     assert rate["minimum"] == pytest.approx(1 / READABLE, abs=1e-3)
     for path in (choices[1], str(made[0]), "tilted-vae-digits/../tilted-vae-digits"):

@@ -204,6 +204,9 @@ def test_a_killed_command_goes_on(expected, pretrained, tmp_path):
         (["no-scores.csv"], "has a column `score`"),
         (["words.csv"], "A score is a number. Received: 'many' of a"),
         (["broken.jsonl"], "A line in JSON has its score"),
+        (["list.jsonl"], "A line in JSON has its score"),
+        (["deep.jsonl"], "A line in JSON has its score"),
+        (["long.csv"], "Expected a table of scores in CSV. Received: long.csv"),
         (["empty", "--window", 5, "--every", 2], "--window with --every"),
         (["empty", "--alpha", 1.5], "Received: 1.5"),
         (["empty", "--plot", "no/folder/plot.png"], "whose folder must exist"),
@@ -216,4 +219,7 @@ def test_errors(arguments, message, tmp_path, monkeypatch):
     (tmp_path / "no-scores.csv").write_text("path,p_value\na,1\n")
     (tmp_path / "words.csv").write_text("path,score\na,many\n")
     (tmp_path / "broken.jsonl").write_text('{"path": "a"}\n')
+    (tmp_path / "list.jsonl").write_text('{"score": [1]}\n')
+    (tmp_path / "deep.jsonl").write_text('{"score": ' + "[" * 100_000)
+    (tmp_path / "long.csv").write_text(f"path,score\n{'a' * 200_000},1\n")
     assert message in run("monitor", MODEL, *arguments, code=0 if message.startswith("No alarm") else 1).stderr

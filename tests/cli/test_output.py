@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,6 +160,16 @@ def test_a_skipped_image_is_null(mine, tmp_path):
     assert digit["ood"] is False
 
 
+def test_names_of_files_give_a_terminal_no_orders(tmp_path, monkeypatch):
+    """In tables and errors they have escapes, and none is a formula for a spreadsheet."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (8, 8)).save("=1+1.png")
+    Path("\x1b[2J.png").write_bytes(b"no image")
+    result = run("score", MODEL, "=1+1.png", "\x1b[2J.png", "--unreadable", "skip")
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["path", "./=1+1.png", r"\x1b[2J.png"]
+    assert "\x1b" not in result.stdout + result.stderr + run("score", MODEL, "\x1b[2J.png", code=1).stderr
+
+
 def test_errors_under_json_go_to_standard_error():
     """One line there, exit code 1, and nothing on standard output."""
     result = run("info", "tilted-vae-digit", "--json", code=1)
@@ -172,6 +183,7 @@ HINTS = {
     "evaluate": (["evaluate", MODEL, "--ood", "noise", "-m", "nll"], 0, f"score {MODEL} IMAGES"),
     "calibrate": (["calibrate", MODEL, "mine.npy", "--out", "mine"], 0, "score mine IMAGES"),
     "train": (["train", "recipe.toml"], 0, "info "),
+    "a folder's odd name": (["calibrate", MODEL, "mine.npy", "--out", "$(mine) x"], 0, "score '$(mine) x' IMAGES"),
     "unknown preset": (["info", "tilted-vae-digit"], 1, "list"),
     "not calibrated": (["score", MODEL, "mine.npy", "-m", "iwae"], 1, "calibrate MODEL IMAGES --out FOLDER [--method SCORE]"),
 }

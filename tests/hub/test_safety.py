@@ -124,6 +124,32 @@ def vae(**config):
     return own("TiltedVAE", **{"image_shape": [16, 16, 1], "latent_dim": 8} | config)
 
 
+def growing(*layers, shape=(16, 16, 1)):
+    """A flow whose gate has an encoder of few weights."""
+    return whole(
+        json.dumps(
+            flow(attention=own("PerImageGate", encoder=encoder(*layers, shape=shape), held_out=20, reference=1, components=2))
+        )
+    )
+
+
+def over(network):
+    """A detector over an encoder that is not what it should be, its weights file and its `preset.json` in order."""
+
+    def change(folder):
+        named = own("FrozenEncoder", network=network, image_shape=[32, 32, 3], stages=[0], digest="0" * 64, widths=[8])
+        config = vae(tilt=0, encoder=own("FeatureSpace", encoder=named, memory=1))
+        drawn = safety.draw(lambda: keras.saving.deserialize_keras_object(config))
+        drawn.allocate().save_weights(folder / "model.weights.h5")
+        (folder / "config.json").write_text(json.dumps(config))
+        preset.seal(folder, preset.read(folder) | {"default_score": "nll", "calibration_size": {}})
+
+    return change
+
+
+_GROWS = own("Conv2DTranspose", filters=1, kernel_size=8, strides=8, padding="same")
+_ENDS = (layer("GlobalAveragePooling2D"), layer("Dense", units=8))
+
 LARGE = {
     "a gate of many images": flow(attention=gate()),
     "many held-out images alone": flow(attention=gate(features=8, reference=1, components=2)),
@@ -186,12 +212,12 @@ HOSTILE = {
     "nesting beyond the parser": (whole("[" * 200_000), "Expected JSON"),
     "long configuration": (whole(" " * (2**20 + 1)), "at most 1048576 bytes"),
     "not JSON": (whole("import os"), "Expected JSON"),
-    "a huge latent": (setting("latent_dim", 10**9), "'latent_dim' holds integers of at most 1024. Received: 1000000000"),
+    "a huge latent": (setting("latent_dim", 10**9), "'latent_dim' holds integers from 0 to 1024. Received: 1000000000"),
     "a huge latent as a float": (setting("latent_dim", 1e9), "'latent_dim' holds integers"),
     "a huge latent as text": (setting("latent_dim", "1000000000"), "'latent_dim' holds integers"),
     "a huge number": (setting("tilt", 1e30), "Numbers in a configuration are at most"),
     "no number": (setting("tilt", math.nan), "Numbers in a configuration are at most"),
-    "a huge image": (setting("image_shape", [16000, 16000, 3]), "'image_shape' holds integers of at most 512"),
+    "a huge image": (setting("image_shape", [16000, 16000, 3]), "'image_shape' holds integers from 0 to 512"),
     "a huge image as text": (setting("image_shape", ["16000", "16000", "3"]), "'image_shape' holds integers"),
     "a wide dense layer of a large image": (
         config_with(
@@ -208,6 +234,25 @@ HOSTILE = {
     ),
     "a latent of many numbers": (setting("latent_dim", [8, 8]), "'latent_dim' holds integers"),
     "a large latent of a large image": (both(image_shape=[512, 512, 3], latent_dim=1024), "latent times image values"),
+    "a negative latent": (setting("latent_dim", -8), "'latent_dim' holds integers"),
+    "a network in the place of an encoder's name": (
+        setting("encoder", own("FeatureSpace", encoder=encoder(layer("Conv2D", filters=512, kernel_size=8)), memory=1)),
+        "names its encoder. Received: a Sequential",
+    ),
+    "maps that grow": (growing(*[_GROWS] * 5, *_ENDS), "A layer makes at most"),
+    "maps that grow inside of another network": (
+        growing(encoder(*[_GROWS] * 5, shape=(None, None, 1)), *_ENDS),
+        "A layer makes at most",
+    ),
+    "a large input": (growing(*_ENDS, shape=(2**16, 2**16, 1)), "'batch_shape' holds integers"),
+    "a large input by another name": (
+        growing(layer("InputLayer", shape=[2**16, 2**16, 1]), *_ENDS),
+        "A layer makes at most|cannot be built",
+    ),
+    "a terminal's command": (setting("name", "\x1b[2J/"), r"cannot be built. Received: [^\x1b]*\\x1b\[2J/[^\x1b]*$"),
+    "a long text": (setting("architecture", "x" * 2**19), "cannot be built. Received: .{,1100}$"),
+    "an encoder of other weights": (over("efficientnet-lite0"), "cannot be built. Received: ValueError: The encoder"),
+    "a network that Keras has not": (over("keras:../evil"), r"cannot be built. Received: .* Received: '\.\./evil'"),
     "a configuration that does not fit": (setting("latent_dim", 4), "cannot be built|golden"),
     "a large gate in the place of a name": (setting("name", gate()), "cannot be built"),
     "a layer that was built for more": (
@@ -279,6 +324,39 @@ HOSTILE = {
         "does not give its golden scores",
     ),
     "no golden scores": (described(lambda content: content.update(golden_scores=[])), "does not give its golden scores"),
+    "many golden scores": (described(lambda content: content.update(golden_scores=[1.0] * 1000)), "at most 8 finite numbers"),
+    "a size as text": (
+        described(lambda content: content["files"]["config.json"].update(size="1")),
+        r"\['config.json'\]\['size'\] of type str, not int",
+    ),
+    "a file of a long name": (
+        described(lambda content: content["files"].update({"a" * 300: {"size": 0, "sha256": ""}})),
+        "own folder alone",
+    ),
+    "many files": (
+        described(lambda content: content["files"].update({f"a{number}": {"size": 0, "sha256": ""} for number in range(100)})),
+        "64 files at most",
+    ),
+    "no family": (described(lambda content: content.pop("family")), "no 'family'"),
+    "a score without a name": (
+        described(lambda content: content.update(default_score=[])),
+        r"\['default_score'\] of type list",
+    ),
+    "a calibration of fewer than no images": (
+        described(lambda content: content.update(calibration_size={"nll": -1})),
+        "of no images",
+    ),
+    "a calibration of more images than there are": (
+        described(lambda content: content["calibration_size"].update(nll=10**6)),
+        "describes the detector",
+    ),
+    "a title that is none": (
+        described(lambda content: content.update(in_distribution={"title": ["a"]})),
+        r"\['title'\] of type list, not str",
+    ),
+    "images of another size": (described(lambda content: content.update(input_shape=[512, 512, 1])), "describes the detector"),
+    "images of a huge size": (described(lambda content: content.update(input_shape=[10**5, 10**5, 1])), "`input_shape`"),
+    "another family": (described(lambda content: content.update(family="InFlow")), "describes the detector"),
     "another format": (described(lambda content: content.update(format=2)), "format 2, read here: 1"),
     "an infinite size": (
         described(lambda content: content["files"].update({"a": {"size": math.inf, "sha256": ""}})),

@@ -1,7 +1,9 @@
 """Every source of images as the same stream of checked batches."""
 
+import io
 import itertools
 import re
+import zipfile
 from pathlib import Path
 
 import keras
@@ -450,6 +452,14 @@ def write_npy(path, array):
         np.save(file, array)
 
 
+def write_npz_of_nothing(path, shape):
+    """Write the .npz format with a head that declares an array, and no array."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("images.npy", head.getvalue())
+
+
 ODD_FILES = {
     "several.npz": lambda path: np.savez(path, a=IMAGES, b=IMAGES),
     "none.npz": lambda path: np.savez(path),
@@ -459,6 +469,7 @@ ODD_FILES = {
     "wrong_dtype.npz": lambda path: np.savez(path, images=IMAGES.astype(np.int32)),
     "no_image.npy": lambda path: np.save(path, IMAGES[:0]),
     "npy_in_npz.npz": lambda path: write_npy(path, IMAGES),
+    "declares_petabytes.npz": lambda path: write_npz_of_nothing(path, (10**13, 8, 8, 1)),
 }
 
 

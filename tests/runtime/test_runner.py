@@ -125,6 +125,29 @@ def test_files_that_are_no_exports(runtime, photos):
         runtime.Runner(photos / "a.png")
 
 
+def test_files_of_another_program(runtime, exports, tmp_path):
+    """An ONNX file without what exports have, and one that cannot run: refused in the runner's words."""
+    import onnx
+
+    model = onnx.load(exports["any"])
+    del model.graph.output[1:]
+    onnx.save(model, tmp_path / "one.onnx")
+    with pytest.raises(ValueError, match=r"Expected an ONNX file that keras-ood exported\. Received: .* to \['score'\]"):
+        runtime.Runner(tmp_path / "one.onnx")
+    info = onnx.helper.make_tensor_value_info
+    images = info("images", onnx.TensorProto.UINT8, ["n", None, None, 3])
+    outputs = [info(name, onnx.TensorProto.FLOAT, None) for name in ("score", "p_value", "flag")]
+    target = onnx.helper.make_tensor("target", onnx.TensorProto.INT64, [1], [7])
+    nodes = [onnx.helper.make_node("Reshape", ["images", "target"], ["seven"])]
+    nodes += [onnx.helper.make_node("Cast", ["seven"], [output.name], to=onnx.TensorProto.FLOAT) for output in outputs]
+    graph = onnx.helper.make_graph(nodes, "odd", [images, info("fpr", onnx.TensorProto.FLOAT, [])], outputs, [target])
+    odd = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    onnx.helper.set_model_props(odd, {"score": "nll", "precision": "float32"})
+    onnx.save(odd, tmp_path / "odd.onnx")
+    with pytest.raises(ValueError, match=r"could not run the export\. Received: "):
+        runtime.Runner(tmp_path / "odd.onnx").score([np.zeros((8, 8, 3), np.uint8)])
+
+
 def test_command(runtime, exports, photos, capsys, monkeypatch):
     """A CSV table with a line for each image; an error is one line and exit code 1."""
     from keras_ood_runtime.__main__ import main

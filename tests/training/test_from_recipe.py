@@ -342,7 +342,7 @@ def test_bad_recipes(recipe_path, old, new, message):
         Recipe.read(recipe_path)
 
 
-@pytest.mark.parametrize("base", ["tiny", "other", 3])
+@pytest.mark.parametrize("base", ["tiny", "other", "../zoo/other", "/etc", 3])
 def test_a_base_has_no_base(recipe_path, base):
     """Neither a recipe that builds upon itself nor a chain of them is followed."""
     recipe_path.write_text(f"base = {base!r}")

@@ -1,0 +1,1 @@
+../../keras_ood/terminal/printable.py
