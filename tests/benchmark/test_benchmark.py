@@ -41,7 +41,7 @@ def test_every_score_is_measured_trained_and_untrained(folder):
     }
     assert {row["out_of_distribution"] for row in rows if row["method"] == COSTLY[0]} == {"noise", "constant"}
     assert {row["method"] for row in rows if row["tag"] == "transductive"} == {"will_it_move"}
-    assert all(float(row["images_per_second"]) > 0 and 0 <= float(row["auroc"]) <= 1 for row in rows)
+    assert all(0 <= float(row["auroc"]) <= 1 for row in rows)
     assert all(row["auroc_low"] for row in rows if row["weights"] == "trained")
     trained, untrained = (
         [row["auroc"] for row in rows if row["method"] == "nll" and row["weights"] == weights]
@@ -73,22 +73,18 @@ def test_other_limits_are_measured_anew(folder, monkeypatch):
         benchmark.plan([PRESET], ["nll"], folder)
 
 
-def test_report(folder):
-    """One CSV of all rows, Markdown with the tables, a page with a picture for them; transductive rows say so."""
-    benchmark.write_report(folder)
-    assert len(read_records(folder / "results.csv")) == len(runner.records(folder))
-    markdown = (folder / "README.md").read_text()
-    for text in (
-        "| tilted-vae-digits | pixels | density_of_states |",
-        "will_it_move (transductive)",
-        "## Corruptions",
-        "## Cost",
-        " (",
-    ):
-        assert text in markdown
-    page = (folder / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
-    assert page.count("<table>") == 5
+def test_rates_stand_beside_scores(folder, tmp_path):
+    """A row for every score; a preset's rows take the place of those before; a folder without results is refused."""
+    with pytest.raises(ValueError, match=r"Received: .* without results\.csv"):
+        next(benchmark.measure_rates([PRESET], tmp_path, tmp_path, COSTLY, LIMITS))
+    write_records(tmp_path / "results.csv", runner.records(folder))
+    for _ in range(2):
+        assert list(benchmark.measure_rates([PRESET], tmp_path, tmp_path, COSTLY, LIMITS)) == [PRESET]
+    rates = read_records(tmp_path / "rates.csv")
+    assert [row["method"] for row in rates] == list(dict.fromkeys(row["method"] for row in runner.records(folder)))
+    assert all(float(row["images_per_second"]) > 0 for row in rates)
+    benchmark.write_report(tmp_path)
+    assert f"| digits | {PRESET} | pixels | density_of_states |" in (tmp_path / "README.md").read_text().split("### Speed")[1]
 
 
 def test_rows_of_presets_that_are_not_measured_stay(folder, tmp_path):
