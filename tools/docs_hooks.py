@@ -19,8 +19,9 @@ from mkdocs.structure.pages import Page
 from keras_ood.cards import card
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CHANGELOG.md", "benchmark/README.md", "tutorials/*.ipynb", "zoo/*/README.md")
+PAGES = ("CHANGELOG.md", "benchmark/README.md", "tutorials/*.ipynb", "zoo/*/README.md")
 PICTURES = ("benchmark/*.png", "tutorials/*.png", "zoo/*/*.png")
+PLACES = {"README.md": "readme/index.html", "benchmark/index.html": "benchmark/numbers.html"}  # where the site has others
 PRESETS = "<!-- table of presets -->"
 
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
@@ -32,11 +33,10 @@ log = logging.getLogger("mkdocs.hooks.docs")
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what lies outside `docs/`, and put the files that match in the place of each pattern of the navigation."""
-    for pattern in (*PAGES, *PICTURES):
+    for pattern in (*PAGES, *PICTURES, *PLACES):
         for path in ROOT.glob(pattern):
             place = path.relative_to(ROOT).as_posix()
-            own = "readme/index.html" if place == "README.md" else None  # the site's index has its place
-            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=own))
+            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=PLACES.get(place)))
     config.nav = _expand(config.nav, sorted(files.src_uris))
     return files
 

@@ -74,13 +74,15 @@ class Cell:
         fitted = [name for name in methods if scores.get(name).fits]
         if fitted:
             detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted)
-        inside = datasets.load(recipe.dataset, "test")[0][:count]
-        sets: dict[str, Any] = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further])
+        # A costly score takes the first of the images that the cheap ones take, so that an encoder sees each once.
+        images = datasets.load(recipe.dataset, "test")[0][: max(limits.images, limits.costly_images)]
+        sets = outside_sets(recipe.dataset, images, [*inside_sets, *limits.further])
         if cheap:
-            sets |= corrupted_sets(inside[: limits.corrupted_images])
-        sets, inside = {name: recipe.seen(images) for name, images in sets.items()}, recipe.seen(inside)
+            sets |= corrupted_sets(images[: limits.corrupted_images])
+        inside, *outside = (recipe.seen(each)[:count] for each in (images, *sets.values()))
         shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
-        report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
+        resamples = limits.resamples if shipped else 0
+        report = evaluate(detector, inside, dict(zip(sets, outside, strict=True)), methods, resamples=resamples)
         first = {
             "preset": self.preset,
             "family": recipe.family,

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_ood import datasets
 from keras_ood.benchmark import localisation
-from keras_ood.benchmark.means import Rows, seed_means, seeds_cell, unique
+from keras_ood.benchmark.means import Rows, pair_means, seed_means, seeds_cell, unique
 from keras_ood.benchmark.questions import CORRUPTED, FAR, LOCALISATION, NEAR, SPEED, question
 from keras_ood.benchmark.rate import Rate
 from keras_ood.benchmark.section import Section
@@ -25,9 +25,9 @@ def leaderboard(rows: Rows, rates: Sequence[Rate], localised: Sequence[Mapping[s
     default = [row for row in rows if row.method == row.default_score]
     near = (
         "Both sets are of one kind of picture, colour photographs or light shapes on black: content is what differs. "
-        "Mean AUROC over these sets."
+        "Mean AUROC over these sets, and each of them."
     )
-    far = "Data sets of another kind of picture. Mean AUROC over these sets."
+    far = "Data sets of another kind of picture. Mean AUROC over these sets, and each of them."
     sections = [
         _of_sets(default, NEAR, "Near", near),
         _of_sets(default, FAR, "Far", far),
@@ -42,9 +42,10 @@ def _of_sets(rows: Rows, asked: str, title: str, text: str) -> Section:
     own = [row for row in rows if question(row.in_distribution, row.out_of_distribution) == asked]
     lines = []
     for known, chosen in _ranked(own):
-        outs = ", ".join(unique(row.out_of_distribution for row in chosen))
-        lines.append([*known, outs, seeds_cell(chosen)])
-    return Section(title, text, [*HEADER, "out-of-distribution", "AUROC"], lines, question=asked)
+        means = pair_means(chosen, "trained")
+        outs = ", ".join(f"{out} {means[known[1], out]:.3f}" for out in datasets.DATASETS if (known[1], out) in means)
+        lines.append([*known, seeds_cell(chosen), outs])
+    return Section(title, text, [*HEADER, "AUROC", "of which"], lines, question=asked)
 
 
 def _corrupted(rows: Rows) -> Section:
@@ -66,34 +67,27 @@ def _ranked(rows: Rows) -> list[tuple[list[str], Rows]]:
     """The first cells and the rows of every preset, best first within its in-distribution set."""
     found: list[tuple[list[str], Rows]] = []
     for inside in sorted({row.in_distribution for row in rows}, key=list(datasets.DATASETS).index):
-        presets = {
-            row.preset: [other for other in rows if other.preset == row.preset] for row in rows if row.in_distribution == inside
-        }
-        order = sorted(presets, key=lambda name: mean(seed_means(presets[name], "trained")), reverse=True)
-        found += [([inside, name, presets[name][0].looks_at, presets[name][0].method], presets[name]) for name in order]
+        presets = unique(row.preset for row in rows if row.in_distribution == inside)
+        groups = {name: [row for row in rows if row.preset == name] for name in presets}
+        order = sorted(groups, key=lambda name: mean(seed_means(groups[name], "trained")), reverse=True)
+        found += [([inside, name, groups[name][0].looks_at, groups[name][0].method], groups[name]) for name in order]
     return found
 
 
 def _localisation(rows: Sequence[Mapping[str, Any]]) -> Section:
     groups = {name: group for (name, kind), group in localisation.groups(rows).items() if kind == localisation.STANDARDISED}
     order = sorted(groups, key=lambda name: localisation.average(groups[name], "pro"), reverse=True)
-    lines = []
-    for name in order:
-        looks_at = "pixels" if name in localisation.OF_PIXELS else localisation.ENCODER
-        lines.append(
-            [
-                name,
-                looks_at,
-                *(f"{localisation.average(groups[name], key):.3f}" for key in ("pro", "pixel_auroc", "image_auroc")),
-            ]
-        )
+    columns = ("pro", "pixel_auroc", "image_auroc")
+    lines = [
+        [name, localisation.looks_at(name), *(f"{localisation.average(groups[name], key):.3f}" for key in columns)]
+        for name in order
+    ]
     text = (
         f"Synthetic defects on {', '.join(localisation.sets(rows))}: means over these sets, one training each, maps "
         "standardised at every position. `inflow-grain` is such a flow, with attention, of grain. More under Localisation."
     )
-    return Section(
-        "Where it is odd", text, ["method", "looks at", "PRO", "pixel AUROC", "image AUROC"], lines, question=LOCALISATION
-    )
+    header = ["method", "looks at", "PRO", "pixel AUROC", "image AUROC"]
+    return Section("Where it is odd", text, header, lines, question=LOCALISATION)
 
 
 def _speed(rows: Rows, rates: Sequence[Rate]) -> Section:

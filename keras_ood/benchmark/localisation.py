@@ -8,10 +8,6 @@ import numpy as np
 RAW, STANDARDISED, SMOOTHED = "raw", "standardised", "standardised, smoothed"
 """Kinds of map: as the method gives it; at every position the mean and deviation of held-out images off; smoothed, too."""
 
-OF_PIXELS = ("VAE of pixels, squared error",)
-ENCODER = "EfficientNet-Lite0, trained on ImageNet with labels"
-"""What all methods but those of pixels look at."""
-
 HEAD = ("image AUROC", "pixel AUROC", "PRO", "flagged", "ms", "of PatchCore's", "with encoder", "numbers")
 """Columns of `cells`."""
 
@@ -29,6 +25,11 @@ def groups(rows: Group) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
 def sets(rows: Group) -> list[str]:
     """Return the names of the sets."""
     return list(dict.fromkeys(row["in_distribution"] for row in rows))
+
+
+def looks_at(method: str) -> str:
+    """Return what a method looks at: pixels as its name says, or the one encoder of all others."""
+    return "pixels" if "pixels" in method else "EfficientNet-Lite0, trained on ImageNet with labels"
 
 
 def average(group: Group, key: str, of: Callable[..., Any] = np.mean) -> float:

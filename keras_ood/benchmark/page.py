@@ -80,10 +80,10 @@ def _picture(figure: Figure | None) -> str | None:
 
 
 def _prose(text: str) -> Markup:
-    """Text with the code, the emphasis and the links of Markdown."""
+    """Text with the code and the emphasis of Markdown; links, which hold in the repository alone, become their words."""
     found = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     found = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", found)
-    return Markup(re.sub(r"\[([^]]+)\]\(([^)\s]+)\)", r'<a href="\2">\1</a>', found))
+    return Markup(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", found))
 
 
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html.jinja"

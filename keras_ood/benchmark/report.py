@@ -92,10 +92,13 @@ def _full_spectrum(records: Sequence[dict[str, str]]) -> list[Section]:
         return []
     text = (
         "AUROC of the shipped network's default score → the same with mildly corrupted test images counted as in-distribution, "
-        "the untrained network's in brackets. Power and false alarms are under "
-        "[At the shipped thresholds](../docs/spectrum.md)."
+        "the untrained network's in brackets. Power and false alarms are in the "
+        "documentation, [At the shipped thresholds](../docs/spectrum.md)."
     )
-    return [Section("Full spectrum", text, *by_set(Spectrum.all_of(records), aurocs))]
+    presets = Spectrum.all_of(records)
+    (first, *names), lines = by_set(presets, aurocs)
+    lines = [[line[0], preset.looks_at, *line[1:]] for preset, line in zip(presets, lines, strict=True)]
+    return [Section("Full spectrum", text, [first, "looks at", *names], lines)]
 
 
 def _localisation(rows: Sequence[dict[str, str]]) -> list[Section]:
@@ -104,10 +107,13 @@ def _localisation(rows: Sequence[dict[str, str]]) -> list[Section]:
         return []
     text = (
         f"Means over {', '.join(localisation.sets(rows))}; of times medians. How it was measured, and each set by itself, is "
-        "under [Where is it odd?](../docs/localisation.md)."
+        "in the documentation, [Where is it odd?](../docs/localisation.md)."
     )
-    lines = [[*name, *localisation.cells(group)] for name, group in localisation.groups(rows).items()]
-    return [Section("Localisation", text, ["method", "map", *localisation.HEAD], lines)]
+    lines = [
+        [method, localisation.looks_at(method), kind, *localisation.cells(group)]
+        for (method, kind), group in localisation.groups(rows).items()
+    ]
+    return [Section("Localisation", text, ["method", "looks at", "map", *localisation.HEAD], lines)]
 
 
 def markdown(introduction: str, board: Iterable[Section], sections: Iterable[Section]) -> str:
@@ -115,7 +121,7 @@ def markdown(introduction: str, board: Iterable[Section], sections: Iterable[Sec
     parts = [
         "# Benchmark",
         introduction,
-        "[The page](index.html) has every number, to be filtered and sorted.",
+        "[A page for the browser](index.html) has every number, to be filtered and sorted.",
         "## Leaderboard",
     ]
     for level, found in (("###", board), ("##", sections)):

@@ -101,13 +101,15 @@ def _corruptions(rows: Rows) -> Section:
 
 
 def _costs(rows: Rows, rates: Sequence[Rate]) -> Section:
-    """What a score costs."""
+    """What a score costs, over pixels and over encoders."""
     lines = []
-    for method in unique(row.method for row in rows):
-        own = next(row for row in rows if row.method == method)
-        found = [rate.images_per_second for rate in rates if rate.method == method]
-        lines.append([method, own.cost, f"{min(found):,.0f} to {max(found):,.0f}" if found else "-", own.tag])
-    return Section("Cost", "", ["score", "cost", "images a second, over the presets", "tag"], lines)
+    for looks_at in unique(row.looks_at for row in rows):
+        for method in unique(row.method for row in rows if row.looks_at == looks_at):
+            own = next(row for row in rows if row.method == method)
+            found = [rate.images_per_second for rate in rates if (rate.looks_at, rate.method) == (looks_at, method)]
+            speed = f"{min(found):,.0f} to {max(found):,.0f}" if found else "-"
+            lines.append([looks_at, method, own.cost, speed, own.tag])
+    return Section("Cost", "", ["looks at", "score", "cost", "images a second, over the presets", "tag"], lines)
 
 
 def _cells(rows: Rows, outs: Sequence[str]) -> list[str]:
