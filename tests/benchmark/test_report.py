@@ -106,6 +106,38 @@ def test_names_cannot_leave_their_place(folder):
     assert not [address for address in found.addresses if not address.startswith(("#", "data:image/png"))]
 
 
+def test_a_reader_filters_and_sorts(folder, chromium):
+    """At first the default scores of near pairs; a choice narrows the others; a head sorts; no error, no other file."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.select import Select
+
+    def choose(name, value):
+        Select(chromium.find_element(By.NAME, name)).select_by_value(value)
+
+    def column(number, table="#found"):
+        return [cell.text for cell in chromium.find_elements(By.CSS_SELECTOR, f"{table} tbody td:nth-child({number})")]
+
+    chromium.get((folder / "index.html").as_uri())
+    assert (column(3), column(6), column(7)) == (["cifar100"] * 2, ["typicality"] * 2, ["0.6500", "0.6000"])
+    choose("question", "")
+    assert set(column(3)) == set(AUROCS)
+    choose("looks at", HOSTILE)
+    choose("weights", "")
+    assert set(column(4)) == {"inflow-cifar10"}
+    offered = [option.text for option in Select(chromium.find_element(By.NAME, "preset")).options]
+    assert offered == ["every", "inflow-cifar10"]
+    choose("score", "")
+    assert chromium.find_element(By.ID, "count").text == f"{len(column(1))} of 40 numbers"
+    assert len(column(1)) == 20
+    for descending in (False, True):
+        chromium.find_element(By.CSS_SELECTOR, "#found th:nth-child(7) button").click()
+        assert column(7) == sorted(column(7), reverse=descending)
+    chromium.find_element(By.CSS_SELECTOR, "#near th:nth-child(5) button").click()
+    chromium.find_element(By.CSS_SELECTOR, "#near th:nth-child(5) button").click()
+    assert column(2, "#near") == ["inflow-cifar10", "tilted-vae-cifar10-pixels"]
+    assert chromium.get_log("browser") == []
+
+
 def test_the_pages_of_the_results_are_their_reports():
     """`benchmark/README.md` and the numbers of `index.html` are those of `benchmark/results.csv`; the page is small."""
     rows = read_rows(KEPT / "results.csv", Measurement)
