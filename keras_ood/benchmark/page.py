@@ -81,7 +81,8 @@ def _picture(figure: Figure | None) -> str | None:
 
 def _prose(text: str) -> Markup:
     """Text with the code and the emphasis of Markdown; links, which hold in the repository alone, become their words."""
-    found = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    found = str(escape(text)).replace(" ± ", "\u00a0±\u00a0").replace(" (", "\u00a0(")  # a number and what belongs to it
+    found = re.sub(r"`([^`]+)`", r"<code>\1</code>", found)
     found = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", found)
     return Markup(re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", found))
 

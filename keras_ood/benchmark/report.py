@@ -60,7 +60,7 @@ def contents(folder: Path, rows: Rows) -> tuple[list[Section], list[Section], st
         "under test and do not compare with the others. Detectors that look at pixels and those that look through an encoder, "
         "which was trained on other images and perhaps their labels, stand in the same tables, and every row says which. "
         "The leaderboard has the default scores, which no out-of-distribution image chose. Measured on "
-        f"{', '.join(unique(row.machine for row in rows))}."
+        f"{'; '.join(unique(row.machine for row in rows))}."
     )
     return leaderboard(rows, timed, localised), sections, introduction
 
