@@ -13,6 +13,8 @@ from keras_ood.datasets import load
 from keras_ood.hub import handles
 from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
+from keras_ood.training.note import write_note
+from keras_ood.training.train_seed import WEIGHTS
 
 pytestmark = pytest.mark.once  # the scores are tested on both backends
 
@@ -77,6 +79,24 @@ def test_other_limits_are_measured_anew(folder, monkeypatch):
     assert len(keys) == 2
     with pytest.raises(ValueError, match=r"Costly scores are .*Received: \['nll'\]"):
         benchmark.plan([PRESET], ["nll"], folder)
+
+
+def test_finished_seeds_are_measured_too(tmp_path, pretrained):
+    """Those that lie in the folder of trainings, each trained and untrained, and the ensemble of all; costly scores once."""
+    recipe = Recipe.read(handles.resolve(PRESET) / "recipe.toml")
+    for seed, note in ((1, {"recipe": recipe.digest, "seed": 1}), (2, None)):
+        finished = tmp_path / PRESET / f"seed-{seed}"
+        finished.mkdir(parents=True)
+        pretrained.save_weights(finished / WEIGHTS)
+        if note is not None:
+            write_note(finished, note)
+    cells = benchmark.plan([PRESET], ["gradient_norm"], tmp_path)
+    assert [(cell.weights, cell.seed, cell.group) for cell in cells] == [
+        *(("trained", seed, "cheap") for seed in (0, 1, "all")),
+        *(("untrained", seed, "cheap") for seed in (0, 1, "all")),
+        ("trained", 0, "gradient_norm"),
+        ("untrained", 0, "gradient_norm"),
+    ]
 
 
 def test_rates_stand_beside_scores(folder, tmp_path, monkeypatch, pretrained):
