@@ -1,8 +1,8 @@
-"""Render the cards of the zoo and the README's tables again, from what training and the speed benchmark wrote."""
+"""Render the cards of the zoo, the README's tables and the benchmark's report again, from what was measured."""
 
 from pathlib import Path
 
-from keras_ood.benchmark import speed
+from keras_ood.benchmark import speed, write_report
 from keras_ood.cards import card
 from keras_ood.export.measured import MeasuredExport
 from keras_ood.hub import handles
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Write every `zoo/*/README.md` and the tables in `README.md`."""
+    """Write every `zoo/*/README.md`, the tables in `README.md`, and `benchmark/README.md` with its page."""
     exports = read_rows(ROOT / "benchmark" / "exports.csv", MeasuredExport)
     for name in handles.list_models():
         card.write(handles.zoo_folder() / name, exports=exports)
@@ -22,6 +22,7 @@ def main() -> None:
     for name, table in (("presets", card.preset_table()), ("speed", speed.table(ROOT / "benchmark"))):
         text = put_between(text, f"<!-- {name} -->\n", f"<!-- /{name} -->", f"{table}\n")
     readme.write_text(text)
+    write_report(ROOT / "benchmark")
 
 
 if __name__ == "__main__":
