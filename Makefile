@@ -57,7 +57,7 @@ constraints: $(STAMP)  ## resolve again for every supported Python
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate pyproject.toml -o constraints.txt
 
-cards: $(STAMP)  ## render zoo/*/README.md and the tables of README and docs again
+cards: $(STAMP)  ## render zoo/*/README.md, the tables of README and docs and the benchmark's report again
 	$(BIN)/python tools/render_cards.py
 
 $(STAMP): pyproject.toml constraints.txt

@@ -30,6 +30,7 @@ import keras
 import numpy as np
 import pytest
 import skips
+from browser import chromium as started_chromium
 from hub_server import TOKEN, HubServer
 
 import keras_ood
@@ -74,6 +75,13 @@ def real():
 def pretrained():
     """The embedded preset; tests must not change it."""
     return keras_ood.from_pretrained("tilted-vae-digits")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A browser; a test goes to its own page first."""
+    with started_chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")

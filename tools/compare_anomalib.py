@@ -11,11 +11,12 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from compare_localisation import RAW, Sizes, agreement, feature_flow, prepared, sets
+from compare_localisation import Sizes, agreement, feature_flow, prepared, sets
 from compare_peers import ROOT, Runner
 from table_file import begun, marks
 
 from keras_ood.backend.machine import describe_machine
+from keras_ood.benchmark.localisation import RAW
 from keras_ood.tables.markdown import markdown_table
 from keras_ood.tables.records import read_records, write_records
 

@@ -26,6 +26,9 @@ from keras_ood import datasets
 from keras_ood.attention import PerImageGate
 from keras_ood.backend.machine import describe_machine
 from keras_ood.backend.optimizers import cosine_adam
+from keras_ood.benchmark.localisation import HEAD, RAW, SMOOTHED, STANDARDISED, average, cells
+from keras_ood.benchmark.localisation import groups as grouped
+from keras_ood.benchmark.localisation import sets as measured_sets
 from keras_ood.calibration.map_calibration import MapCalibration
 from keras_ood.datasets import DEFECTS, TEXTURES, damage
 from keras_ood.encoders import MapEncoder, MapSpace
@@ -39,7 +42,6 @@ from keras_ood.tables.records import write_records
 PHOTOGRAPHS = ("brick", "grass", "gravel")  # of scikit-image, 512x512, CC0
 FPR = 0.05
 FIRST_SEED = 100  # of the defects; smaller ones were looked at while settings were chosen
-RAW, STANDARDISED, SMOOTHED = "raw", "standardised", "standardised, smoothed"
 MARKS = marks(__file__)
 
 
@@ -386,27 +388,13 @@ def agreement(kind_of_map: str, fine: np.ndarray, scores: np.ndarray, tested: Te
 
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the tables of rows as Markdown: means over the sets, each metric by set, and the images' by defect."""
-    names = list(dict.fromkeys(row["in_distribution"] for row in rows))
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["method"], row["map"]), []).append(row)
-
-    def mean(group: Sequence[Mapping[str, Any]], key: str, of: Callable[..., Any] = np.mean) -> float:
-        return float(of([float(row[key]) for row in group]))
-
-    head = ["image AUROC", "pixel AUROC", "PRO", "flagged", "ms", "of PatchCore's", "with encoder", "numbers"]
-    means = [
-        [f"{mean(group, key):.3f}" for key in ("image_auroc", "pixel_auroc", "pro")]
-        + [f"{mean(group, 'flagged'):.1%}".replace("%", " %"), f"{mean(group, 'ms', np.median):.1f}"]
-        + [f"{mean(group, key, np.median):.2f}" for key in ("ms_of_patchcore", "ms_with_encoder_of_patchcore")]
-        + [f"{mean(group, 'numbers'):,.0f}"]
-        for group in groups.values()
-    ]
-    parts = [f"Means over {', '.join(names)}; of times medians:\n\n{_table(head, groups, means)}"]
+    names, groups = measured_sets(rows), grouped(rows)
+    means = [cells(group) for group in groups.values()]
+    parts = [f"Means over {', '.join(names)}; of times medians:\n\n{_table(HEAD, groups, means)}"]
     plain = {found: group for found, group in groups.items() if found[1] != SMOOTHED}
     for title, key in (("PRO", "pro"), ("Pixel AUROC", "pixel_auroc"), ("Image AUROC", "image_auroc")):
         parts.append(f"{title} by set:\n\n{_table(names, plain, _by_set(plain, names, key, '.3f'))}")
-    defects = [[f"{mean(group, kind):.3f}" for kind in DEFECTS] for group in plain.values()]
+    defects = [[f"{average(group, kind):.3f}" for kind in DEFECTS] for group in plain.values()]
     kinds = [kind.replace("_", " ") for kind in DEFECTS]
     parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table(kinds, plain, defects)}")
     whole = {(found[0], "all"): group for found, group in groups.items() if found[1] == RAW}

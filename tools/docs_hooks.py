@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CHANGELOG.md", "benchmark/README.md", "tutorials/*.ipynb", "zoo/*/README.md")
 PICTURES = ("benchmark/*.png", "tutorials/*.png", "zoo/*/*.png")
+PLACES = {"benchmark/index.html": "benchmark/numbers.html"}  # where the site has others
 
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 _REFERENCE = re.compile(r'(?<=href="|.src=")([^"#:]+)(?=["#])')
@@ -29,10 +30,10 @@ log = logging.getLogger("mkdocs.hooks.docs")
 @event_priority(100)  # before mkdocs-jupyter looks for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what lies outside `docs/`, and put the files that match in the place of each pattern of the navigation."""
-    for pattern in (*PAGES, *PICTURES):
+    for pattern in (*PAGES, *PICTURES, *PLACES):
         for path in ROOT.glob(pattern):
             place = path.relative_to(ROOT).as_posix()
-            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls))
+            files.append(File(place, str(ROOT), config.site_dir, config.use_directory_urls, dest_uri=PLACES.get(place)))
     config.nav = _expand(config.nav, sorted(files.src_uris))
     return files
 

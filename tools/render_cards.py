@@ -1,11 +1,11 @@
-"""Render the cards of the zoo and the tables of README and docs again, from what training and the benchmarks wrote."""
+"""Render the cards of the zoo, the tables of README and docs and the benchmark's report again, from what was measured."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import page_tables
 
-from keras_ood.benchmark import speed
+from keras_ood.benchmark import speed, write_report
 from keras_ood.cards import card
 from keras_ood.export.measured import MeasuredExport
 from keras_ood.hub import handles
@@ -24,12 +24,13 @@ BEGIN, END = "<!-- make cards -->", "<!-- end of the table -->"
 
 
 def main() -> None:
-    """Write every `zoo/*/README.md` and the tables of `TABLES`."""
+    """Write every `zoo/*/README.md`, the tables of `TABLES`, and `benchmark/README.md` with its page."""
     exports = read_rows(BENCHMARK / "exports.csv", MeasuredExport)
     for name in handles.list_models():
         card.write(handles.zoo_folder() / name, exports=exports)
     for page in TABLES:
         (ROOT / page).write_text(rendered(page))
+    write_report(BENCHMARK)
 
 
 def rendered(page: str) -> str:

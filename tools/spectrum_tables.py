@@ -1,46 +1,24 @@
 """The tables of `spectrum.csv`, Markdown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
+from keras_ood.benchmark.spectrum import Spectrum, aurocs, by_set
 from keras_ood.calibration import NOMINAL_FPR
-from keras_ood.datasets import CORRUPTIONS, DATASETS, SYNTHETIC
+from keras_ood.datasets import CORRUPTIONS
 from keras_ood.datasets.class_names import NEAR_CIFAR10
 from keras_ood.evaluation.spectrum import UNIT
 from keras_ood.evaluation.spectrum_row import LEVELS, SpectrumRow
 from keras_ood.tables.markdown import markdown_table
-from keras_ood.tables.records import typed_rows
-
-NONE = "-"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A preset: what is known of it, and its rows by weights, then by kind and name."""
-
-    preset: str
-    in_distribution: str
-    looks_at: str
-    rows: Mapping[str, Mapping[tuple[str, str], SpectrumRow]]
-
-    def of(self, kind: str, weights: str = "trained") -> dict[str, SpectrumRow]:
-        """Return the rows of a kind by name."""
-        return {name: row for (found, name), row in self.rows[weights].items() if found == kind}
-
-    def beside(self, kind: str, name: str, cell: Callable[[SpectrumRow], str]) -> str:
-        """Return the cell of the shipped network, that of the untrained one in brackets."""
-        trained, untrained = (self.of(kind, weights).get(name) for weights in ("trained", "untrained"))
-        return NONE if trained is None or untrained is None else f"{cell(trained)} ({cell(untrained)})"
 
 
 def report(records: Sequence[Mapping[str, str]]) -> str:
     """Return all tables."""
-    presets = _presets(records)
+    presets = Spectrum.all_of(records)
     parts = [
         f"## False alarms, and what fails\n\n{_summary(presets)}",
-        f"## Power\n\n{_by_set(presets, _power)}",
-        f"## Full spectrum\n\n{_by_set(presets, _aurocs)}",
+        f"## Power\n\n{markdown_table(*by_set(presets, _power))}",
+        f"## Full spectrum\n\n{markdown_table(*by_set(presets, aurocs))}",
         f"## Mild corruptions\n\n{_shares(presets, 'mild', CORRUPTIONS)}",
         f"## Unit tests\n\n{_shares(presets, 'unit', UNIT)}",
         f"## False alarms by class\n\n{_by_class(presets)}",
@@ -49,15 +27,7 @@ def report(records: Sequence[Mapping[str, str]]) -> str:
     return "\n\n" + "\n\n".join(parts) + "\n\n"
 
 
-def _presets(records: Sequence[Mapping[str, str]]) -> list[Measured]:
-    found: dict[tuple[str, str, str], dict[str, dict[tuple[str, str], SpectrumRow]]] = {}
-    for record, row in zip(records, typed_rows(records, SpectrumRow), strict=True):
-        known = record["in_distribution"], record["looks_at"], record["preset"]
-        found.setdefault(known, {}).setdefault(record["weights"], {})[row.kind, row.name] = row
-    return [Measured(preset, inside, looks_at, rows) for (inside, looks_at, preset), rows in sorted(found.items())]
-
-
-def _summary(presets: Iterable[Measured]) -> str:
+def _summary(presets: Iterable[Spectrum]) -> str:
     header = ["preset", "test images", "flagged at 1 %", "at 5 %", "untrained at 5 %", "unit tests failed", "untrained"]
     lines = []
     for preset in presets:
@@ -85,24 +55,13 @@ def _power(row: SpectrumRow) -> str:
     return " / ".join(f"{100 * row.share(level):.0f}" for level in reversed(LEVELS))
 
 
-def _aurocs(row: SpectrumRow) -> str:
-    return f"{row.auroc:.3f} → {row.auroc_full:.3f}"
-
-
-def _by_set(presets: Sequence[Measured], cell: Callable[[SpectrumRow], str]) -> str:
-    found = {name for preset in presets for name in preset.of("ood")}
-    names = [name for name in (*DATASETS, *SYNTHETIC) if name in found]
-    lines = [[f"`{preset.preset}`", *(preset.beside("ood", name, cell) for name in names)] for preset in presets]
-    return markdown_table(["preset", *names], lines)
-
-
-def _shares(presets: Iterable[Measured], kind: str, names: Iterable[str]) -> str:
+def _shares(presets: Iterable[Spectrum], kind: str, names: Iterable[str]) -> str:
     names = list(names)
     lines = [[f"`{preset.preset}`", *(preset.beside(kind, name, _percent) for name in names)] for preset in presets]
     return markdown_table(["preset", *(name.replace("_", " ") for name in names)], lines)
 
 
-def _by_class(presets: Sequence[Measured]) -> str:
+def _by_class(presets: Sequence[Spectrum]) -> str:
     """A table for each data set with classes; a star where the exact interval leaves out what was promised."""
     tables = []
     for inside in dict.fromkeys(preset.in_distribution for preset in presets):
@@ -119,7 +78,7 @@ def _starred(row: SpectrumRow) -> str:
     return f"{100 * row.share(NOMINAL_FPR):.1f}" + ("" if low <= NOMINAL_FPR <= high else "*")
 
 
-def _foreign_classes(presets: Iterable[Measured]) -> str:
+def _foreign_classes(presets: Iterable[Spectrum]) -> str:
     """AUROC and power by class, hardest first for those that look through an encoder; before them their means."""
     own = [preset for preset in presets if preset.of("ood class")]
     if not own:
@@ -139,12 +98,12 @@ def _titled(every: Sequence[str], far: Sequence[str]) -> dict[str, Sequence[str]
     return {f"all {len(every)}": every, f"without the {len(every) - len(far)} near ones": far}
 
 
-def _means(preset: Measured, names: Sequence[str]) -> str:
+def _means(preset: Spectrum, names: Sequence[str]) -> str:
     trained, untrained = (_mean_auroc([preset], names, weights) for weights in ("trained", "untrained"))
     power = mean(preset.of("ood class")[name].share(NOMINAL_FPR) for name in names)
     return f"{trained:.3f} ({untrained:.3f}) / {100 * power:.0f}"
 
 
-def _mean_auroc(presets: Iterable[Measured], names: Sequence[str], weights: str = "trained") -> float:
+def _mean_auroc(presets: Iterable[Spectrum], names: Sequence[str], weights: str = "trained") -> float:
     found = [preset.of("ood class", weights) for preset in presets]
     return mean(row.auroc for rows in found for row in map(rows.__getitem__, names) if row.auroc is not None)

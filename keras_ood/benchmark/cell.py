@@ -1,6 +1,5 @@
 """One cell of the benchmark: a network, and scores that share a pass."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,11 @@ import numpy as np
 
 from keras_ood import datasets, scores
 from keras_ood.backend.machine import describe_machine
+from keras_ood.benchmark.networks import ALL_SEEDS, Networks
 from keras_ood.datasets.named import named_images
 from keras_ood.evaluation.evaluate import evaluate
-from keras_ood.models import Detector, Ensemble
-from keras_ood.recipes.recipe import Recipe
-from keras_ood.training.from_recipe import untrained
 
 CHEAP = "cheap"
-ALL_SEEDS = "all"
-BATCH = 256  # images, where speed is measured
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,15 @@ class Cell:
         """Return where the cell's rows are kept, under a key of all that they depend on."""
         return folder / f"{self.preset}.{self.weights}.{self.seed}.{self.group}.{key}.csv"
 
-    def measure(
-        self, recipe: Recipe, trained: dict[int, Detector], inside_sets: list[str], limits: Limits
-    ) -> list[dict[str, Any]]:
+    def measure(self, networks: Networks, inside_sets: list[str], limits: Limits) -> list[dict[str, Any]]:
         """Return the cell's rows.
 
         Args:
-            recipe: Recipe of the preset.
-            trained: Its networks by seed.
+            networks: Those of the preset.
             inside_sets: Names of all in-distribution sets of the benchmark.
             limits: How much to measure.
         """
-        detector = self._detector(recipe, trained)
+        recipe, detector = networks.recipe, networks.detector(self.weights, self.seed)
         held_out = recipe.calibration_images()
         cheap = self.group == CHEAP
         methods = scores.available(detector, cheap=True) if cheap else [self.group]
@@ -82,14 +74,15 @@ class Cell:
         fitted = [name for name in methods if scores.get(name).fits]
         if fitted:
             detector.calibrate(held_out[: limits.calibration if cheap else count], methods=fitted)
-        inside = datasets.load(recipe.dataset, "test")[0][:count]
-        sets: dict[str, Any] = outside_sets(recipe.dataset, inside, [*inside_sets, *limits.further])
+        # A costly score takes the first of the images that the cheap ones take, so that an encoder sees each once.
+        images = datasets.load(recipe.dataset, "test")[0][: max(limits.images, limits.costly_images)]
+        sets = outside_sets(recipe.dataset, images, [*inside_sets, *limits.further])
         if cheap:
-            sets |= corrupted_sets(inside[: limits.corrupted_images])
-        rate = {name: _images_per_second(detector, inside, name) for name in methods}
-        sets, inside = {name: recipe.seen(images) for name, images in sets.items()}, recipe.seen(inside)
+            sets |= corrupted_sets(images[: limits.corrupted_images])
+        inside, *outside = (recipe.seen(each)[:count] for each in (images, *sets.values()))
         shipped = self.weights == "trained" and self.seed in (recipe.seeds[0], ALL_SEEDS)
-        report = evaluate(detector, inside, sets, methods, resamples=limits.resamples if shipped else 0)
+        resamples = limits.resamples if shipped else 0
+        report = evaluate(detector, inside, dict(zip(sets, outside, strict=True)), methods, resamples=resamples)
         first = {
             "preset": self.preset,
             "family": recipe.family,
@@ -105,21 +98,10 @@ class Cell:
             | {
                 "tag": "transductive" if scores.get(record["method"]).transductive else "per-image",
                 "cost": scores.get(record["method"]).cost,
-                "images_per_second": rate[record["method"]],
                 "machine": describe_machine(),
             }
             for record in report.records()
         ]
-
-    def _detector(self, recipe: Recipe, trained: dict[int, Detector]) -> Detector:
-        if self.seed == ALL_SEEDS:
-            if self.weights == "trained":
-                return Ensemble(list(trained.values()))
-            gate = recipe.gate(trained=False)
-            return Ensemble([untrained(recipe, seed, gate) for seed in trained])
-        if self.weights == "trained":
-            return trained[int(self.seed)]
-        return untrained(recipe, int(self.seed), recipe.gate(trained=False))
 
 
 def outside_sets(dataset: str, inside: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
@@ -134,11 +116,3 @@ def corrupted_sets(images: np.ndarray) -> dict[str, np.ndarray]:
         for name in datasets.CORRUPTIONS
         for severity in datasets.SEVERITIES
     }
-
-
-def _images_per_second(detector: Detector, images: np.ndarray, method: str) -> float:
-    images = images[: min(max(len(images) // BATCH, 1), 3) * BATCH]  # whole batches: another would be compiled by the clock
-    detector.score(images[:BATCH], method, batch_size=BATCH, progress=False)
-    start = time.perf_counter()
-    detector.score(images, method, batch_size=BATCH, progress=False)
-    return round(len(images) / (time.perf_counter() - start), 1)

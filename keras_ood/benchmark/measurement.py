@@ -13,13 +13,13 @@ class Measurement:
         default_score: Name of the preset's default score.
         in_distribution: Name of its data set.
         weights: `trained` or `untrained`.
+        seed: Seed of the training, or `all` for the ensemble of all seeds.
         out_of_distribution: Name of the set; `kind-severity` for corruptions of the in-distribution test images.
         method: Name of the score.
         in_images: Number of in-distribution images.
         auroc: Area under the ROC curve, out-of-distribution positive.
         tag: `per-image`, or `transductive` for a score that depends on the batch under test.
         cost: Passes that an image costs, in words.
-        images_per_second: On `machine`.
         machine: Where it was measured.
     """
 
@@ -28,13 +28,13 @@ class Measurement:
     default_score: str
     in_distribution: str
     weights: str
+    seed: str
     out_of_distribution: str
     method: str
     in_images: int
     auroc: float
     tag: str
     cost: str
-    images_per_second: float
     machine: str
 
     @property

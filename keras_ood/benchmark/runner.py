@@ -8,18 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from keras_ood import scores
-from keras_ood.benchmark.cell import ALL_SEEDS, CHEAP, Cell, Limits
+from keras_ood.benchmark.cell import CHEAP, Cell, Limits
 from keras_ood.benchmark.measurement import Measurement
+from keras_ood.benchmark.networks import ALL_SEEDS, Networks
 from keras_ood.hub import handles, preset
-from keras_ood.loading import from_pretrained
-from keras_ood.models import Detector
-from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
-from keras_ood.training.from_recipe import equipped
-from keras_ood.training.note import NOTE
-from keras_ood.training.train_seed import train_seed
 
-CELLS, RESULTS = "cells", "results.csv"
+CELLS, RESULTS, RATES = "cells", "results.csv", "rates.csv"
 
 
 def plan(presets: Sequence[str], methods: Sequence[str] | None, runs: Path) -> list[Cell]:
@@ -33,20 +28,29 @@ def plan(presets: Sequence[str], methods: Sequence[str] | None, runs: Path) -> l
         methods: Costly scores to measure; None for all.
         runs: Folder of trainings.
     """
-    known = [name for name in scores.names() if not scores.get(name).cheap]
-    if methods is not None and not set(methods) <= set(known):
-        raise ValueError(f"Costly scores are {known}. Received: {list(methods)}")
+    chosen = costly_scores(methods)
     cheap, costly = [], []
     for name in presets:
-        networks = _networks(name, runs)[1]
-        seeds = list(networks)
+        networks = Networks.of(name, runs)
+        seeds = list(networks.trained)
         for weights in ("trained", "untrained"):
             cheap += [Cell(name, weights, seed, CHEAP) for seed in seeds]
             if len(seeds) > 1:
                 cheap.append(Cell(name, weights, ALL_SEEDS, CHEAP))
-            served = [score for score in scores.available(networks[seeds[0]]) if not scores.get(score).cheap]
-            costly += [Cell(name, weights, seeds[0], score) for score in served if methods is None or score in methods]
+            costly += [Cell(name, weights, seeds[0], score) for score in scores.available(networks.shipped) if score in chosen]
     return cheap + costly
+
+
+def costly_scores(methods: Sequence[str] | None) -> list[str]:
+    """Return the costly scores that are meant, all for None.
+
+    Raises:
+        ValueError: One is no costly score.
+    """
+    known = [name for name in scores.names() if not scores.get(name).cheap]
+    if methods is not None and not set(methods) <= set(known):
+        raise ValueError(f"Costly scores are {known}. Received: {list(methods)}")
+    return known if methods is None else list(methods)
 
 
 def run(
@@ -70,13 +74,13 @@ def run(
     inside_sets = {row["in_distribution"] for row in read_records(before)} if before.exists() else set()
     inside_sets |= {preset.read(handles.resolve(name))["in_distribution"]["name"] for name in presets}
     cells = plan(presets, methods, runs)
-    loaded: tuple[str, Recipe, dict[int, Detector]] | None = None
+    loaded: tuple[str, Networks] | None = None
     for number, cell in enumerate(cells, 1):
         file = cell.file(folder / CELLS, _key(cell, inside_sets, limits))
         if not file.exists():
             if loaded is None or loaded[0] != cell.preset:
-                loaded = (cell.preset, *_networks(cell.preset, runs))
-            rows = cell.measure(loaded[1], loaded[2], sorted(inside_sets), limits)
+                loaded = cell.preset, Networks.of(cell.preset, runs)
+            rows = cell.measure(loaded[1], sorted(inside_sets), limits)
             for outdated in (folder / CELLS).glob(cell.file(folder, "*").name):
                 outdated.unlink()
             write_records(file, rows)
@@ -96,17 +100,3 @@ def _key(cell: Cell, inside_sets: set[str], limits: Limits) -> str:
         [asdict(limits), sorted(inside_sets), columns, weights, content["recipe_sha256"], version("keras-ood")]
     )
     return hashlib.sha256(decisive.encode()).hexdigest()[:8]
-
-
-def _networks(name: str, runs: Path) -> tuple[Recipe, dict[int, Detector]]:
-    """Return a preset's recipe, and its trained networks by seed: those in `runs`, at least the shipped one."""
-    folder = handles.resolve(name)
-    recipe = Recipe.read(folder / "recipe.toml")
-    base = recipe.base or recipe
-    networks: dict[int, Detector] = {recipe.seeds[0]: from_pretrained(name)}
-    for seed in recipe.seeds[1:]:
-        finished = runs / base.name / f"seed-{seed}"
-        if (finished / NOTE).exists():
-            gate, background = networks[recipe.seeds[0]].gate, networks[recipe.seeds[0]].background
-            networks[seed] = equipped(train_seed(base, seed, finished), gate, background)
-    return recipe, networks

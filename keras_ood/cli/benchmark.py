@@ -32,6 +32,9 @@ def benchmark(
     ] = None,
     images: Annotated[int, typer.Option(min=50, help="Images of each set.")] = 2000,
     costly_images: Annotated[int, typer.Option(min=50, help="Images of each set for costly scores.")] = 300,
+    rates: Annotated[
+        bool, typer.Option("--rates", help="Measure images a second in place of scores, for the report in --out.")
+    ] = False,
     speed: Annotated[bool, typer.Option("--speed", help="Measure speed and memory in place of scores, as ratios.")] = False,
     speed_images: Annotated[
         int, typer.Option(min=1000, help="Images of the largest file whose memory is measured.")
@@ -45,7 +48,7 @@ def benchmark(
     Example: keras-ood benchmark tilted-vae-mnist-pixels gaussian-vae-mnist-pixels --out results
     """
     if speed or check or check_gpu:
-        _speed(folder, speed_images, check, check_gpu, speed and not presets, as_json)
+        _speed(folder, speed_images, check, check_gpu, speed and not (presets or rates), as_json)
         return
     with computing(same_command()):
         from keras_ood import benchmark, scores
@@ -55,11 +58,16 @@ def benchmark(
         limits = benchmark.Limits(images=images, costly_images=costly_images)
         names = presets or handles.list_models()
         total = 0
-        for cell, number, total in benchmark.run(names, folder, runs, methods, limits):
-            err.print(f"{number} of {total}: {cell.preset}, {cell.weights}, seed {cell.seed}, {cell.group}")
+        if rates:
+            for total, name in enumerate(benchmark.measure_rates(names, folder, runs, methods, limits), 1):
+                err.print(f"{total} of {len(names)}: {name}")
+        else:
+            for cell, number, total in benchmark.run(names, folder, runs, methods, limits):
+                err.print(f"{number} of {total}: {cell.preset}, {cell.weights}, seed {cell.seed}, {cell.group}")
         benchmark.write_report(folder)
-        value = {"folder": str(folder), "files": ["results.csv", "README.md", "index.html"], "cells": total}
-        show(value, as_json, lambda: f"Wrote {folder}/results.csv, README.md and index.html")
+        measured = "rates.csv" if rates else "results.csv"
+        value = {"folder": str(folder), "files": [measured, "README.md", "index.html"], "presets" if rates else "cells": total}
+        show(value, as_json, lambda: f"Wrote {folder}/{measured}, README.md and index.html")
 
 
 def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool, as_json: bool) -> None:
@@ -68,7 +76,9 @@ def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool,
         from keras_ood.benchmark import speed
 
         if not alone:
-            raise ValueError("--check and --check-gpu belong to --speed, which takes no presets. Received: others")
+            raise ValueError(
+                "--check and --check-gpu belong to --speed, which takes no presets and no --rates. Received: others"
+            )
         if check_gpu and devices.gpu_name() is None:
             raise RuntimeError("--check-gpu takes a GPU. Received: a backend that computes on a CPU")
         kept = speed.read(speed.file(folder))[1] if check else []

@@ -24,19 +24,6 @@ from keras_ood.tables.score_table import COLUMNS
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 SPACE = Path(__file__).parents[2] / "spaces" / "app.py"
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-dev-shm-usage",  # what containers have of it is small
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,1400",
-)
 SECONDS = 120  # a first verdict waits for compilation
 
 
@@ -80,25 +67,6 @@ def test_the_space_serves_the_page(address):
     assert ["tilted-vae-digits"] * 2 in labels["Detector"]["choices"]
     assert labels["Rate"]["minimum"] == 0.005
     assert {event["api_visibility"] for event in config["dependencies"]} == {"private"}
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """A browser with no way to other hosts."""
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver on this machine")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in (*FLAGS, f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture

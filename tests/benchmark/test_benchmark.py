@@ -2,13 +2,19 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from keras_ood import benchmark, scores
-from keras_ood.benchmark import runner
+from keras_ood.benchmark import rates, runner
 from keras_ood.benchmark.cell import Cell, corrupted_sets, outside_sets
+from keras_ood.benchmark.networks import Networks
 from keras_ood.datasets import load
+from keras_ood.hub import handles
+from keras_ood.recipes.recipe import Recipe
 from keras_ood.tables.records import read_records, write_records
+from keras_ood.training.note import write_note
+from keras_ood.training.train_seed import WEIGHTS
 
 pytestmark = pytest.mark.once  # the scores are tested on both backends
 
@@ -40,8 +46,10 @@ def test_every_score_is_measured_trained_and_untrained(folder):
         "contrast-5",
     }
     assert {row["out_of_distribution"] for row in rows if row["method"] == COSTLY[0]} == {"noise", "constant"}
+    counts = {method: {row["in_images"] for row in rows if row["method"] == method} for method in ("nll", COSTLY[0])}
+    assert counts == {"nll": {"60"}, COSTLY[0]: {"50"}}
     assert {row["method"] for row in rows if row["tag"] == "transductive"} == {"will_it_move"}
-    assert all(float(row["images_per_second"]) > 0 and 0 <= float(row["auroc"]) <= 1 for row in rows)
+    assert all(0 <= float(row["auroc"]) <= 1 for row in rows)
     assert all(row["auroc_low"] for row in rows if row["weights"] == "trained")
     trained, untrained = (
         [row["auroc"] for row in rows if row["method"] == "nll" and row["weights"] == weights]
@@ -73,22 +81,46 @@ def test_other_limits_are_measured_anew(folder, monkeypatch):
         benchmark.plan([PRESET], ["nll"], folder)
 
 
-def test_report(folder):
-    """One CSV of all rows, Markdown with the tables, a page with a picture for them; transductive rows say so."""
-    benchmark.write_report(folder)
-    assert len(read_records(folder / "results.csv")) == len(runner.records(folder))
-    markdown = (folder / "README.md").read_text()
-    for text in (
-        "| tilted-vae-digits | pixels | density_of_states |",
-        "will_it_move (transductive)",
-        "## Corruptions",
-        "## Cost",
-        " (",
-    ):
-        assert text in markdown
-    page = (folder / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
-    assert page.count("<table>") == 5
+def test_finished_seeds_are_measured_too(tmp_path, pretrained):
+    """Those that lie in the folder of trainings, each trained and untrained, and the ensemble of all; costly scores once."""
+    recipe = Recipe.read(handles.resolve(PRESET) / "recipe.toml")
+    for seed, note in ((1, {"recipe": recipe.digest, "seed": 1}), (2, None)):
+        finished = tmp_path / PRESET / f"seed-{seed}"
+        finished.mkdir(parents=True)
+        pretrained.save_weights(finished / WEIGHTS)
+        if note is not None:
+            write_note(finished, note)
+    cells = benchmark.plan([PRESET], ["gradient_norm"], tmp_path)
+    assert [(cell.weights, cell.seed, cell.group) for cell in cells] == [
+        *(("trained", seed, "cheap") for seed in (0, 1, "all")),
+        *(("untrained", seed, "cheap") for seed in (0, 1, "all")),
+        ("trained", 0, "gradient_norm"),
+        ("untrained", 0, "gradient_norm"),
+    ]
+
+
+def test_rates_stand_beside_scores(folder, tmp_path, monkeypatch, pretrained):
+    """A row for every score; a preset's rows take the place of those before; a folder without results is refused."""
+    recipe = Recipe.read(handles.resolve(PRESET) / "recipe.toml")
+    monkeypatch.setattr(Networks, "of", lambda *_: Networks(recipe, {0: pretrained}))
+    monkeypatch.setattr(rates, "images_per_second", lambda *_: 5.0)
+    with pytest.raises(ValueError, match=r"Received: .* without results\.csv"):
+        next(benchmark.measure_rates([PRESET], tmp_path, tmp_path, [], LIMITS))
+    write_records(tmp_path / "results.csv", runner.records(folder))
+    for _ in range(2):
+        assert list(benchmark.measure_rates([PRESET], tmp_path, tmp_path, [], LIMITS)) == [PRESET]
+    assert [row["method"] for row in read_records(tmp_path / "rates.csv")] == scores.available(pretrained, cheap=True)
+    benchmark.write_report(tmp_path)
+    assert f"| digits | {PRESET} | pixels | density_of_states | 5 | 1.000 |" in (tmp_path / "README.md").read_text()
+
+
+def test_a_rate_is_of_whole_batches(pretrained, monkeypatch):
+    """Three batches at most, timed after one that may compile; fewer images are one batch."""
+    scored = []
+    monkeypatch.setattr(pretrained, "score", lambda images, *_, **__: scored.append(len(images)))
+    assert rates.images_per_second(pretrained, np.zeros((1000, 1)), "nll") > 0
+    assert rates.images_per_second(pretrained, np.zeros((60, 1)), "nll") > 0
+    assert scored == [256, 768, 60, 60]
 
 
 def test_rows_of_presets_that_are_not_measured_stay(folder, tmp_path):
@@ -102,7 +134,7 @@ def test_rows_of_presets_that_are_not_measured_stay(folder, tmp_path):
     kept = read_records(tmp_path / "results.csv")
     own = {row["method"] for row in rows} - {"kl"}
     assert len(kept) == sum(1 + (row["method"] in {*own, "kl"}) for row in rows)
-    markdown = (tmp_path / "README.md").read_text()
+    markdown = (tmp_path / "README.md").read_text().split("## The default score")[1]
     assert markdown.index("| tilted-vae-cifar10 | an encoder | typicality |") < markdown.index(f"| {PRESET} | pixels |")
     benchmark.write_report(tmp_path)  # once more, of what is there
     (tmp_path / "cells").rename(tmp_path / "gone")
