@@ -21,7 +21,7 @@ from anomalib.models.image.padim.torch_model import PadimModel
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
 LAYER, BATCH = "layer1", 16
-IMAGES, SHARE = 200, 0.01  # of PatchCore: training images, and the share of their positions in its coreset; more takes hours
+IMAGES, SHARE = 100, 0.01  # of PatchCore: training images, and the share of their positions in its coreset; more takes hours
 CHANNELS = 100  # at most, of PaDiM: what anomalib takes of a ResNet-18
 
 

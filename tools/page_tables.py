@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+from compare_peers import OURS, by_pair, ranked
+from peer_detectors import PEERS
+
 from keras_ood.cards.card import RESULTS, WEAK
 from keras_ood.cards.tables import auroc
 from keras_ood.datasets import DEFECTS
@@ -84,6 +87,11 @@ def choices(benchmark: Path) -> str:
             "without Keras, on small machines",
             "[`keras-ood export`](docs/exports.md)",
             *_exports(read_records(benchmark / "exports.csv")),
+        ],
+        [
+            "beside other libraries",
+            "[the same features and splits](docs/peers.md)",
+            *_peers(read_records(benchmark / "peers.csv")),
         ],
     ]
     return markdown_table(["your images, or question", "take", "measured", "what it misses"], rows)
@@ -185,4 +193,20 @@ def _exports(rows: Rows) -> list[str]:
     return [
         f"int8: {min(sizes):.2f} to {max(sizes):.2f} of float32's size, AUROC at most {moved:.3f} away",
         f"float16 on a CPU: {min(rates):.2f} to {max(rates):.2f} of float32's rate",
+    ]
+
+
+def _peers(rows: Rows) -> list[str]:
+    """Our mean AUROC and that of the best of the other libraries; the pair on which one that takes labels is most ahead."""
+    others = [name for name in ranked(rows) if PEERS[name].library != PEERS[OURS].library]
+    unlabelled, labelled = (next(name for name in others if PEERS[name].labels == labels) for labels in (False, True))
+
+    def average(name: str) -> str:
+        return f"{mean(float(row['auroc']) for row in rows if row['detector'] == name):.4f}"
+
+    ours, theirs = by_pair(rows, OURS), by_pair(rows, labelled)
+    worst = min(theirs, key=lambda pair: ours[pair] - theirs[pair])
+    return [
+        f"AUROC {average(OURS)}, the best other without labels {average(unlabelled)} ({unlabelled})",
+        f"with labels {average(labelled)} ({labelled}); {' / '.join(worst)}: {ours[worst]:.3f} against {theirs[worst]:.3f}",
     ]

@@ -74,7 +74,7 @@ ERRORS = {
 
 def test_storeys_factor_may_reach_what_the_procedure_cannot():
     """Where every image is odd, a rate below the least p-value is held all the same."""
-    few = Calibration(np.arange(19.0))
+    few = Calibration(np.arange(20.0))
     p_values = few.p_values(np.full(100, 30.0))
     assert Rule(fdr=0.04, storey=True).flags(p_values, [(slice(None), few)]).all()
 

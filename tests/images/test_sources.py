@@ -521,7 +521,7 @@ def test_folder_without_images_is_a_value_error(tmp_path):
         list(iterate_batches(tmp_path, 4, unchanged))
 
 
-@pytest.mark.parametrize("taking", ["score", "statistics", "p_values", "detect", "calibrate", "heat_map", "gather", "embed"])
+@pytest.mark.parametrize("taking", ["score", "statistics", "p_values", "detect", "calibrate", "score_map", "gather", "embed"])
 def test_files_of_which_none_can_be_read_are_no_images(taking, pretrained, tmp_path):
     """Skipped, all of them: said in words, not by what joins their parts."""
     (tmp_path / "broken.png").write_bytes(b"no picture")
