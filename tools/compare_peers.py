@@ -165,9 +165,9 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     lines, pairs = [], []
     for name in ranked(rows):
         own, found, peer = [row for row in rows if row["detector"] == name], by_pair(rows, name), PEERS[name]
-        seeds = [[float(row["auroc"]) for row in own if row["seed"] == seed] for seed in sorted({row["seed"] for row in own})]
+        seeds = [average([row for row in own if row["seed"] == seed], name) for seed in sorted({row["seed"] for row in own})]
         ahead = sum(ours[pair] >= value for pair, value in found.items())
-        lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell([mean(values) for values in seeds])])
+        lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell(seeds)])
         lines[-1] += [f"{mean(float(row['fpr95']) for row in own):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
         lines[-1] += [f"{median(float(row[key]) for row in own):,.{digits}f}" for key, digits in COSTS.items()]
         pairs.append([name, *(f"{found[pair]:.3f}" if pair in found else "-" for pair in PAIRS)])
@@ -194,10 +194,12 @@ def titles() -> list[str]:
 
 def ranked(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the detectors, the one of the largest mean first."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["detector"], []).append(float(row["auroc"]))
-    return sorted(found, key=lambda name: -mean(found[name]))
+    return sorted(dict.fromkeys(row["detector"] for row in rows), key=lambda name: -average(rows, name))
+
+
+def average(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """Return a detector's mean AUROC over its pairs."""
+    return mean(by_pair(rows, name).values())
 
 
 def by_pair(rows: Sequence[Mapping[str, Any]], name: str) -> dict[tuple[str, str], float]:

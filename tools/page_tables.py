@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
-from compare_peers import OURS, by_pair, ranked
+from compare_peers import OURS, average, by_pair, ranked
 from peer_detectors import PEERS
 
 from keras_ood.cards.card import RESULTS, WEAK
@@ -201,12 +201,10 @@ def _peers(rows: Rows) -> list[str]:
     others = [name for name in ranked(rows) if PEERS[name].library != PEERS[OURS].library]
     unlabelled, labelled = (next(name for name in others if PEERS[name].labels == labels) for labels in (False, True))
 
-    def average(name: str) -> str:
-        return f"{mean(float(row['auroc']) for row in rows if row['detector'] == name):.4f}"
-
     ours, theirs = by_pair(rows, OURS), by_pair(rows, labelled)
     worst = min(theirs, key=lambda pair: ours[pair] - theirs[pair])
     return [
-        f"AUROC {average(OURS)}, the best other without labels {average(unlabelled)} ({unlabelled})",
-        f"with labels {average(labelled)} ({labelled}); {' / '.join(worst)}: {ours[worst]:.3f} against {theirs[worst]:.3f}",
+        f"AUROC {average(rows, OURS):.4f}, the best other without labels {average(rows, unlabelled):.4f} ({unlabelled})",
+        f"with labels {average(rows, labelled):.4f} ({labelled}); "
+        f"{' / '.join(worst)}: {ours[worst]:.3f} against {theirs[worst]:.3f}",
     ]
