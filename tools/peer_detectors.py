@@ -43,6 +43,7 @@ class Peer(NamedTuple):
         fit: See `Fit`.
         sees: `"features"`, or `"pixels"`.
         labels: Whether it needs the classes of the in-distribution images.
+        slow: Whether a fit takes minutes: it is made with the first seed alone.
         note: Settings, for the page.
     """
 
@@ -50,6 +51,7 @@ class Peer(NamedTuple):
     fit: Fit
     sees: str = "features"
     labels: bool = False
+    slow: bool = False
     note: str = "defaults"
 
 
@@ -224,15 +226,23 @@ PEERS = {
     "PyOD KNN": Peer("pyod", pyod("knn", "KNN", n_jobs=-1), note="k = 5, largest"),
     "PyOD LOF": Peer("pyod", pyod("lof", "LOF", n_jobs=-1), note="k = 20"),
     "PyOD DeepSVDD": Peer(
-        "pyod", pyod("deep_svdd", "DeepSVDD", n_features="width", random_state="seed", verbose=0), note="100 epochs"
+        "pyod", pyod("deep_svdd", "DeepSVDD", n_features="width", random_state="seed", verbose=0), slow=True, note="100 epochs"
     ),
-    "alibi-detect OutlierVAE": Peer("alibi-detect", alibi_features("OutlierVAE"), note="dense, 30 epochs"),
-    "alibi-detect OutlierAE": Peer("alibi-detect", alibi_features("OutlierAE"), note="dense, 30 epochs"),
+    "alibi-detect OutlierVAE": Peer("alibi-detect", alibi_features("OutlierVAE"), slow=True, note="dense, 30 epochs"),
+    "alibi-detect OutlierAE": Peer("alibi-detect", alibi_features("OutlierAE"), slow=True, note="dense, 30 epochs"),
     "alibi-detect OutlierVAE of pixels": Peer(
-        "alibi-detect", alibi_pixels("OutlierVAE"), "pixels", note="network of its CIFAR-10 example, 10 epochs in place of 50"
+        "alibi-detect",
+        alibi_pixels("OutlierVAE"),
+        "pixels",
+        slow=True,
+        note="network of its CIFAR-10 example, 10 epochs in place of 50",
     ),
     "alibi-detect OutlierAE of pixels": Peer(
-        "alibi-detect", alibi_pixels("OutlierAE"), "pixels", note="network of its CIFAR-10 example, 10 epochs in place of 50"
+        "alibi-detect",
+        alibi_pixels("OutlierAE"),
+        "pixels",
+        slow=True,
+        note="network of its CIFAR-10 example, 10 epochs in place of 50",
     ),
 }
 """Every detector that is compared, by the name that it has in the table."""
