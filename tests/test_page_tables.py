@@ -78,13 +78,14 @@ def test_what_to_take_by_hand(tmp_path, tool):
     )
     table = tool("page_tables").choices(tmp_path)
     for cells in (
-        "of 100 images of CIFAR-10 AUROC 0.8500, of signs 0.7000: the encoder alone, nothing is trained "
+        "of 100 images of CIFAR-10 AUROC 0.8500 (against MNIST), of 100 images of GTSRB AUROC 0.7000 (against MNIST): "
+        "the encoder alone, nothing is trained "
         "| of 30 images, 10 % false alarms asked for: up to 25 %",
-        "pixel AUROC 0.900 (0.800), PatchCore 0.700: 2 materials | stain: image AUROC 0.500 (0.600)",
+        "pixel AUROC 0.900 (0.800), PatchCore 0.700: 2 sets | stain: image AUROC 0.500 (0.600)",
         "false alarms in at most 3 % of streams, 5 % promised; CIFAR-10 turns into gtsrb: noticed after 7 images "
         "| 20 % cifar100 among CIFAR-10: noticed in 50 % of streams",
         "AUROC 0.7000, the best other without labels 0.6500 (PyOD KNN) "
-        "| with labels 0.8000 (pytorch-ood ViM); mnist / cifar100: 0.500 against 0.800",
+        "| with labels 0.8000 (pytorch-ood ViM); MNIST / CIFAR-100: 0.500 against 0.800",
         "int8: 0.25 to 0.25 of float32's size, AUROC at most 0.020 away | float16 on a CPU: 0.50 to 0.50 of float32's rate",
     ):
         assert f"| {cells} |\n" in f"{table}\n", table

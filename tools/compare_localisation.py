@@ -40,6 +40,7 @@ from keras_ood.models import InFlow, TiltedVAE
 from keras_ood.tables.records import write_records
 
 PHOTOGRAPHS = ("brick", "grass", "gravel")  # of scikit-image, 512x512, CC0
+SEEN = 192  # height and width of what the encoder sees
 FPR = 0.05
 FIRST_SEED = 100  # of the defects; smaller ones were looked at while settings were chosen
 MARKS = marks(__file__)
@@ -279,7 +280,7 @@ def measure(name: str, images: Images, sizes: Sizes) -> list[dict[str, Any]]:
 
 def feature_flow(images: Images) -> InFlow:
     """Return an untrained flow over feature maps of such images."""
-    space = MapSpace(MapEncoder("efficientnet-lite0", (192, 192, 3)), memory=50)
+    space = MapSpace(MapEncoder("efficientnet-lite0", (SEEN, SEEN, 3)), memory=50)
     return InFlow(images.test.shape[1:], "feature_maps", encoder=space, gate_positions=True)
 
 

@@ -43,13 +43,17 @@ POOL, TRAINING, TESTED = 15_000, 10_000, 2_000  # images: drawn from, drawn, tes
 SEEDS = (0, 1, 2)
 OURS = "keras_ood TiltedVAE"  # what `keras_ood.finetune` makes where nobody says otherwise
 ENVIRONMENTS = {
-    "pytorch-ood": ["pytorch-ood==0.4.0", "torch==2.13.0", "torchvision==0.28.0"],
+    "pytorch-ood": ["pytorch-ood==0.4.0", "scikit-learn<2", "torch==2.13.0", "torchvision==0.28.0"],
     "pyod": ["pyod==3.6.7", "torch==2.13.0"],
     "alibi-detect": ["alibi-detect[tensorflow]==0.13.0"],
-    "nonconform": ["nonconform==2.0.0"],  # for Python 3.12 and later
+    "nonconform": ["nonconform==2.0.0"],
     "anomalib": ["anomalib==2.7.0", "torch==2.13.0", "torchvision==0.28.0"],
 }
-"""What is installed beside NumPy, by library; each in an environment of its own."""
+"""What is installed, by library; in environments that do not hold ours."""
+
+INTERPRETERS = {"nonconform": "python3.12"}
+"""Of environments that the interpreter of this one cannot be of."""
+
 PAIRS = tuple(combinations(SETS, 2))
 COSTS = {"fit_seconds": 1, "images_per_second": 0, "peak_mib": 0}  # columns, and their digits
 MARKS = marks(__file__)
@@ -143,7 +147,7 @@ class Runner:
             return sys.executable
         python = self.environments / library / "bin" / "python"
         if not python.exists():
-            subprocess.check_call([sys.executable, "-m", "venv", str(python.parents[1])])
+            subprocess.check_call([INTERPRETERS.get(library, sys.executable), "-m", "venv", str(python.parents[1])])
             subprocess.check_call([str(python), "-m", "pip", "install", "--quiet", *ENVIRONMENTS[library]])
         return str(python)
 
@@ -160,6 +164,7 @@ def measured(scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the tables of rows as Markdown: every detector's means, best first, its pairs, its settings."""
+    check_whole(rows)
     ours = by_pair(rows, OURS)
     lines, pairs = [], []
     for name in ranked(rows):
@@ -167,7 +172,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
         seeds = [average([row for row in own if row["seed"] == seed], name) for seed in sorted({row["seed"] for row in own})]
         ahead = sum(ours[pair] >= value for pair, value in found.items())
         lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell(seeds)])
-        lines[-1] += [f"{mean(float(row['fpr95']) for row in own):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
+        lines[-1] += [f"{mean(by_pair(rows, name, 'fpr95').values()):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
         lines[-1] += [f"{median(float(row[key]) for row in own):,.{digits}f}" for key, digits in COSTS.items()]
         pairs.append([name, *(f"{found[pair]:.3f}" if pair in found else "-" for pair in PAIRS)])
     header = ["detector", "labels", "sees", "AUROC", "FPR95", f"pairs where `{OURS}` is at least as good"]
@@ -186,6 +191,19 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return plots.heat_map([[by_pair(rows, name).get(pair) for pair in PAIRS] for name in names], names, titles())
 
 
+def check_whole(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a table in which means would be over unlike runs.
+
+    Raises:
+        ValueError: A detector lacks sets that ours has.
+    """
+    cells: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for row in rows:
+        cells.setdefault((row["detector"], row["seed"]), set()).add((row["in_distribution"], row["out_of_distribution"]))
+    if lacking := [run for run, found in cells.items() if found != cells[OURS, run[1]]]:
+        raise ValueError(f"Every detector is measured on the same sets as {OURS}. Received: others of {lacking}")
+
+
 def titles() -> list[str]:
     """Return what the pairs are called."""
     return [" / ".join(datasets.get(name).title for name in pair) for pair in PAIRS]
@@ -201,13 +219,13 @@ def average(rows: Sequence[Mapping[str, Any]], name: str) -> float:
     return mean(by_pair(rows, name).values())
 
 
-def by_pair(rows: Sequence[Mapping[str, Any]], name: str) -> dict[tuple[str, str], float]:
-    """Return a detector's AUROC of every pair that it was measured on: the mean of its directions, each of all seeds."""
+def by_pair(rows: Sequence[Mapping[str, Any]], name: str, metric: str = "auroc") -> dict[tuple[str, str], float]:
+    """Return a detector's metric of every pair that it was measured on: the mean of its directions, each of all seeds."""
     found: dict[tuple[str, str], list[float]] = {pair: [] for pair in PAIRS}
     for row in rows:
         pair = tuple(sorted((row["in_distribution"], row["out_of_distribution"]), key=SETS.index))
         if row["detector"] == name:
-            found[pair].append(float(row["auroc"]))
+            found[pair].append(float(row[metric]))
     return {pair: mean(values) for pair, values in found.items() if values}
 
 

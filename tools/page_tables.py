@@ -7,6 +7,7 @@ from statistics import mean
 from compare_peers import OURS, average, by_pair, ranked
 from peer_detectors import PEERS
 
+from keras_ood import datasets
 from keras_ood.cards.card import RESULTS, WEAK
 from keras_ood.cards.tables import auroc
 from keras_ood.datasets import DEFECTS
@@ -133,15 +134,21 @@ def _percent(share: float) -> str:
 
 def _few(rows: Rows) -> list[str]:
     """The AUROC of detectors of few images, and the most false alarms that one of the fewest had."""
-    things, signs = (
-        mean(float(row["auroc"]) for row in rows if (row["in_distribution"], row["images"]) == (name, _FEW))
-        for name in ("cifar10", "gtsrb")
-    )
+    measured = []
+    for name in ("cifar10", "gtsrb"):
+        own: dict[str, list[float]] = {}
+        for row in rows:
+            if (row["in_distribution"], row["images"]) == (name, _FEW):
+                own.setdefault(row["ood"], []).append(float(row["auroc"]))
+        against = ", ".join(datasets.get(out).title for out in own)
+        measured.append(
+            f"of {_FEW} images of {datasets.get(name).title} AUROC {mean(map(mean, own.values())):.4f} (against {against})"
+        )
     least = [row for row in rows if row["images"] == _LEAST]
     most = max(float(row["fpr_of_the_split"]) for row in least)
     asked = float(least[0]["nominal_fpr"])
     return [
-        f"of {_FEW} images of CIFAR-10 AUROC {things:.4f}, of signs {signs:.4f}: the encoder alone, nothing is trained",
+        f"{', '.join(measured)}: the encoder alone, nothing is trained",
         f"of {_LEAST} images, {_percent(asked)} false alarms asked for: up to {_percent(most)}",
     ]
 
@@ -159,7 +166,7 @@ def _maps(rows: Rows) -> list[str]:
     worst = min(DEFECTS, key=lambda defect: of(trained, defect))
     materials = len({row["in_distribution"] for row in rows})
     return [
-        f"pixel AUROC {beside('pixel_auroc')}, PatchCore {of('PatchCore', 'pixel_auroc'):.3f}: {materials} materials",
+        f"pixel AUROC {beside('pixel_auroc')}, PatchCore {of('PatchCore', 'pixel_auroc'):.3f}: {materials} sets",
         f"{worst}: image AUROC {beside(worst)}",
     ]
 
@@ -206,5 +213,5 @@ def _peers(rows: Rows) -> list[str]:
     return [
         f"AUROC {average(rows, OURS):.4f}, the best other without labels {average(rows, unlabelled):.4f} ({unlabelled})",
         f"with labels {average(rows, labelled):.4f} ({labelled}); "
-        f"{' / '.join(worst)}: {ours[worst]:.3f} against {theirs[worst]:.3f}",
+        f"{' / '.join(datasets.get(name).title for name in worst)}: {ours[worst]:.3f} against {theirs[worst]:.3f}",
     ]

@@ -85,9 +85,9 @@ def embed(
                 array[start : start + len(part)] = part
                 start += len(part)
             if start < len(source):  # images that could not be read: another time they may
-                kept = Embeddings(np.concatenate(at_least_one([array[:start]] * (start > 0))), identity)
+                read = [np.array(array[:start])] if start else []
                 unfinished.unlink()
-                return kept
+                return Embeddings(at_least_one(read)[0], identity)
             array.flush()
             Embeddings(array, identity).describe(path)
             unfinished.replace(path)

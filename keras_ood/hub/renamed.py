@@ -1,4 +1,4 @@
-"""Names that presets had in version 0.1 and that none has now."""
+"""Names that presets once had and that none has now."""
 
 _UNGATED = ", whose `.ungated()` is the flow alone"
 
@@ -25,4 +25,4 @@ def refuse(name: str) -> None:
         ValueError: It names what to write now.
     """
     if name in RENAMED:
-        raise ValueError(f"No preset has that name since version 0.2: write {RENAMED[name]}. Received: {name!r}")
+        raise ValueError(f"No preset has that name any more: write {RENAMED[name]}. Received: {name!r}")

@@ -56,7 +56,7 @@ class Runner:
             set(inputs) != {"images", "fpr"}
             or len(inputs["images"]) != 4
             or not {"score", "p_value", "flag"} <= set(self.outputs)
-            or not {"score", "precision"} <= set(self.metadata)
+            or not {"score", "precision", "calibration_size"} <= set(self.metadata)
         ):
             raise ValueError(
                 f"Expected an ONNX file that keras-ood exported. Received: {path}, from {inputs} to {list(self.outputs)}"
@@ -86,11 +86,6 @@ class Runner:
         Raises:
             ValueError: A rate that the calibration cannot promise, or images that are not accepted.
         """
-        least = 1 / (int(self.metadata["calibration_size"]) + 1)
-        if not least <= fpr <= 1:
-            raise ValueError(
-                f"`fpr` must lie between {least:.3g}, the least that the calibration bears, and 1. Received: {fpr!r}"
-            )
         return np.concatenate([found["flag"] for found in self.iterate(images, ["flag"], batch_size, fpr)])
 
     def heat_map(self, images: Any, batch_size: int = 32) -> np.ndarray:
@@ -107,13 +102,16 @@ class Runner:
         """Yield the outputs of one batch after the other, by name: `score`, `p_value`, `flag`, `heat_map`; None for all.
 
         Raises:
-            ValueError: Outputs that the export does not have, a batch size or a rate that is none, or images that are not
-                accepted.
+            ValueError: Outputs that the export does not have, a batch size that is none, a rate that the calibration cannot
+                promise, or images that are not accepted.
         """
         if not (isinstance(batch_size, int) and batch_size >= 1):
             raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}")
-        if not 0 <= fpr <= 1:
-            raise ValueError(f"`fpr` must lie between 0 and 1. Received: {fpr!r}")
+        least = 1 / (int(self.metadata["calibration_size"]) + 1)
+        if not least <= fpr <= 1:
+            raise ValueError(
+                f"`fpr` must lie between {least:.3g}, the least that the calibration bears, and 1. Received: {fpr!r}"
+            )
         names = list(self.outputs if outputs is None else outputs)
         if not set(names) <= set(self.outputs):
             raise ValueError(

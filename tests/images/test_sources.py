@@ -522,9 +522,10 @@ def test_folder_without_images_is_a_value_error(tmp_path):
 
 
 @pytest.mark.parametrize("taking", ["score", "statistics", "p_values", "detect", "calibrate", "score_map", "gather", "embed"])
-def test_files_of_which_none_can_be_read_are_no_images(taking, pretrained, tmp_path):
-    """Skipped, all of them: said in words, not by what joins their parts."""
+def test_files_of_which_none_can_be_read_are_no_images(taking, pretrained, tmp_path, monkeypatch):
+    """Skipped, all of them: said in words, not by what joins their parts; no embeddings of them are kept."""
     (tmp_path / "broken.png").write_bytes(b"no picture")
+    monkeypatch.setenv("KERAS_OOD_EMBEDDINGS", str(tmp_path / "kept"))
     takes = {
         "gather": lambda files: gather(files, pretrained.preprocessing),
         "embed": lambda files: embed(files, FrozenEncoder("efficientnet-lite0-untrained", (32, 32, 3)), progress=False),
@@ -532,3 +533,4 @@ def test_files_of_which_none_can_be_read_are_no_images(taking, pretrained, tmp_p
     take = takes.get(taking) or getattr(pretrained, taking)
     with pytest.warns(ImageWarning), pytest.raises(NoImagesError, match="Received: image files of which none"):
         take(ImageFiles(tmp_path, unreadable="skip"))
+    assert not [*tmp_path.glob("kept/*.npy"), *tmp_path.glob("kept/*.unfinished")]

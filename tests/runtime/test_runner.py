@@ -157,6 +157,10 @@ def test_command(runtime, exports, photos, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "path,score,p_value,ood"
     assert [Path(line.split(",")[0]).name for line in lines[1:]] == ["a.png", "b.png", "c.png", "d.png"]
+    monkeypatch.setattr(sys, "argv", ["keras_ood_runtime", str(exports["any"]), str(photos), "--fpr", "1e-6"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert "the least that the calibration bears" in capsys.readouterr().err
     pages = [Image.fromarray(np.full((9, 9), value, np.float32)) for value in (100, 200)]
     pages[0].save(photos / "e.tif", save_all=True, append_images=pages[1:])
     options = ["--value-range", "0", "300", "--frames", "all"]
