@@ -93,13 +93,14 @@ def from_pretrained(
 def _compare(preset: Content, detector: Detector, folder: Path) -> None:
     """Refuse a `preset.json` that describes another detector: some read it alone."""
     calibrated = detector.calibrated
-    found = {
+    found: dict[str, Any] = {
         "family": type(detector).__name__,
         "input_shape": list(detector.image_shape),
         "default_score": detector.default_score,
         "aspect": detector.preprocessing.aspect,
-        "calibration_size": {name: len(calibrated.calibration(name)) for name in detector.calibrated_scores()},
     }
+    if scores := detector.calibrated_scores():  # none of weights that were saved in float64
+        found["calibration_size"] = {name: len(calibrated.calibration(name)) for name in scores}
     told = {"aspect": "stretch", **preset}
     for key, value in found.items():
         if told[key] != value:

@@ -51,6 +51,8 @@ ENVIRONMENTS = {
 }
 """What is installed, by library; in environments that do not hold ours."""
 
+SETTINGS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1"}  # alibi-detect's models are of Keras 2
+
 INTERPRETERS = {"nonconform": "python3.12"}
 """Of environments that the interpreter of this one cannot be of."""
 
@@ -137,7 +139,7 @@ class Runner:
             files = [Path(folder) / "task.npz", Path(folder) / "result.npz"]
             np.savez(files[0], allow_pickle=False, **given)
             command = [self._python(library), str(self.script), name, *map(str, files)]
-            subprocess.check_call(command, cwd=folder, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+            subprocess.check_call(command, cwd=folder, env=os.environ | SETTINGS)
             with np.load(files[1]) as file:
                 found = dict(file)
         return found, json.loads(str(found.pop("costs")))

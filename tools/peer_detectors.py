@@ -12,7 +12,6 @@ Every detector has the settings that its documentation gives, or its defaults.
 
 import importlib
 import json
-import os
 import resource
 import sys
 import time
@@ -255,7 +254,6 @@ def run(peer: Peer, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
         peer: A detector.
         task: See the head of this file.
     """
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # alibi-detect's models are of Keras 2; ours asks for none
     for module in IMPORTED[peer.library]:
         importlib.import_module(module)
     start = time.perf_counter()
