@@ -142,7 +142,7 @@ def test_files_of_another_program(runtime, exports, tmp_path):
     nodes += [onnx.helper.make_node("Cast", ["seven"], [output.name], to=onnx.TensorProto.FLOAT) for output in outputs]
     graph = onnx.helper.make_graph(nodes, "odd", [images, info("fpr", onnx.TensorProto.FLOAT, [])], outputs, [target])
     odd = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
-    onnx.helper.set_model_props(odd, {"score": "nll", "precision": "float32"})
+    onnx.helper.set_model_props(odd, {"score": "nll", "precision": "float32", "calibration_size": "100"})
     onnx.save(odd, tmp_path / "odd.onnx")
     with pytest.raises(ValueError, match=r"could not run the export\. Received: "):
         runtime.Runner(tmp_path / "odd.onnx").score([np.zeros((8, 8, 3), np.uint8)])
