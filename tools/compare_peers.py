@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import combinations, product
 from pathlib import Path
 from statistics import mean, median
@@ -31,6 +31,7 @@ from keras_ood.encoders import FrozenEncoder
 from keras_ood.evaluation.metrics import detection_metrics
 from keras_ood.images.preprocessing import Preprocessing
 from keras_ood.images.sources import gather
+from keras_ood.models.entrance import Entrance
 from keras_ood.tables.markdown import markdown_table, mean_cell
 from keras_ood.tables.records import write_records
 from keras_ood.training.settings import Settings
@@ -113,8 +114,14 @@ def task(
 
 def features(images: np.ndarray) -> np.ndarray:
     """Return the encoder's features of images, float32 `(N, width)`; they are computed once and kept on disk."""
-    start = Start.of(FrozenEncoder(ENCODER), None, None, None, Settings())
-    return np.asarray(start.moved.detector.entrance.embed(images).values())
+    return np.asarray(entrance().embed(images).values())
+
+
+@cache
+def entrance() -> Entrance:
+    """Return the entrance of what `keras_ood.finetune` makes: it is built once."""
+    made: Entrance = Start.of(FrozenEncoder(ENCODER), None, None, None, Settings()).moved.detector.entrance
+    return made
 
 
 def pixels(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
