@@ -3,9 +3,9 @@
     python anomalib_detectors.py NAME TASK RESULT
 
 runs where anomalib is, which need not hold `keras_ood`; `compare_anomalib.py` calls it. `TASK` is an .npz file: features
-`train` and `test`, float32 `(n, h, w, channels)`, and `side`, the height and width of the maps. `RESULT` gets `maps`
-`(n, side, side)` and `scores` `(n,)` of `test`, higher = more anomalous, and the costs. No backbone is loaded: the features
-take its place.
+`train` and `test`, float32 `(n, h, w, channels)`, and `side`, the height and width of what the encoder saw. `RESULT` gets
+`maps` `(n, side, side)` and `scores` `(n,)` of `test`, higher = more anomalous, and the costs. No backbone is loaded: the
+features take its place.
 """
 
 import json
@@ -21,7 +21,7 @@ from anomalib.models.image.padim.torch_model import PadimModel
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
 LAYER, BATCH = "layer1", 16
-IMAGES, SHARE = 100, 0.01  # of PatchCore: training images, and the share of their positions in its coreset; more takes hours
+POSITIONS, SHARE = 20_000, 0.1  # of PatchCore: training positions, and the share of them in its coreset
 CHANNELS = 100  # at most, of PaDiM: what anomalib takes of a ResNet-18
 
 
@@ -39,7 +39,9 @@ class Given(torch.nn.Module):  # type: ignore[misc]
 
 def patchcore(width: int) -> Any:
     """Return the untrained model."""
-    return PatchcoreModel(layers=[LAYER], backbone="resnet18", pre_trained=False)
+    model = PatchcoreModel(layers=[LAYER], backbone="resnet18", pre_trained=False)
+    model.feature_pooler = torch.nn.Identity()  # the features given are means over three by three positions already
+    return model
 
 
 def padim(width: int) -> Any:
@@ -49,8 +51,13 @@ def padim(width: int) -> Any:
     return model
 
 
-def fit(model: Any) -> None:
-    """Fit a model to the features that it has been shown."""
+def fit(model: Any, count: int, side: int) -> None:
+    """Fit a model to so many images that it is shown."""
+    for images in numbered(count, side):
+        model(images)
+        if isinstance(model, PatchcoreModel):  # all positions at once would take tens of gigabytes
+            seen = model.embedding_store[-1]
+            model.embedding_store[-1] = seen[torch.randperm(len(seen))[: POSITIONS * len(images) // count]].clone()
     if isinstance(model, PatchcoreModel):
         model.subsample_embedding(SHARE)
     else:
@@ -70,10 +77,7 @@ def main() -> None:
     model = MODELS[name](train.shape[-1])
     model.feature_extractor = Given(train)
     model.train()
-    count = min(IMAGES, len(train)) if isinstance(model, PatchcoreModel) else len(train)
-    for images in numbered(count, side):
-        model(images)
-    fit(model)
+    fit(model, len(train), side)
     seconds = time.perf_counter() - start
     model.feature_extractor = Given(test)
     model.eval()

@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from compare_localisation import Sizes, agreement, feature_flow, prepared, sets
+from compare_localisation import SEEN, Sizes, agreement, at_pixels, feature_flow, prepared, sets
 from compare_peers import ROOT, Runner
 from table_file import begun, marks
 
@@ -35,17 +35,17 @@ def main() -> None:
     runner = Runner(arguments.environments, "anomalib_detectors.py")
     sizes = Sizes()
     for name, make in sets(arguments.photographs, sizes).items():
-        if name in {row["in_distribution"] for row in rows}:
+        left = [model for model in MODELS if (name, model) not in {(row["in_distribution"], row["method"]) for row in rows}]
+        if not left:
             continue
         images = make()
         tested = prepared(images, feature_flow(images), sizes)
-        given = {"train": tested.training.features, "test": tested.test.features, "side": np.array(tested.masks.shape[1])}
-        for model in MODELS:
+        given = {"train": tested.training.features, "test": tested.test.features, "side": np.array(SEEN)}
+        for model in left:
             found, costs = runner.run(model, "anomalib", given)
+            fine = at_pixels(found["maps"], tested.masks.shape[1], smoothing=0)
             known = {"in_distribution": name, "method": model}
-            rows.append(
-                known | agreement(RAW, found["maps"], found["scores"], tested) | costs | {"machine": describe_machine()}
-            )
+            rows.append(known | agreement(RAW, fine, found["scores"], tested) | costs | {"machine": describe_machine()})
             print(rows[-1], flush=True)
             write_records(table, rows)
 
@@ -54,6 +54,8 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table: means over the sets of the file, of its models and of ours on the same sets."""
     names = list(dict.fromkeys(row["in_distribution"] for row in rows))
     beside = [row for row in read_records(ROOT / "benchmark" / "localisation.csv") if row["in_distribution"] in names]
+    if len({(row["in_distribution"], row["method"]) for row in rows}) < len(names) * len(MODELS):
+        raise ValueError(f"A mean is over the same sets for each of {MODELS}. Received: {len(rows)} rows of {names}")
     lines = []
     for method in (*BESIDE, *MODELS):
         own = [row for row in (*beside, *rows) if row["method"] == method and row["map"] == RAW]

@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--environments", type=Path, default=ROOT / "build" / "peers", help="as of compare_peers.py")
     arguments, table, _ = begun(parser, "conformal.csv", MARKS, report)
-    runner = Runner(arguments.environments)
+    runner = Runner(arguments.environments, "conformal_values.py")
     test = {name: some(name, "test", TESTED)[0] for name in SETS}
     rows = []
     for preset, inside in zip(PRESETS, INSIDE, strict=True):

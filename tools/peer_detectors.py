@@ -100,12 +100,13 @@ def pyod(module: str, name: str, **settings: Any) -> Fit:
 
 
 def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: Any) -> Fit:
-    """Return the fit of a feature detector of pytorch-ood; without labels all images are of one class.
+    """Return the fit of a detector of features or logits of pytorch-ood; without labels all images are of one class.
 
     Args:
         name: Of its class.
         labelled: Whether it is given labels.
-        head: What it takes of a linear classifier of the features, fitted to the labels: `"weights"`, `"head"`, or nothing.
+        head: What it takes of a linear classifier of the features, fitted to the labels: `"weights"`, the `"head"`, its
+            `"logits"`, or nothing.
         **settings: Of its class.
     """
 
@@ -116,30 +117,34 @@ def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: An
         torch.manual_seed(seed)
         classes = labels if labelled else np.zeros(len(train), int)
         own = {key: train.shape[1] // 2 if value == "half the width" else value for key, value in settings.items()}
-        if head:
-            weights, biases = linear_head(train, labels)
-            layer = torch.nn.Linear(*weights.T.shape)
-            layer.weight.data, layer.bias.data = torch.tensor(weights), torch.tensor(biases)
+        layer = _linear_head(train, labels) if head else None
+        if head in ("weights", "head"):
             own |= {"w": layer.weight.data, "b": layer.bias.data} if head == "weights" else {"head": layer}
-        detector = getattr(detectors, name)(encoder=None, **own)
+        detector = getattr(detectors, name)(**{"model" if head == "logits" else "encoder": None}, **own)
         with torch.inference_mode():
-            detector.fit_features(torch.tensor(train), torch.tensor(classes))
+            if head != "logits":
+                detector.fit_features(torch.tensor(train), torch.tensor(classes))
 
         def score(features: np.ndarray) -> np.ndarray:
+            given = torch.tensor(features)
             with torch.inference_mode():
-                return np.asarray(detector.predict_features(torch.tensor(features)))
+                found = detector.predict_logits(layer(given)) if head == "logits" else detector.predict_features(given)
+            return np.asarray(found)
 
         return score
 
     return fit
 
 
-def linear_head(train: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights `(classes, width)` and biases of a logistic regression on the features, float32."""
+def _linear_head(train: np.ndarray, labels: np.ndarray) -> Any:
+    """Return a linear layer of the features, float32: a logistic regression on the labels."""
+    import torch
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=10.0, max_iter=200).fit(train, labels)
-    return model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+    layer = torch.nn.Linear(*model.coef_.T.shape)
+    layer.weight.data, layer.bias.data = torch.tensor(model.coef_).float(), torch.tensor(model.intercept_).float()
+    return layer
 
 
 def alibi_features(kind: str) -> Fit:
@@ -202,6 +207,8 @@ def _alibi(kind: str, encoder: list[Any], decoder: list[Any], latent: int, train
     return lambda images: detector.score(images, batch_size=256)[1]
 
 
+HEAD = "logistic regression as head"
+
 PEERS = {
     "keras_ood TiltedVAE": Peer("keras-ood", ours("TiltedVAE"), note="`finetune`, `fusion`"),
     "keras_ood InFlow": Peer("keras-ood", ours("InFlow"), note="`finetune`, `fusion`"),
@@ -214,10 +221,15 @@ PEERS = {
         "pytorch-ood",
         pytorch_ood("ViM", head="weights", d="half the width"),
         labels=True,
-        note="D of half the width, logistic regression as head",
+        note=f"D of half the width, {HEAD}",
     ),
-    "pytorch-ood NNGuide": Peer(
-        "pytorch-ood", pytorch_ood("NNGuide", head="head"), labels=True, note="logistic regression as head"
+    "pytorch-ood NNGuide": Peer("pytorch-ood", pytorch_ood("NNGuide", head="head"), labels=True, note=HEAD),
+    **{
+        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood(name, head=head), labels=True, slow=True, note=HEAD)
+        for name, head in {"MaxSoftmax": "logits", "EnergyBased": "logits", "SHE": "head", "fDBD": "head"}.items()
+    },
+    "pytorch-ood DICE": Peer(
+        "pytorch-ood", pytorch_ood("DICE", head="weights", p=0.9), labels=True, slow=True, note=f"p = 0.9, {HEAD}"
     ),
     "PyOD ECOD": Peer("pyod", pyod("ecod", "ECOD", n_jobs=1), note="no parameters"),
     "PyOD COPOD": Peer("pyod", pyod("copod", "COPOD", n_jobs=1), note="no parameters"),
@@ -271,40 +283,11 @@ def run(peer: Peer, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
     return scores, costs
 
 
-def conformal(task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return nonconform's `p_values` of scores and what it `selected` at a false discovery rate, and its version.
-
-    Args:
-        task: `calibration` `(n,)`, `scores` `(m,)` and `fdr`.
-    """
-    from nonconform import ConformalDetector, Split
-
-    class Given:
-        """A fitted detector whose scores are its input."""
-
-        def get_params(self, deep: bool = True) -> dict[str, Any]:
-            return {}
-
-        def set_params(self, **parameters: Any) -> "Given":
-            return self
-
-        def fit(self, x: np.ndarray, y: Any = None) -> "Given":
-            return self
-
-        def decision_function(self, x: np.ndarray) -> np.ndarray:
-            return np.asarray(x)[:, 0]
-
-    detector = ConformalDetector(Given(), Split(), score_polarity="higher_is_anomalous").calibrate(task["calibration"][:, None])
-    scores = task["scores"][:, None]
-    found = {"p_values": detector.compute_p_values(scores), "selected": detector.select(scores, alpha=float(task["fdr"]))}
-    return {name: np.asarray(values) for name, values in found.items()}, {"version": version("nonconform")}
-
-
 def main() -> None:
-    """Run one detector, or `nonconform`, on one task."""
+    """Run one detector on one task."""
     name, task, result = sys.argv[1:]
     with np.load(task) as file:
-        found, costs = conformal(dict(file)) if name == "nonconform" else run(PEERS[name], dict(file))
+        found, costs = run(PEERS[name], dict(file))
     np.savez(result, allow_pickle=False, costs=json.dumps(costs), **found)
 
 
