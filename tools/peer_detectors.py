@@ -117,7 +117,7 @@ def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: An
         torch.manual_seed(seed)
         classes = labels if labelled else np.zeros(len(train), int)
         own = {key: train.shape[1] // 2 if value == "half the width" else value for key, value in settings.items()}
-        layer = _linear_head(train, labels) if head else None
+        layer: Any = _linear_head(train, labels) if head else None
         if head in ("weights", "head"):
             own |= {"w": layer.weight.data, "b": layer.bias.data} if head == "weights" else {"head": layer}
         detector = getattr(detectors, name)(**{"model" if head == "logits" else "encoder": None}, **own)
