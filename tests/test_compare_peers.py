@@ -1,7 +1,11 @@
 """What `tools/compare_peers.py` makes of rows, and what a detector is run with."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+from keras_ood.tables.records import read_records
 
 pytestmark = pytest.mark.once
 
@@ -28,6 +32,12 @@ def test_pairs_are_means_of_directions_and_detectors_are_ranked(tool):
     made = peers.report(rows)
     assert "| PyOD KNN | no | features | 0.8250 ± 0.0707 | 0.500 | 1 of 2 | 1.0 | 1,000 | 10 |" in made
     assert f"| {peers.OURS} | no | features | 0.7500 ± 0.0707 | 0.500 | - | 1.0 | 1,000 | 10 |" in made
+
+
+def test_every_detector_was_measured(tool):
+    """The table has each detector that is compared, and no other."""
+    rows = read_records(Path(__file__).parents[1] / "benchmark" / "peers.csv")
+    assert {row["detector"] for row in rows} == set(tool("peer_detectors").PEERS)
 
 
 def test_every_library_has_an_environment(tool):

@@ -26,7 +26,7 @@ from keras_ood import datasets
 from keras_ood.attention import PerImageGate
 from keras_ood.backend.machine import describe_machine
 from keras_ood.backend.optimizers import cosine_adam
-from keras_ood.benchmark.localisation import HEAD, RAW, SMOOTHED, STANDARDISED, average, cells
+from keras_ood.benchmark.localisation import HEAD, RAW, SMOOTHED, STANDARDISED, cells, column_mean
 from keras_ood.benchmark.localisation import groups as grouped
 from keras_ood.benchmark.localisation import sets as measured_sets
 from keras_ood.calibration.map_calibration import MapCalibration
@@ -395,7 +395,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     plain = {found: group for found, group in groups.items() if found[1] != SMOOTHED}
     for title, key in (("PRO", "pro"), ("Pixel AUROC", "pixel_auroc"), ("Image AUROC", "image_auroc")):
         parts.append(f"{title} by set:\n\n{_table(names, plain, _by_set(plain, names, key, '.3f'))}")
-    defects = [[f"{average(group, kind):.3f}" for kind in DEFECTS] for group in plain.values()]
+    defects = [[f"{column_mean(group, kind):.3f}" for kind in DEFECTS] for group in plain.values()]
     kinds = [kind.replace("_", " ") for kind in DEFECTS]
     parts.append(f"Image AUROC by defect, means over the sets:\n\n{_table(kinds, plain, defects)}")
     whole = {(found[0], "all"): group for found, group in groups.items() if found[1] == RAW}

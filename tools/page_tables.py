@@ -27,15 +27,8 @@ OVER_ENCODER = {
 }
 """The preset over an encoder for each kind of images; with `-pixels` behind its name the one over pixels."""
 
-_SETS = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "gtsrb": "GTSRB",
-    "constant": "constant",
-    "blurred": "blurred",
-}
+_SETS = {name: datasets.get(name).title for name in ("mnist", "fashion_mnist", "cifar10", "cifar100", "gtsrb")}
+_SETS |= {name: name for name in ("constant", "blurred")}
 _SCORES = ("nll", "mahalanobis", "knn")  # beside the default score, where a preset has them
 _WEIGHTS = ("trained", "untrained")
 _FEW, _LEAST = "100", "30"  # images that a detector is made of

@@ -225,12 +225,10 @@ PEERS = {
     ),
     "pytorch-ood NNGuide": Peer("pytorch-ood", pytorch_ood("NNGuide", head="head"), labels=True, note=HEAD),
     **{
-        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood(name, head=head), labels=True, slow=True, note=HEAD)
+        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood(name, head=head), labels=True, note=HEAD)
         for name, head in {"MaxSoftmax": "logits", "EnergyBased": "logits", "SHE": "head", "fDBD": "head"}.items()
     },
-    "pytorch-ood DICE": Peer(
-        "pytorch-ood", pytorch_ood("DICE", head="weights", p=0.9), labels=True, slow=True, note=f"p = 0.9, {HEAD}"
-    ),
+    "pytorch-ood DICE": Peer("pytorch-ood", pytorch_ood("DICE", head="weights", p=0.9), labels=True, note=f"p = 0.9, {HEAD}"),
     "PyOD ECOD": Peer("pyod", pyod("ecod", "ECOD", n_jobs=1), note="no parameters"),
     "PyOD COPOD": Peer("pyod", pyod("copod", "COPOD", n_jobs=1), note="no parameters"),
     "PyOD IForest": Peer("pyod", pyod("iforest", "IForest", random_state="seed"), note="100 trees"),

@@ -76,10 +76,10 @@ def _ranked(rows: Rows) -> list[tuple[list[str], Rows]]:
 
 def _localisation(rows: Sequence[Mapping[str, Any]]) -> Section:
     groups = {name: group for (name, kind), group in localisation.groups(rows).items() if kind == localisation.STANDARDISED}
-    order = sorted(groups, key=lambda name: localisation.average(groups[name], "pro"), reverse=True)
+    order = sorted(groups, key=lambda name: localisation.column_mean(groups[name], "pro"), reverse=True)
     columns = ("pro", "pixel_auroc", "image_auroc")
     lines = [
-        [name, localisation.looks_at(name), *(f"{localisation.average(groups[name], key):.3f}" for key in columns)]
+        [name, localisation.looks_at(name), *(f"{localisation.column_mean(groups[name], key):.3f}" for key in columns)]
         for name in order
     ]
     text = (

@@ -32,17 +32,17 @@ def looks_at(method: str) -> str:
     return "pixels" if "pixels" in method else "EfficientNet-Lite0, trained on ImageNet with labels"
 
 
-def average(group: Group, key: str, of: Callable[..., Any] = np.mean) -> float:
-    """Return the mean of a column."""
+def column_mean(group: Group, key: str, of: Callable[..., Any] = np.mean) -> float:
+    """Return the mean of a column, or what else is to be said of it."""
     return float(of([float(row[key]) for row in group]))
 
 
 def cells(group: Group) -> list[str]:
     """Return the columns of `HEAD`: means over the sets, of times medians."""
     return [
-        *(f"{average(group, key):.3f}" for key in ("image_auroc", "pixel_auroc", "pro")),
-        f"{average(group, 'flagged'):.1%}".replace("%", " %"),
-        f"{average(group, 'ms', np.median):.1f}",
-        *(f"{average(group, key, np.median):.2f}" for key in ("ms_of_patchcore", "ms_with_encoder_of_patchcore")),
-        f"{average(group, 'numbers'):,.0f}",
+        *(f"{column_mean(group, key):.3f}" for key in ("image_auroc", "pixel_auroc", "pro")),
+        f"{column_mean(group, 'flagged'):.1%}".replace("%", " %"),
+        f"{column_mean(group, 'ms', np.median):.1f}",
+        *(f"{column_mean(group, key, np.median):.2f}" for key in ("ms_of_patchcore", "ms_with_encoder_of_patchcore")),
+        f"{column_mean(group, 'numbers'):,.0f}",
     ]

@@ -48,7 +48,8 @@ def benchmark(
     Example: keras-ood benchmark tilted-vae-mnist-pixels gaussian-vae-mnist-pixels --out results
     """
     if speed or check or check_gpu:
-        _speed(folder, speed_images, check, check_gpu, speed and not (presets or rates), as_json)
+        others = [*(["no --speed"] if not speed else []), *(["--rates"] if rates else []), *(presets or [])]
+        _speed(folder, speed_images, check, check_gpu, others, as_json)
         return
     with computing(same_command()):
         from keras_ood import benchmark, scores
@@ -70,14 +71,15 @@ def benchmark(
         show(value, as_json, lambda: f"Wrote {folder}/{measured}, README.md and index.html")
 
 
-def _speed(folder: Path, images: int, check: bool, check_gpu: bool, alone: bool, as_json: bool) -> None:
+def _speed(folder: Path, images: int, check: bool, check_gpu: bool, others: list[str], as_json: bool) -> None:
     with computing():
         from keras_ood.backend import devices
         from keras_ood.benchmark import speed
 
-        if not alone:
+        if others:
             raise ValueError(
-                "--check and --check-gpu belong to --speed, which takes no presets and no --rates. Received: others"
+                "--check and --check-gpu belong to --speed, which takes no presets and no --rates. "
+                f"Received: {', '.join(others)}"
             )
         if check_gpu and devices.gpu_name() is None:
             raise RuntimeError("--check-gpu takes a GPU. Received: a backend that computes on a CPU")

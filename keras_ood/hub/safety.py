@@ -34,18 +34,21 @@ _LARGEST = {
     "depth": 64,
     "dilation_rate": 8,
     "filters": 512,
+    "grid": 512,
     "groups": 512,
+    "held_out": LARGEST_NUMBER,
     "image_shape": LARGEST_SIDE,
     "input_shape": 512,
     "kernel_size": 8,
     "latent_dim": 1024,
     "pool_size": 8,
+    "reference": LARGEST_NUMBER,
     "strides": 8,
     "units": 1024,
 }
 """Integers, or lists of integers, and how large each may be."""
 
-_SHAPES = ("shape", "size", "strides", "rate", "stages", "widths")
+_SHAPES = ("shape", "size", "strides", "rate", "stages", "widths", "grid")
 _LONGEST = 32  # of such a list
 _ACTIVATIONS = ("linear", "relu", "elu", "silu", "tanh", "sigmoid", "softplus", "gelu", "leaky_relu")
 _OBJECTS_OR_NONE = ("_initializer", "_regularizer", "_constraint")

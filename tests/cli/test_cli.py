@@ -266,7 +266,9 @@ def test_speed_on_a_gpu_is_refused_without_one():
     """`--check-gpu` fails rather than measure a CPU."""
     if devices.gpu_name() is None:
         assert "computes on a CPU" in run("benchmark", "--speed", "--check-gpu", code=1).output.replace("\n", " ")
-    assert "--speed" in run("benchmark", "--check", code=1).output
+    assert "Received: no --speed" in run("benchmark", "--check", code=1).output.replace("\n", " ")
+    refused = run("benchmark", "tilted-vae-digits", "--speed", "--rates", code=1).output.replace("\n", " ")
+    assert "Received: --rates, tilted-vae-digits" in refused
 
 
 def test_evaluate(tmp_path):

@@ -1,12 +1,15 @@
 """Hostile presets: each is refused with its reason before Keras reads it, and none of its code runs."""
 
 import contextlib
+import inspect
 import json
 import math
 import os
 import pickle
+import re
 import resource
 import shutil
+from importlib import import_module
 
 import h5py
 import keras
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 
 import keras_ood
-from keras_ood import PresetError
+from keras_ood import PresetError, registration
 from keras_ood.hub import handles, preset, safety
 
 RAN = "KERAS_OOD_TEST_CODE_RAN"
@@ -430,6 +433,14 @@ def test_damaged_weights_are_one_kind_of_error(folder):
         (folder / "model.weights.h5").write_bytes(content)
         with contextlib.suppress(PresetError):
             safety.check(folder)
+
+
+@pytest.mark.parametrize("name", registration.CLASSES)
+def test_every_size_of_ours_has_a_bound_of_its_own(name):
+    """A whole number that builds a class is bounded by its name, not by what any number may be."""
+    built = getattr(import_module(f"keras_ood.{registration.CLASSES[name]}"), name)
+    sizes = {each.name for each in inspect.signature(built).parameters.values() if re.search(r"\bint\b", str(each.annotation))}
+    assert sizes <= set(safety._LARGEST)
 
 
 @pytest.mark.parametrize("name", keras_ood.list_models())
