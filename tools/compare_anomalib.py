@@ -5,6 +5,7 @@ the file, with the rows of `localisation.csv` beside it, into a page of the docu
 """
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, default=ROOT / "build" / "peers", help="as of compare_peers.py")
     parser.add_argument("--photographs", type=Path, help="as of compare_localisation.py")
     arguments, table, rows = begun(parser, "anomalib.csv", MARKS, report)
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "4000000"  # or glibc keeps 20 GB that PatchCore's choice of positions has given back
     runner = Runner(arguments.environments, "anomalib_detectors.py")
     sizes = Sizes()
     for name, make in sets(arguments.photographs, sizes).items():

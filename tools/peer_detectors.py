@@ -286,7 +286,7 @@ def main() -> None:
     name, task, result = sys.argv[1:]
     with np.load(task) as file:
         found, costs = run(PEERS[name], dict(file))
-    np.savez(result, allow_pickle=False, costs=json.dumps(costs), **found)
+    np.savez(result, costs=json.dumps(costs), **found)  # type: ignore[arg-type]  # an older NumPy knows no `allow_pickle`
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class StatisticsPass:
         """Return the names of the statistics of a pass: of the first one, traced for them alone where there was none yet."""
         if not self._names:
             detector = self._detector
-            self._names = tuple(detector.compute_output_spec(keras.KerasTensor((1, *detector.image_shape))))
+            self._names = tuple(detector.compute_output_spec(keras.KerasTensor((1, *detector.entrance.given_shape))))
         return self._names
 
     def prepare(self, images: np.ndarray) -> np.ndarray:

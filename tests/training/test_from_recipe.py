@@ -59,20 +59,6 @@ def test_a_recipe_becomes_a_preset(recipe_path, tmp_path, digits):
 ENCODER = 'encoder = { network = "efficientnet-lite0", image_shape = [32, 32, 3], stages = [0, 1], memory = 20 }'
 
 
-@pytest.mark.once
-def test_a_recipe_over_an_encoder(recipe_path, tmp_path):
-    """Its preset knows the encoder by name and digest; the baseline beside it is rows; the score is that of features."""
-    recipe_path.write_text(RECIPE.replace("[0, 1]", "[0]") + ENCODER + "\nbeside = { gaussian = { tilt = 0.0 } }\n")
-    folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
-    detector = keras_ood.from_pretrained(folder)
-    assert detector.default_score == "fusion"
-    content = json.loads((folder / "preset.json").read_text())
-    assert content["encoder"] == detector.feature_space.encoder.provenance()
-    assert {row["weights"] for row in read_records(folder / "results.csv")} == {"trained", "untrained", "gaussian"}
-    text = (folder / "README.md").read_text()
-    assert "**Encoder: EfficientNet-Lite0, trained on ImageNet with labels**" in text
-
-
 BESIDE = """
 [beside.gaussian]
 tilt = 0.0
@@ -84,16 +70,19 @@ encoder = { image_shape = [8, 8, 1], memory = 20, self_supervised = { epochs = 2
 
 
 @pytest.mark.once
-def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
-    """An untrained encoder and one that the recipe trains itself are rows; the card says what each was trained on."""
+def test_a_recipe_over_an_encoder_with_others_beside(recipe_path, tmp_path):
+    """The preset knows its encoder by name and digest; baselines and other encoders are rows, and the card says what each saw."""
     recipe_path.write_text(RECIPE.replace("[0, 1]", "[0]") + ENCODER + BESIDE)
     folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
+    detector = keras_ood.from_pretrained(folder)
+    assert detector.default_score == "fusion"
     titles = {"gaussian", "untrained encoder", "self-supervised encoder"}
     rows = [row for row in read_records(folder / "results.csv") if row["method"] == "mahalanobis"]
     assert {row["weights"] for row in rows} == titles | {"trained", "untrained"}
     auroc = {row["weights"]: row["auroc"] for row in rows if row["out_of_distribution"] == "inverted"}
     assert auroc["gaussian"] == auroc["untrained"]  # the encoder alone
     content = json.loads((folder / "preset.json").read_text())
+    assert content["encoder"] == detector.feature_space.encoder.provenance()
     assert len({encoder["digest"] for encoder in (content["encoder"], *content["encoders_beside"].values())}) == 3
     assert {title: encoder["trained_on"] for title, encoder in content["encoders_beside"].items()} == {
         "untrained encoder": "nothing",
@@ -103,6 +92,7 @@ def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
     assert training["epochs"] == 2
     assert "Keras" in training["machine"]
     card = (folder / "README.md").read_text()
+    assert "**Encoder: EfficientNet-Lite0, trained on ImageNet with labels**" in card
     assert 'The encoder of the columns "self-supervised encoder": 2 epochs,' in card
     assert training["machine"] in card
     heading = next(line for line in card.splitlines() if line.startswith("| OOD set | score"))
@@ -113,7 +103,6 @@ def test_other_encoders_beside_a_preset(recipe_path, tmp_path):
     ):
         assert f"| {part} |" in heading
     assert (tmp_path / "runs/tiny-self-supervised-encoder/encoder/encoder.keras").exists()
-    from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)  # reads what is finished
 
 
 @pytest.mark.once
@@ -173,7 +162,9 @@ def test_what_cannot_stand_beside_is_refused_before_anything_is_trained(recipe_p
 @pytest.mark.once
 def test_a_background_model_is_trained_on_perturbed_images(recipe_path, tmp_path):
     """It travels with the preset, is another network than the detector, and its training is on record; studies are too."""
-    recipe_path.write_text(RECIPE + 'background = { perturbed = 0.5, epochs = 1 }\nstudies = ["sample_quality"]\n')
+    recipe_path.write_text(
+        RECIPE.replace("[0, 1]", "[0]") + 'background = { perturbed = 0.5, epochs = 1 }\nstudies = ["sample_quality"]\n'
+    )
     recipe = Recipe.read(recipe_path)
     background = recipe.background_recipe()
     changed = np.mean(background.images_to_train_on() != recipe.images_to_train_on())
