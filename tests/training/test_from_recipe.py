@@ -71,7 +71,7 @@ encoder = { image_shape = [8, 8, 1], memory = 20, self_supervised = { epochs = 2
 
 @pytest.mark.once
 def test_a_recipe_over_an_encoder_with_others_beside(recipe_path, tmp_path):
-    """The preset knows its encoder by name and digest; baselines and other encoders are rows, and the card says what each saw."""
+    """The preset knows its encoder by name and digest; others beside are rows, and the card says what each saw."""
     recipe_path.write_text(RECIPE.replace("[0, 1]", "[0]") + ENCODER + BESIDE)
     folder = from_recipe.train(recipe_path, tmp_path / "runs", verbose=0)
     detector = keras_ood.from_pretrained(folder)
