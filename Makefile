@@ -22,7 +22,7 @@ data: $(STAMP)  ## the data sets as <name>.npz, where this machine has what expo
 	$(FILL)
 
 test: data  ## all that CI asks, two at a time; then Ray, whose workers want the cores for themselves
-	$(MAKE) --jobs=2 --output-sync=target lint test-jax test-tensorflow test-wheel
+	$(MAKE) --jobs=2 --output-sync=target test-tensorflow test-jax lint test-wheel
 	$(MAKE) test-ray
 
 lint: $(STAMP)

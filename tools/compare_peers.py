@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 from statistics import mean, median
@@ -22,15 +22,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from peer_detectors import PEERS, Peer
+from peer_detectors import PEERS
 from table_file import begun, marks
 
 from keras_ood import datasets, plots
 from keras_ood.backend.machine import describe_machine
 from keras_ood.encoders import FrozenEncoder
 from keras_ood.evaluation.metrics import detection_metrics
-from keras_ood.images.preprocessing import Preprocessing
-from keras_ood.images.sources import gather
 from keras_ood.models.entrance import Entrance
 from keras_ood.tables.markdown import markdown_table, mean_cell
 from keras_ood.tables.records import write_records
@@ -80,7 +78,7 @@ def main() -> None:
         done = any(same(row, known) for row in rows) and not arguments.again
         if done or (PEERS[name].slow and seed != SEEDS[0]):
             continue
-        scores, costs = runner.run(name, PEERS[name].library, task(PEERS[name], inside, training[inside], test, seed))
+        scores, costs = runner.run(name, PEERS[name].library, task(inside, training[inside], test, seed))
         found = [known | row | costs | {"machine": describe_machine()} for row in measured(scores)]
         rows = [row for row in rows if not same(row, known)] + found
         write_records(table, rows)
@@ -101,15 +99,13 @@ def some(name: str, part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def task(
-    peer: Peer, inside: str, training: tuple[np.ndarray, np.ndarray], test: Mapping[str, np.ndarray], seed: int
+    inside: str, training: tuple[np.ndarray, np.ndarray], test: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, np.ndarray]:
     """Return what a detector is fitted and measured with: see `peer_detectors`."""
     images, labels = training
-    shape = (32, 32, images.shape[3] if images.ndim == 4 else 1)
-    see = features if peer.sees == "features" else partial(pixels, shape=shape)
     chosen = np.random.default_rng(seed).permutation(len(images))[:TRAINING]
-    given = {"seed": np.array(seed), "train": see(images)[chosen], "labels": labels[chosen]}
-    return given | {f"test:{'' if name == inside else name}": see(outside) for name, outside in test.items()}
+    given = {"seed": np.array(seed), "train": features(images)[chosen], "labels": labels[chosen]}
+    return given | {f"test:{'' if name == inside else name}": features(outside) for name, outside in test.items()}
 
 
 def features(images: np.ndarray) -> np.ndarray:
@@ -122,11 +118,6 @@ def entrance() -> Entrance:
     """Return the entrance of what `keras_ood.finetune` makes: it is built once."""
     made: Entrance = Start.of(FrozenEncoder(ENCODER), None, None, None, Settings()).moved.detector.entrance
     return made
-
-
-def pixels(images: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return images of a shape, uint8 `(N, *shape)`."""
-    return np.round(255 * gather(images, Preprocessing(shape))).astype(np.uint8)
 
 
 class Runner:
@@ -177,15 +168,15 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     ours = by_pair(rows, OURS)
     lines, pairs = [], []
     for name in ranked(rows):
-        own, found, peer = [row for row in rows if row["detector"] == name], by_pair(rows, name), PEERS[name]
+        own, found = [row for row in rows if row["detector"] == name], by_pair(rows, name)
         seeds = [average([row for row in own if row["seed"] == seed], name) for seed in sorted({row["seed"] for row in own})]
         first = [row for row in own if str(row["seed"]) == str(SEEDS[0])]
         ahead = sum(ours[pair] >= value for pair, value in found.items())
-        lines.append([name, "yes" if peer.labels else "no", peer.sees, mean_cell(seeds)])
+        lines.append([name, "yes" if PEERS[name].labels else "no", mean_cell(seeds)])
         lines[-1] += [f"{mean(by_pair(rows, name, 'fpr95').values()):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]
         lines[-1] += [f"{median(float(row[key]) for row in first):,.{digits}f}" for key, digits in COSTS.items()]
         pairs.append([name, *(f"{found[pair]:.3f}" if pair in found else "-" for pair in PAIRS)])
-    header = ["detector", "labels", "sees", "AUROC", "FPR95", f"pairs where `{OURS}` is at least as good"]
+    header = ["detector", "labels", "AUROC", "FPR95", f"pairs where `{OURS}` is at least as good"]
     header += ["seconds to fit", "images a second", "MiB at most"]
     settings = [[name, PEERS[name].note] for name in ranked(rows)]
     used = ", ".join(sorted({f"{PEERS[row['detector']].library} {row['version']}" for row in rows}))

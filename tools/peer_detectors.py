@@ -3,9 +3,9 @@
     python peer_detectors.py NAME TASK RESULT
 
 runs in the environment of the detector's library, which need not hold `keras_ood`; `compare_peers.py` calls it. `TASK` is an
-.npz file: `seed`, `train` `(N, ...)` and its `labels` `(N,)`, and a set of images `test:<name>` for each name, `test:` alone
-being the in-distribution one; images are the features of one encoder, float32 `(n, width)`, or pixels, uint8
-`(n, height, width, channels)`. `RESULT` gets the scores of each set, higher = more out-of-distribution, and the costs.
+.npz file: `seed`, `train` `(N, width)` and its `labels` `(N,)`, and a set of images `test:<name>` for each name, `test:` alone
+being the in-distribution one; images are the features of one encoder, float32 `(n, width)`. `RESULT` gets the scores of each
+set, higher = more out-of-distribution, and the costs.
 
 Every detector has the settings that its documentation gives, or its defaults.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray, int], Scorer]
-"""From images or features, their labels and a seed to a function that scores others."""
+"""From features, their labels and a seed to a function that scores others."""
 
 IMPORTED = {
     "keras-ood": ["keras_ood.training.resumable", "keras_ood.training.start"],
@@ -40,7 +40,6 @@ class Peer(NamedTuple):
     Attributes:
         library: Its distribution on the package index.
         fit: See `Fit`.
-        sees: `"features"`, or `"pixels"`.
         labels: Whether it needs the classes of the in-distribution images.
         slow: Whether a fit takes minutes: it is made with the first seed alone.
         note: Settings, for the page.
@@ -48,7 +47,6 @@ class Peer(NamedTuple):
 
     library: str
     fit: Fit
-    sees: str = "features"
     labels: bool = False
     slow: bool = False
     note: str = "defaults"
@@ -147,64 +145,30 @@ def _linear_head(train: np.ndarray, labels: np.ndarray) -> Any:
     return layer
 
 
-def alibi_features(kind: str) -> Fit:
+def alibi(kind: str) -> Fit:
     """Return the fit of an outlier detector of alibi-detect on standardised features, with dense networks."""
 
     def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        import tensorflow as tf
+        from alibi_detect import od
         from sklearn.preprocessing import StandardScaler
 
+        tf.keras.utils.set_random_seed(seed)
         scaler = StandardScaler().fit(train)
-        width = train.shape[1]
-        layers = _keras_layers(seed)
+        width, layers = train.shape[1], tf.keras.layers
         encoder = [layers.InputLayer((width,)), layers.Dense(512, "relu"), layers.Dense(128, "relu")]
         decoder = [layers.InputLayer((64,)), layers.Dense(128, "relu"), layers.Dense(512, "relu"), layers.Dense(width)]
-        if kind == "OutlierAE":
-            encoder.append(layers.Dense(64))
-        score = _alibi(kind, encoder, decoder, 64, scaler.transform(train), epochs=30)
-        return lambda features: score(scaler.transform(features).astype(np.float32))
+        if kind == "OutlierVAE":
+            own: dict[str, Any] = {"score_type": "mse", "latent_dim": 64, "samples": 4}
+            fitting: dict[str, Any] = {"cov_elbo": {"sim": 0.05}}
+        else:
+            encoder, own, fitting = [*encoder, layers.Dense(64)], {}, {}
+        networks = {"encoder_net": tf.keras.Sequential(encoder), "decoder_net": tf.keras.Sequential(decoder)}
+        detector = getattr(od, kind)(threshold=0.0, **networks, **own)
+        detector.fit(scaler.transform(train).astype(np.float32), epochs=30, verbose=False, **fitting)
+        return lambda features: detector.score(scaler.transform(features).astype(np.float32), batch_size=256)[1]
 
     return fit
-
-
-def alibi_pixels(kind: str) -> Fit:
-    """Return the fit of an outlier detector of alibi-detect on pixels, with the networks of its CIFAR-10 examples."""
-
-    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
-        layers = _keras_layers(seed)
-        shape = train.shape[1:]
-        down = [layers.Conv2D(count, 4, strides=2, padding="same", activation="relu") for count in (64, 128, 512)]
-        up = [layers.Conv2DTranspose(count, 4, strides=2, padding="same", activation="relu") for count in (256, 64)]
-        last = layers.Conv2DTranspose(shape[-1], 4, strides=2, padding="same", activation="sigmoid")
-        encoder = [layers.InputLayer(shape), *down]
-        if kind == "OutlierAE":
-            encoder += [layers.Flatten(), layers.Dense(1024)]
-        side = shape[0] // 8
-        decoder = [layers.InputLayer((1024,)), layers.Dense(side * side * 128), layers.Reshape((side, side, 128)), *up, last]
-        score = _alibi(kind, encoder, decoder, 1024, train.astype(np.float32) / 255, epochs=10)
-        return lambda images: score(images.astype(np.float32) / 255)
-
-    return fit
-
-
-def _keras_layers(seed: int) -> Any:
-    import tensorflow as tf
-
-    tf.keras.utils.set_random_seed(seed)
-    return tf.keras.layers
-
-
-def _alibi(kind: str, encoder: list[Any], decoder: list[Any], latent: int, train: np.ndarray, epochs: int) -> Scorer:
-    import tensorflow as tf
-    from alibi_detect import od
-
-    networks = {"encoder_net": tf.keras.Sequential(encoder), "decoder_net": tf.keras.Sequential(decoder)}
-    if kind == "OutlierVAE":
-        detector = od.OutlierVAE(threshold=0.0, score_type="mse", latent_dim=latent, samples=4, **networks)
-        detector.fit(train.astype(np.float32), cov_elbo={"sim": 0.05}, epochs=epochs, verbose=False)
-    else:
-        detector = od.OutlierAE(threshold=0.0, **networks)
-        detector.fit(train.astype(np.float32), epochs=epochs, verbose=False)
-    return lambda images: detector.score(images, batch_size=256)[1]
 
 
 HEAD = "logistic regression as head"
@@ -237,22 +201,8 @@ PEERS = {
     "PyOD DeepSVDD": Peer(
         "pyod", pyod("deep_svdd", "DeepSVDD", n_features="width", random_state="seed", verbose=0), slow=True, note="100 epochs"
     ),
-    "alibi-detect OutlierVAE": Peer("alibi-detect", alibi_features("OutlierVAE"), slow=True, note="dense, 30 epochs"),
-    "alibi-detect OutlierAE": Peer("alibi-detect", alibi_features("OutlierAE"), slow=True, note="dense, 30 epochs"),
-    "alibi-detect OutlierVAE of pixels": Peer(
-        "alibi-detect",
-        alibi_pixels("OutlierVAE"),
-        "pixels",
-        slow=True,
-        note="network of its CIFAR-10 example, 10 epochs in place of 50",
-    ),
-    "alibi-detect OutlierAE of pixels": Peer(
-        "alibi-detect",
-        alibi_pixels("OutlierAE"),
-        "pixels",
-        slow=True,
-        note="network of its CIFAR-10 example, 10 epochs in place of 50",
-    ),
+    "alibi-detect OutlierVAE": Peer("alibi-detect", alibi("OutlierVAE"), slow=True, note="dense, 30 epochs"),
+    "alibi-detect OutlierAE": Peer("alibi-detect", alibi("OutlierAE"), slow=True, note="dense, 30 epochs"),
 }
 """Every detector that is compared, by the name that it has in the table."""
 
