@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import keras
 import numpy as np
 
 from keras_ood import datasets
@@ -243,7 +244,7 @@ class Recipe:
         """Return the gate of `attention`, fitted to the training split, whose held-out images are not for calibration; or None.
 
         Args:
-            trained: False for the same gate with an encoder of random weights.
+            trained: False for the same gate with an encoder of random weights, drawn by the first seed.
         """
         if self.attention is None:
             return None
@@ -263,6 +264,7 @@ class Recipe:
             )
         detector = from_pretrained(handle)
         if not trained:
+            keras.utils.set_random_seed(self.seeds[0])
             detector = detector.remade()
         return PerImageGate.from_images(
             trained_encoder(detector), training, held_out[: self._gate_size], **self.attention.settings

@@ -246,6 +246,8 @@ def test_an_inflow_builds_upon_a_flow(recipe_path, tmp_path, monkeypatch):
     text = (folder / "README.md").read_text()
     assert "Sets of images (not comparable" in text
     assert "arXiv 2106.12894" in text
+    untrained = [recipe.gate(trained=False).encoder.get_weights() for _ in range(2)]
+    np.testing.assert_array_equal(*(weights[0] for weights in untrained))
     attended.write_text(attended.read_text().replace("tilted-vae-digits", "tilted-vae-mnist-pixels"))
     with pytest.raises(ValueError, match=r"same images of digits.*Received: 'tilted-vae-mnist-pixels'"):
         Recipe.read(attended).gate(trained=True)
