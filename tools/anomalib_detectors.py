@@ -8,9 +8,6 @@ runs where anomalib is, which need not hold `keras_ood`; `compare_anomalib.py` c
 features take its place.
 """
 
-import json
-import resource
-import sys
 import time
 from importlib.metadata import version
 from typing import Any
@@ -19,6 +16,7 @@ import numpy as np
 import torch
 from anomalib.models.image.padim.torch_model import PadimModel
 from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+from task_process import answer, peak_mib
 
 LAYER, BATCH = "layer1", 16
 POSITIONS, SHARE = 20_000, 0.1  # of PatchCore: training positions, and the share of them in its coreset
@@ -67,12 +65,10 @@ def fit(model: Any, count: int, side: int) -> None:
 MODELS = {"anomalib PatchCore": patchcore, "anomalib PaDiM": padim}
 
 
-def main() -> None:
-    """Run one model on one task."""
-    name, task, result = sys.argv[1:]
+def run(name: str, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the maps and scores of one model, and what they cost."""
     torch.manual_seed(0)
-    with np.load(task) as file:
-        train, test, side = file["train"], file["test"], int(file["side"])
+    train, test, side = task["train"], task["test"], int(task["side"])
     start = time.perf_counter()
     model = MODELS[name](train.shape[-1])
     model.feature_extractor = Given(train)
@@ -86,10 +82,9 @@ def main() -> None:
         found = [model(images) for images in numbered(len(test), side)]
     costs = {"version": version("anomalib"), "seconds_to_make": round(seconds, 1)}
     costs["ms"] = round(1000 * (time.perf_counter() - start) / len(test), 3)
-    costs["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    costs["peak_mib"] = peak_mib()
     maps, scores = (torch.cat([getattr(each, key) for each in found]) for key in ("anomaly_map", "pred_score"))
-    arrays = {"maps": maps.reshape(-1, side, side).numpy(), "scores": scores.reshape(-1).numpy()}
-    np.savez(result, allow_pickle=False, costs=json.dumps(costs), **arrays)
+    return {"maps": maps.reshape(-1, side, side).numpy(), "scores": scores.reshape(-1).numpy()}, costs
 
 
 def numbered(count: int, side: int) -> Any:
@@ -99,4 +94,4 @@ def numbered(count: int, side: int) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    answer(run)

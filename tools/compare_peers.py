@@ -170,7 +170,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> str:
     for name in ranked(rows):
         own, found = [row for row in rows if row["detector"] == name], by_pair(rows, name)
         seeds = [average([row for row in own if row["seed"] == seed], name) for seed in sorted({row["seed"] for row in own})]
-        first = [row for row in own if str(row["seed"]) == str(SEEDS[0])]
+        first = [row for row in own if same(row, {"seed": SEEDS[0]})]
         ahead = sum(ours[pair] >= value for pair, value in found.items())
         lines.append([name, "yes" if PEERS[name].labels else "no", mean_cell(seeds)])
         lines[-1] += [f"{mean(by_pair(rows, name, 'fpr95').values()):.3f}", "-" if name == OURS else f"{ahead} of {len(found)}"]

@@ -7,13 +7,12 @@ runs where nonconform is, which need not hold `keras_ood`; `compare_conformal.py
 `selected` `(m,)` at that rate, and its version.
 """
 
-import json
-import sys
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from nonconform import ConformalDetector, Split
+from task_process import answer
 
 
 class Given:
@@ -36,16 +35,13 @@ class Given:
         return np.asarray(x)[:, 0]
 
 
-def main() -> None:
-    """Judge the scores of one task."""
-    _, task, result = sys.argv[1:]
-    with np.load(task) as file:
-        calibration, scores, fdr = file["calibration"][:, None], file["scores"][:, None], float(file["fdr"])
+def judged(_: str, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the p-values and what is selected."""
+    calibration, scores, fdr = task["calibration"][:, None], task["scores"][:, None], float(task["fdr"])
     detector = ConformalDetector(Given(), Split(), score_polarity="higher_is_anomalous").calibrate(calibration)
     found = {"p_values": detector.compute_p_values(scores), "selected": detector.select(scores, alpha=fdr)}
-    costs = {"version": version("nonconform")}
-    np.savez(result, allow_pickle=False, costs=json.dumps(costs), **{name: np.asarray(found[name]) for name in found})
+    return {name: np.asarray(values) for name, values in found.items()}, {"version": version("nonconform")}
 
 
 if __name__ == "__main__":
-    main()
+    answer(judged)

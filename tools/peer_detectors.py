@@ -11,15 +11,13 @@ Every detector has the settings that its documentation gives, or its defaults.
 """
 
 import importlib
-import json
-import resource
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
+from task_process import answer, peak_mib
 
 Scorer = Callable[[np.ndarray], np.ndarray]
 Fit = Callable[[np.ndarray, np.ndarray, int], Scorer]
@@ -98,13 +96,12 @@ def pyod(module: str, name: str, **settings: Any) -> Fit:
 
 
 def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: Any) -> Fit:
-    """Return the fit of a detector of features or logits of pytorch-ood; without labels all images are of one class.
+    """Return the fit of a detector of features of pytorch-ood; without labels all images are of one class.
 
     Args:
         name: Of its class.
         labelled: Whether it is given labels.
-        head: What it takes of a linear classifier of the features, fitted to the labels: `"weights"`, the `"head"`, its
-            `"logits"`, or nothing.
+        head: What it takes of a linear classifier of the features, fitted to the labels: `"weights"`, the `"head"`, or nothing.
         **settings: Of its class.
     """
 
@@ -115,23 +112,39 @@ def pytorch_ood(name: str, labelled: bool = True, head: str = "", **settings: An
         torch.manual_seed(seed)
         classes = labels if labelled else np.zeros(len(train), int)
         own = {key: train.shape[1] // 2 if value == "half the width" else value for key, value in settings.items()}
-        layer: Any = _linear_head(train, labels) if head else None
-        if head in ("weights", "head"):
+        if head:
+            layer = _linear_head(train, labels)
             own |= {"w": layer.weight.data, "b": layer.bias.data} if head == "weights" else {"head": layer}
-        detector = getattr(detectors, name)(**{"model" if head == "logits" else "encoder": None}, **own)
+        detector = getattr(detectors, name)(encoder=None, **own)
         with torch.inference_mode():
-            if head != "logits":
-                detector.fit_features(torch.tensor(train), torch.tensor(classes))
-
-        def score(features: np.ndarray) -> np.ndarray:
-            given = torch.tensor(features)
-            with torch.inference_mode():
-                found = detector.predict_logits(layer(given)) if head == "logits" else detector.predict_features(given)
-            return np.asarray(found)
-
-        return score
+            detector.fit_features(torch.tensor(train), torch.tensor(classes))
+        return _of_tensors(detector.predict_features)
 
     return fit
+
+
+def pytorch_ood_of_logits(name: str) -> Fit:
+    """Return the fit of a detector of logits of pytorch-ood: those of a linear classifier of the features."""
+
+    def fit(train: np.ndarray, labels: np.ndarray, seed: int) -> Scorer:
+        import torch
+        from pytorch_ood import detector as detectors
+
+        torch.manual_seed(seed)
+        layer, detector = _linear_head(train, labels), getattr(detectors, name)(model=None)
+        return _of_tensors(lambda features: detector.predict_logits(layer(features)))
+
+    return fit
+
+
+def _of_tensors(predict: Callable[[Any], Any]) -> Scorer:
+    import torch
+
+    def score(features: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return np.asarray(predict(torch.tensor(features)))
+
+    return score
 
 
 def _linear_head(train: np.ndarray, labels: np.ndarray) -> Any:
@@ -187,10 +200,13 @@ PEERS = {
         labels=True,
         note=f"D of half the width, {HEAD}",
     ),
-    "pytorch-ood NNGuide": Peer("pytorch-ood", pytorch_ood("NNGuide", head="head"), labels=True, note=HEAD),
     **{
-        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood(name, head=head), labels=True, note=HEAD)
-        for name, head in {"MaxSoftmax": "logits", "EnergyBased": "logits", "SHE": "head", "fDBD": "head"}.items()
+        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood_of_logits(name), labels=True, note=HEAD)
+        for name in ("MaxSoftmax", "EnergyBased")
+    },
+    **{
+        f"pytorch-ood {name}": Peer("pytorch-ood", pytorch_ood(name, head="head"), labels=True, note=HEAD)
+        for name in ("NNGuide", "SHE", "fDBD")
     },
     "pytorch-ood DICE": Peer("pytorch-ood", pytorch_ood("DICE", head="weights", p=0.9), labels=True, note=f"p = 0.9, {HEAD}"),
     "PyOD ECOD": Peer("pyod", pyod("ecod", "ECOD", n_jobs=1), note="no parameters"),
@@ -225,19 +241,10 @@ def run(peer: Peer, task: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray],
         start = time.perf_counter()
         scores[name] = np.asarray(score(images), np.float64).reshape(-1)
         rates.append(len(images) / (time.perf_counter() - start))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     costs = {"version": version(peer.library), "fit_seconds": round(seconds, 2)}
-    costs |= {"images_per_second": round(max(rates), 1), "peak_mib": round(peak)}
+    costs |= {"images_per_second": round(max(rates), 1), "peak_mib": peak_mib()}
     return scores, costs
 
 
-def main() -> None:
-    """Run one detector on one task."""
-    name, task, result = sys.argv[1:]
-    with np.load(task) as file:
-        found, costs = run(PEERS[name], dict(file))
-    np.savez(result, costs=json.dumps(costs), **found)  # type: ignore[arg-type]  # an older NumPy knows no `allow_pickle`
-
-
 if __name__ == "__main__":
-    main()
+    answer(lambda name, task: run(PEERS[name], task))

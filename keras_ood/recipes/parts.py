@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from keras_ood.recipes.encoder_recipe import EncoderRecipe
 from keras_ood.terminal.numbers import is_between, is_whole
 
 _SETTINGS = {"reference", "components", "alpha", "mode"}
@@ -79,3 +80,10 @@ class BackgroundRecipe:
     def table(self) -> dict[str, Any]:
         """Return the table as it stands in the recipe."""
         return asdict(self)
+
+
+def parts_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a recipe as what they describe; those that a base has made already stay."""
+    kinds: dict[str, Any] = {"attention": GateRecipe, "background": BackgroundRecipe, "encoder": EncoderRecipe}
+    given = {key: values.get(key) for key in kinds}
+    return {key: kinds[key].of(table) if isinstance(table, dict) else table for key, table in given.items()}

@@ -23,7 +23,7 @@ from keras_ood.loading import from_pretrained
 from keras_ood.models import FAMILIES, Detector
 from keras_ood.recipes.checks import check
 from keras_ood.recipes.encoder_recipe import EncoderRecipe
-from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe
+from keras_ood.recipes.parts import BackgroundRecipe, GateRecipe, parts_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -144,7 +144,7 @@ class Recipe:
                 f"Received: {sorted(values)} in {path}"
             )
         try:
-            recipe = cls(**values | _parts(values), **derived)
+            recipe = cls(**values | parts_of(values), **derived)
             recipe.others_beside()
             if recipe.encoder is not None and recipe.encoder.network is None:
                 raise ValueError(
@@ -292,10 +292,3 @@ class Recipe:
             )
         order = np.random.default_rng(0).permutation(len(images))
         return images[order[self.calibration_size :]], images[order[: self.calibration_size]]
-
-
-def _parts(values: dict[str, Any]) -> dict[str, Any]:
-    """The tables of a recipe as what they describe; those that a base has made already stay."""
-    kinds: dict[str, Any] = {"attention": GateRecipe, "background": BackgroundRecipe, "encoder": EncoderRecipe}
-    given = {key: values.get(key) for key in kinds}
-    return {key: kinds[key].of(table) if isinstance(table, dict) else table for key, table in given.items()}
